@@ -1,0 +1,65 @@
+# Every command of the project. `make setup` is part of each and costs nothing the second time.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VENDOR := portal/static/vendor
+# the machine's npm, or the one that the lock brings
+NPM = $(shell command -v npm || echo "env PATH=$(CURDIR)/$(BIN):$$PATH $(CURDIR)/$(BIN)/npm")
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test rows shots check lint types lock
+
+help:  ## what there is
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
+
+setup: $(VENV)/.installed $(VENDOR)/.installed  ## Python packages and browser assets, exactly as locked
+
+$(VENV)/.installed: pyproject.toml .ci/constraints.txt
+	@echo "Installing Python packages into $(VENV)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --require-hashes -r .ci/constraints.txt
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --no-index \
+		--config-settings editable_mode=compat --editable .
+	@touch $@
+
+$(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
+	@echo "Putting browser assets into $(VENDOR)"
+	@$(NPM) ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@rm -rf $(VENDOR) && mkdir -p $(VENDOR)
+	@cp node_modules/htmx.org/dist/htmx.min.js $(VENDOR)/
+	@cp node_modules/accessible-autocomplete/dist/accessible-autocomplete.min.js $(VENDOR)/
+	@cp node_modules/accessible-autocomplete/dist/accessible-autocomplete.min.css $(VENDOR)/
+	@cp node_modules/vanilla-calendar-pro/index.js $(VENDOR)/vanilla-calendar-pro.js
+	@cp node_modules/vanilla-calendar-pro/styles/layout/core.css $(VENDOR)/vanilla-calendar-pro.css
+	@touch $@
+
+demo: setup  ## the whole product with example data, on one address (PORT to choose another)
+	@$(BIN)/portal demo
+
+test: setup  ## every test on both databases; ARGS="tests/domain -k move" narrows
+	@$(BIN)/python -m pytest -n 2 --dist worksteal -rfExX $(ARGS)
+
+rows: setup  ## each row of the product with its tests
+	@$(BIN)/python -m tests.rows
+
+shots: setup  ## a picture of every screen
+	@$(BIN)/python -m tests.shots
+
+check: lint types test  ## what CI checks
+
+lint: setup  ## style, format, direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+
+types: setup  ## types, strict in portal/domain
+	@$(BIN)/mypy
+
+# uv, because one file has to serve Python 3.11 to 3.13; --no-config and --no-emit… keep anybody's own package settings out
+lock:  ## write both lock files anew from pyproject.toml and package.json
+	@test -x $(VENV)/lock/bin/uv || { $(PYTHON) -m venv $(VENV)/lock && $(VENV)/lock/bin/python -m pip install -qq uv; }
+	@$(VENV)/lock/bin/uv pip compile --quiet --no-config --universal --python-version 3.11 --fork-strategy fewest \
+		--extra dev --generate-hashes --no-annotate --no-header --no-emit-index-url --no-emit-find-links \
+		--output-file .ci/constraints.txt pyproject.toml
+	@npm install --package-lock-only --ignore-scripts --no-audit --no-fund --loglevel=error

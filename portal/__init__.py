@@ -1,0 +1,81 @@
+"""Doorstep: how the application is put together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from flask import Flask
+
+    from portal.settings import Settings
+
+
+def create_app(settings: Settings) -> Flask:
+    """Return the web application for ``settings``: extensions bound, pages registered, errors mapped."""
+    # Imported here so that `import portal.domain` brings no web framework with it.
+    from flask import Flask
+
+    from portal import admin, customer, field
+    from portal.domain.database import prepare_engine
+    from portal.extensions import csrf, db, limiter, migrate
+    from portal.web import (
+        assets,
+        auth,
+        branding,
+        errors,
+        formats,
+        forms,
+        health,
+        http,
+        i18n,
+        logs,
+        menu,
+        partners,
+        sessions,
+        signin,
+        statuses,
+    )
+    from portal.web.health import MIGRATIONS
+
+    app = Flask(__name__, instance_relative_config=True)
+    app.config.from_mapping(settings_of_flask(settings))
+    logs.configure(settings)
+    settings.make_room()
+
+    db.init_app(app)
+    with app.app_context():
+        prepare_engine(db.engine)
+    migrate.init_app(app, db, directory=str(MIGRATIONS))
+
+    http.init_app(app, settings)
+    logs.init_app(app)
+    sessions.init_app(app, settings)
+    i18n.init_app(app)
+    csrf.init_app(app)
+    limiter.init_app(app)
+    signin.init_app(app, settings)
+    auth.init_app(app)
+    for part in (assets, partners, formats, forms, statuses, branding, menu, errors, health):
+        part.init_app(app)
+    for area in (admin, customer, field):
+        area.register(app)
+    return app
+
+
+def settings_of_flask(settings: Settings) -> dict[str, object]:
+    """Return what Flask and its extensions read from ``app.config``."""
+    return {
+        "SETTINGS": settings,
+        "SECRET_KEY": settings.secret_key.get_secret_value(),
+        "SQLALCHEMY_DATABASE_URI": settings.database_url,
+        # Behind firewalls that drop idle connections without a word.
+        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800},
+        # A form is good as long as its session.
+        "WTF_CSRF_TIME_LIMIT": None,
+        "RATELIMIT_ENABLED": settings.throttle,
+        # Says how long to wait.
+        "RATELIMIT_HEADERS_ENABLED": True,
+        # A throttle that cannot count lets people in; without its store nobody has a session anyway.
+        "RATELIMIT_SWALLOW_ERRORS": True,
+        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+    }

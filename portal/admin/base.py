@@ -1,0 +1,449 @@
+"""What every page of the admin derives from: who may enter, and lists and forms held to the actor's partner."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flask import Response, abort, flash, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_admin import BaseView, expose
+from flask_admin.contrib.sqla import ModelView
+from flask_babel import gettext, lazy_gettext
+from wtforms import Form, IntegerField, SelectField, StringField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
+from wtforms.widgets import HiddenInput, SearchInput
+
+from portal.domain.actor import Actor, Permission
+from portal.domain.errors import Conflict, Invalid, NotFound
+from portal.domain.lookup import find
+from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page
+from portal.domain.unit_of_work import unit_of_work
+from portal.extensions import db
+from portal.web import formats
+from portal.web.auth import check, current_actor
+from portal.web.cursors import cursor_args, cursor_from
+from portal.web.forms import add_errors
+
+EXPORT_ROWS = 500
+# A spreadsheet computes what begins so; digits and blanks after a plus are a telephone number and compute nothing.
+FORMULA = re.compile(r"[=+\-@\t\r]")
+PHONE = re.compile(r"\+[0-9 ]+")
+
+
+class Guarded:
+    """A view for actors with ``permission``: strangers are sent to sign in, the wrong role gets 403."""
+
+    permission = Permission.ADMIN
+
+    def is_accessible(self) -> bool:
+        actor = current_actor()
+        return actor is not None and actor.may(self.permission)
+
+    def inaccessible_callback(self, name: str, **kwargs: Any) -> ResponseReturnValue | None:
+        return check(self.permission)
+
+    def _run_view(self, view: Any, *args: Any, **kwargs: Any) -> Any:
+        # Flask-Admin's own calls a view again after any TypeError and so hides what went wrong.
+        return view(self, *args, **kwargs)
+
+
+class AdminPage(Guarded, BaseView):
+    """A page of the admin that is no list of rows."""
+
+
+class Filters(Form):
+    """The filters of a list, read from the address; every field has a default that filters nothing."""
+
+    def read(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the value of each filter, and the labels of those that made no sense and are ignored."""
+        ignored = []
+        if not self.validate():
+            for bad in self:
+                if bad.errors:
+                    ignored.append(str(bad.label.text))
+                    bad.process(None)
+        return {one.name: one.data for one in self}, ignored
+
+
+class FilterForm(Filters):
+    """Filters with a search for text."""
+
+    q = StringField(lazy_gettext("Text"), default="", widget=SearchInput(), filters=[lambda text: (text or "").strip()])
+
+
+class ActiveFilter(Filters):
+    """Whether deactivated rows are shown: ``True`` and ``False`` for active or not, ``None`` for all."""
+
+    active = SelectField(
+        lazy_gettext("Show"),
+        default="yes",
+        choices=[
+            SelectChoice("yes", lazy_gettext("Active")),
+            SelectChoice("no", lazy_gettext("Deactivated")),
+            SelectChoice("all", lazy_gettext("All")),
+        ],
+    )
+
+    def read(self) -> tuple[dict[str, Any], list[str]]:
+        """Return the values of the filters and the labels of those ignored."""
+        values, ignored = super().read()
+        return {**values, "active": {"yes": True, "no": False, "all": None}[values["active"]]}, ignored
+
+
+class VersionedForm(Form):
+    """A form that knows which version of its row it was made from."""
+
+    version = IntegerField(widget=HiddenInput(), default=0)
+
+    def renew(self, version: int) -> None:
+        """Carry the version stored now, so that sending the form once more is a decision for what it holds."""
+        self.version.process(None, version)
+        # Else the field would show again what was sent.
+        self.version.raw_data = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the address of a list asks for: ``sort`` is a key of the view's ``sorts``."""
+
+    filters: Mapping[str, Any]
+    sort: str
+    order: Order
+    cursor: Cursor | None
+    ignored: list[str] = field(default_factory=list)
+    args: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the address says more than the bare list."""
+        return bool(set(self.args) - {"sort"})
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field of a form that was open too long: what was typed, and what somebody else saved meanwhile."""
+
+    label: str
+    yours: str
+    theirs: str
+
+
+class ScopedModelView(Guarded, ModelView):
+    """A list with its forms over one model; every row it reads or writes is one of the actor's partner.
+
+    Reads go through ``get_list`` and ``get_one``, writes through use cases of the domain in one unit of work. A
+    subclass names its columns and forms and fills in ``get_list``, ``create`` and ``update``.
+    """
+
+    list_template = "admin/model/list.html"
+    create_template = "admin/model/form.html"
+    edit_template = "admin/model/form.html"
+    column_auto_select_related = False
+    can_delete = False
+    can_export = False
+    page_size = PAGE_ROWS
+
+    # What the button says that adds a row.
+    add_label: Any = ""
+    # Words of sorting in the address; the first is the usual one. Each order ends with a unique column.
+    sorts: dict[str, tuple[Any, ...]]
+    usual_sort = ""
+    # Whether pages are called earlier and later, or previous and next.
+    sorted_by_time = False
+    filter_form: type[Filters] = FilterForm
+    form: type[VersionedForm] = VersionedForm
+
+    # Stock pages that this product does not have: without @expose they have no address.
+    delete_view = details_view = action_view = ajax_lookup = ajax_update = None
+
+    def __init__(self, model: type, **kwargs: Any) -> None:
+        super().__init__(model, db, **kwargs)
+
+    # What a subclass fills in
+
+    def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
+        """Return a page of the rows asked for, by a query of the domain."""
+        raise NotImplementedError
+
+    def create(self, session: Any, actor: Actor, now: datetime, form: Any) -> Any:
+        """Create a row from a valid form by a use case of the domain and return it."""
+        raise NotImplementedError
+
+    def update(self, session: Any, actor: Actor, now: datetime, key: int, form: Any) -> Any:
+        """Change the row ``key`` by a use case, which raises ``Conflict`` if ``form.version`` is an old one."""
+        raise NotImplementedError
+
+    def form_of(self, row: Any) -> Any:
+        """Return the form filled with what ``row`` holds now."""
+        return self._edit_form_class(obj=row)
+
+    def export_columns(self) -> dict[str, Any]:
+        """Return the columns of the export: heading, and the function that takes the value out of a row."""
+        raise NotImplementedError
+
+    def rearranged(self, form: Any) -> bool:
+        """Do what a button inside the form asks for, such as another line; whether one was pressed."""
+        return False
+
+    def label_of(self, row: Any) -> str:
+        """Return the name by which people know ``row``."""
+        return str(row.name)
+
+    # Reading
+
+    def get_one(self, key: Any) -> Any:
+        """Return the row of that key; ``NotFound`` for one that is unknown, another partner's, or no key at all."""
+        return find(db.session(), self.model, key_from(key))
+
+    def asked(self) -> Asked:
+        """Read filters, sorting and page from the address; what makes no sense there is ignored."""
+        usual = self.usual_sort or next(iter(self.sorts))
+        form = self.filter_form(request.args)
+        filters, ignored = form.read()
+        sort = request.args.get("sort", usual)
+        if sort.removeprefix("-") not in self.sorts:
+            sort = usual
+        order = Order(self.sorts[sort.removeprefix("-")], descending=sort.startswith("-"))
+        args = {one.name: text for one in form if (text := request.args.get(one.name)) and text != one.default}
+        if "sort" in request.args:
+            args["sort"] = sort
+        return Asked(filters, sort, order, cursor_from(request.args, order), ignored, args)
+
+    def list_url(self, asked: Asked, cursor: Cursor | None = None, **changes: str | None) -> str:
+        """Return the address of this list as asked for, from its start or ``cursor``; ``None`` drops an argument."""
+        args = {**asked.args, **changes, **(cursor_args(cursor) if cursor else {})}
+        return str(self.get_url(".index_view", **{name: value for name, value in args.items() if value}))
+
+    def clear_url(self, asked: Asked) -> str:
+        """Return the address of this list without filters, sorted as it is."""
+        return self.list_url(asked, **dict.fromkeys(asked.filters))
+
+    def export_url(self, asked: Asked) -> str:
+        """Return the address of exactly this list as CSV."""
+        return str(self.get_url(".export", kind="csv", **asked.args))
+
+    def sort_links(self, asked: Asked) -> dict[str, tuple[str, str | None]]:
+        """Return for each sort its address and, for the present one, ``ascending`` or ``descending``."""
+        links: dict[str, tuple[str, str | None]] = {}
+        for name in self.sorts:
+            present = asked.sort.removeprefix("-") == name
+            wanted = f"-{name}" if asked.sort == name else name
+            state = ("descending" if asked.order.descending else "ascending") if present else None
+            links[name] = (self.list_url(asked, sort=wanted), state)
+        return links
+
+    @expose("/")
+    def index_view(self) -> ResponseReturnValue:
+        asked = self.asked()
+        page = self.get_list(asked)
+        return self.render(self.list_template, **self.list_context(asked, page))
+
+    def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
+        """Return what the list's template needs."""
+        return {
+            "asked": asked,
+            "rows": page.rows,
+            "filters": self.filter_form(request.args),
+            "sort_links": self.sort_links(asked),
+            "back_url": self.list_url(asked, page.back) if page.back else None,
+            "forward_url": self.list_url(asked, page.forward) if page.forward else None,
+            "here": request.full_path.rstrip("?"),
+        }
+
+    # Writing
+
+    @expose("/new/", methods=("GET", "POST"))
+    def create_view(self) -> ResponseReturnValue:
+        if not self.can_create:
+            raise NotFound
+        form = self._create_form_class(request.form if request.method == "POST" else None)
+        if request.method == "POST" and not self.rearranged(form) and form.validate():
+            row = self.create_model(form)
+            if row is not None:
+                flash(gettext("%(name)s is added.", name=self.label_of(row)), "ok")
+                return redirect(self.return_url())
+        return self.form_page(self.create_template, form)
+
+    @expose("/edit/", methods=("GET", "POST"))
+    def edit_view(self) -> ResponseReturnValue:
+        if not self.can_edit:
+            raise NotFound
+        row = self.get_one(request.args.get("id"))
+        if request.method != "POST":
+            return self.form_page(self.edit_template, self.form_of(row), row)
+        form = self._edit_form_class(request.form)
+        if not self.rearranged(form) and form.validate():
+            try:
+                saved = self.update_model(form, row)
+            except Conflict:
+                return self.conflict_page(form, row.id)
+            if saved is not None:
+                flash(gettext("%(name)s is saved.", name=self.label_of(saved)), "ok")
+                return redirect(self.return_url())
+        return self.form_page(self.edit_template, form, self.get_one(row.id))
+
+    def create_model(self, form: Any) -> Any:
+        """Create a row in one unit of work; ``None``, with errors at the fields, if the domain refuses the input."""
+        return self._write(form, lambda session, actor, now: self.create(session, actor, now, form))
+
+    def update_model(self, form: Any, row: Any) -> Any:
+        """Change ``row`` in one unit of work; ``None``, with errors at the fields, if the domain refuses the input."""
+        key = row.id
+        return self._write(form, lambda session, actor, now: self.update(session, actor, now, key, form))
+
+    def _write(self, form: Any, use_case: Any) -> Any:
+        try:
+            with unit_of_work(db.session()) as session:
+                return use_case(session, the_actor(), formats.now())
+        except Invalid as refused:
+            add_errors(form, refused.errors)
+            return None
+
+    def form_page(
+        self, template: str, form: Any, row: Any = None, differences: list[Difference] | None = None
+    ) -> ResponseReturnValue:
+        """Return the page of a form; 422 with errors, 409 when somebody else saved meanwhile."""
+        page = self.render(
+            template,
+            form=form,
+            row=row,
+            differences=differences,
+            form_has_errors=bool(form.errors) or differences is not None,
+            return_url=self.return_url(),
+        )
+        return page, 409 if differences is not None else 422 if form.errors else 200
+
+    def conflict_page(self, form: Any, key: int) -> ResponseReturnValue:
+        """Return the form as typed with both versions beside it; saving it again is a decision for the typed one."""
+        row = self.get_one(key)
+        stored = self.form_of(row)
+        found = differences_of(form, stored)
+        form.renew(row.version)
+        return self.form_page(self.edit_template, form, row, found)
+
+    def return_url(self) -> str:
+        """Return where the person came from within this list, else the list."""
+        start = str(self.get_url(".index_view"))
+        target = request.values.get("url", "")
+        # A path below our own leads to no other host; a line break would end the header.
+        return target if target.startswith(start) and target.isprintable() else start
+
+    # Export
+
+    @expose("/export/<kind>/")
+    def export(self, kind: str) -> ResponseReturnValue:
+        """Return exactly what is filtered as CSV."""
+        if not self.can_export or kind != "csv":
+            raise NotFound
+        asked = self.asked()
+        name = f"{self.endpoint}-{formats.today().isoformat()}.csv"
+        return Response(
+            # Not streamed: what is read after the request has no scope any more.
+            "".join(self._csv(asked)),
+            mimetype="text/csv",
+            headers={"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"},
+        )
+
+    def _csv(self, asked: Asked) -> Iterator[str]:
+        columns = self.export_columns()
+        # The mark by which spreadsheets know UTF-8.
+        yield "\ufeff" + csv_line([str(heading) for heading in columns])
+        cursor: Cursor | None = None
+        while True:
+            page = self.get_list(Asked(asked.filters, asked.sort, asked.order, cursor), limit=EXPORT_ROWS)
+            yield "".join(csv_line([value_of(row) for value_of in columns.values()]) for row in page.rows)
+            cursor = page.forward
+            if cursor is None:
+                return
+
+
+class SwitchedView:
+    """A view whose rows are deactivated and reactivated, since what has history is never deleted."""
+
+    get_url: Any
+    return_url: Any
+
+    def set_active(self, session: Any, key: int, active: bool) -> Any:
+        """Deactivate or reactivate a row by a use case of the domain and return it."""
+        raise NotImplementedError
+
+    @expose("/<int:key>/deactivate", methods=("POST",))
+    def deactivate_view(self, key: int) -> ResponseReturnValue:
+        return self._switch(key, False)
+
+    @expose("/<int:key>/reactivate", methods=("POST",))
+    def reactivate_view(self, key: int) -> ResponseReturnValue:
+        return self._switch(key, True)
+
+    def _switch(self, key: int, active: bool) -> ResponseReturnValue:
+        with unit_of_work(db.session()) as session:
+            name = self.set_active(session, key, active).name
+        again, no_more = gettext("%(name)s is active again.", name=name), gettext("%(name)s is deactivated.", name=name)
+        flash(again if active else no_more, "ok")
+        return redirect(self.return_url())
+
+
+def key_from(text: Any) -> int:
+    """Return the key that an address names; ``NotFound`` for what is none."""
+    if isinstance(text, int):
+        return text
+    if isinstance(text, str) and text.isascii() and text.isdigit() and len(text) < 20:
+        return int(text)
+    raise NotFound
+
+
+def the_actor() -> Actor:
+    """Return who acts; 403 where nobody does."""
+    actor = current_actor()
+    if actor is None:
+        abort(403)
+    return actor
+
+
+def the_partner_id(actor: Actor) -> int:
+    """Return the one partner the actor works for; 403 for an operator who has switched none on."""
+    if len(actor.partner_ids) != 1:
+        abort(403)
+    return next(iter(actor.partner_ids))
+
+
+def csv_line(values: list[Any]) -> str:
+    """Return one line of CSV in which no spreadsheet finds a formula."""
+    line = io.StringIO()
+    csv.writer(line).writerow([_harmless(value) for value in values])
+    return line.getvalue()
+
+
+def _harmless(value: Any) -> Any:
+    text = str(value)
+    return f"'{text}" if FORMULA.match(text) and not PHONE.fullmatch(text) else value
+
+
+def differences_of(form: Any, stored: Any) -> list[Difference]:
+    """Return the fields in which two forms of the same kind differ, but for the version."""
+    return [
+        Difference(str(mine.label.text), readable(mine), readable(stored[mine.name]))
+        for mine in form
+        if mine.name != "version" and readable(mine) != readable(stored[mine.name])
+    ]
+
+
+def readable(one: Any) -> str:
+    """Return what a field holds as a person reads it: words for choices and ticks, lines for lists."""
+    if hasattr(one, "entries"):
+        return "\n".join(filter(None, (readable(entry) for entry in one.entries)))
+    if hasattr(one, "form"):
+        return ", ".join(
+            filter(None, (readable(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
+        )
+    if getattr(one, "choices", None):
+        return next((str(label) for value, label, *_ in one.iter_choices() if value == one.data), str(one.data))
+    if isinstance(one.data, bool):
+        return str(gettext("yes") if one.data else gettext("no"))
+    return "" if one.data is None else str(one.data).strip()

@@ -1,0 +1,643 @@
+"""What can be done with an installation: for each act its form, what fills it and the one use case it calls.
+
+Whether an act is offered, and refused when posted all the same, the tables say.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Generic, TypeVar
+
+from flask import request
+from flask_babel import gettext, lazy_gettext
+from sqlalchemy.orm import Session
+
+from portal.admin.base import Difference, differences_of
+from portal.admin.installations.forms import (
+    AssignForm,
+    CompleteForm,
+    ContinueForm,
+    EditForm,
+    InstallationForm,
+    PaperForm,
+    PauseForm,
+    ReasonForm,
+    RescheduleForm,
+    SetOffForm,
+    StepForm,
+    TurnBackForm,
+    fill_items,
+    lengths,
+    read_day,
+    read_instant,
+    read_key,
+    read_length,
+    read_start,
+    whole,
+    wrong,
+)
+from portal.domain.actor import Actor
+from portal.domain.contracts import services as contracts
+from portal.domain.contracts.services import MAX_PAPER_BYTES
+from portal.domain.errors import Invalid, NotFound, Refusal, sentence
+from portal.domain.jobs import fieldwork, queries, services
+from portal.domain.jobs.queries import Installation
+from portal.domain.jobs.situations import open_visit
+from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION
+from portal.domain.people.queries import find_technicians
+from portal.domain.scheduling.queries import wanted_for
+from portal.domain.scheduling.slots import Slot
+from portal.extensions import db
+from portal.web import formats
+from portal.web.i18n import translate
+
+F = TypeVar("F", bound=InstallationForm)
+MINUTE = timedelta(minutes=1)
+# More technicians than a select holds well; the type-ahead finds the others.
+MOST_CHOICES = 100
+
+
+class Act(Generic[F]):
+    """One act on an installation. ``name`` is its address and, where there is one, its transition's."""
+
+    name: ClassVar[str]
+    title: ClassVar[Any]
+    button: ClassVar[Any]
+    done: ClassVar[Any]
+    lead: ClassVar[Any] = ""
+    form: ClassVar[type[Any]] = InstallationForm
+    template = "admin/installations/acts/plain.html"
+    danger = False
+    uploads = False
+
+    def refusal(self, target: Installation) -> Refusal | None:
+        """Say why this act is not possible now, in the table's own words."""
+        return INSTALLATION.refusal(self.name, target.job.status, target.asked)
+
+    def fill(self, form: F, target: Installation, fresh: bool) -> None:
+        """Give ``form`` its choices and, when ``fresh``, what stands in it at first."""
+
+    def context(self, form: F, target: Installation) -> dict[str, Any]:
+        """Return what the template needs beside the form."""
+        return {}
+
+    def differences(self, form: F, target: Installation) -> list[Difference] | None:
+        """Return what somebody else saved meanwhile beside what was typed, where that is to be decided on the form."""
+        return None
+
+    def button_for(self, form: F, target: Installation) -> str:
+        """Return the words of the button that does it."""
+        return str(self.button)
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: F) -> object:
+        """Call the use case. Reading errors are in ``form`` before; they end it with ``Invalid``."""
+        raise NotImplementedError
+
+
+class Target:
+    """The keys that a use case wants, taken before the unit of work lets go what the page had read."""
+
+    def __init__(self, target: Installation) -> None:
+        self.job_id = target.job.id
+        self._visit_id = target.visit.id if target.visit is not None else None
+        self.zone = target.asked.zone
+        self.names_technician = names_technician(target)
+
+    @property
+    def visit_id(self) -> int:
+        """The key of the visit that the page is about; ``NotFound`` where there is none."""
+        if self._visit_id is None:
+            raise NotFound
+        return self._visit_id
+
+
+def names_technician(target: Installation) -> bool:
+    """Whether Reschedule says who comes: once work has begun, since nothing else assigns a follow-up visit."""
+    return target.job.work_began_at is not None
+
+
+def stop_at_errors(form: InstallationForm) -> None:
+    """Raise ``Invalid`` if reading ``form`` found anything wrong."""
+    if form.has_errors:
+        raise Invalid({})
+
+
+class WithTechnician(Act[AssignForm]):
+    """Assign and reassign: who comes."""
+
+    form = AssignForm
+    template = "admin/installations/acts/technician.html"
+
+    def fill(self, form: AssignForm, target: Installation, fresh: bool) -> None:
+        """Offer who is Available, and say whether they are free then."""
+        visit = target.visit
+        fill_technicians(form, target, visit.start_at if visit is not None else None)
+
+    def context(self, form: AssignForm, target: Installation) -> dict[str, Any]:
+        """Tell the type-ahead when the visit is."""
+        visit = target.visit
+        if visit is None:
+            return {}
+        local = visit.start_at.astimezone(target.asked.zone)
+        return {"start": local.strftime("%Y-%m-%dT%H:%M"), "minutes": (visit.end_at - visit.start_at) // MINUTE}
+
+    def button_for(self, form: AssignForm, target: Installation) -> str:
+        """Name who is chosen."""
+        name = chosen_name(form)
+        return gettext("%(act)s %(name)s", act=self.button, name=name) if name else str(self.button)
+
+
+class Assign(WithTechnician):
+    name = "assign"
+    title = lazy_gettext("Assign")
+    button = lazy_gettext("Assign")
+    done = lazy_gettext("%(number)s is assigned.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: AssignForm) -> object:
+        chosen = read_key(form.technician, gettext("Choose who comes"))
+        stop_at_errors(form)
+        return services.assign(session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data)
+
+
+class Reassign(WithTechnician):
+    name = "reassign"
+    title = lazy_gettext("Reassign")
+    button = lazy_gettext("Reassign to")
+    done = lazy_gettext("%(number)s is reassigned.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: AssignForm) -> object:
+        chosen = read_key(form.technician, gettext("Choose who comes"))
+        stop_at_errors(form)
+        return services.reassign(session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data)
+
+    def button_for(self, form: AssignForm, target: Installation) -> str:
+        """Name who is chosen."""
+        name = chosen_name(form)
+        return f"{self.button} {name}" if name else gettext("Reassign")
+
+
+class Reject(Act[ReasonForm]):
+    name = "reject"
+    title = lazy_gettext("Reject")
+    button = lazy_gettext("Reject installation")
+    done = lazy_gettext("%(number)s is rejected.")
+    lead = lazy_gettext("A rejected installation cannot come back. The customer is told that the visit is cancelled.")
+    form = ReasonForm
+    danger = True
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
+        return services.reject(session, actor, now, target.job_id, form.reason.data or "")
+
+
+class Cancel(Act[ReasonForm]):
+    name = "cancel"
+    title = lazy_gettext("Cancel installation")
+    button = lazy_gettext("Cancel installation")
+    done = lazy_gettext("%(number)s is cancelled.")
+    lead = lazy_gettext("A cancelled installation cannot come back. The customer is told; the record stays.")
+    form = ReasonForm
+    danger = True
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
+        return services.cancel(session, actor, now, target.job_id, form.reason.data or "")
+
+
+class Reschedule(Act[RescheduleForm]):
+    name = "reschedule"
+    title = lazy_gettext("Reschedule")
+    button = lazy_gettext("Move")
+    done = lazy_gettext("%(number)s has a new time.")
+    form = RescheduleForm
+    template = "admin/installations/acts/reschedule.html"
+
+    def fill(self, form: RescheduleForm, target: Installation, fresh: bool) -> None:
+        """Begin with the day of the visit, or tomorrow, and offer that day's free times."""
+        visit, zone = open_visit(target.visits), target.asked.zone
+        job = target.job
+        usual = (visit.end_at - visit.start_at) // MINUTE if visit is not None else job.service_type.duration_minutes
+        if fresh:
+            form.duration.data = str(usual)
+            form.technician.data = str(job.technician_id or "")
+        form.duration.choices = lengths([usual, job.service_type.duration_minutes])
+        fill_technicians(form, target, None)
+        today = formats.today(zone)
+        if fresh:
+            planned = formats.local_day(visit.start_at, zone) if visit is not None else today
+            first = max(planned, today)
+            days = [first + timedelta(days=ahead) for ahead in range(DAYS_TRIED)]
+        else:
+            # Read apart from the form: what is wrong with it is said when it is sent.
+            probe = RescheduleForm(data={"date": form.date.data})
+            day = read_day(probe.date)
+            days = [day] if day is not None and abs((day - today).days) <= FAR_DAYS else []
+        by_day = self._slots(form, target, days)
+        # The first day that has a free time, so that the form opens with something to choose.
+        shown = next((day for day in days if any(slot.refusal is None for slot in by_day[day])), next(iter(days), None))
+        if fresh and shown is not None:
+            form.date.data = shown.isoformat()
+        form.slots_day = shown
+        slots = by_day[shown] if shown is not None else []
+        form.slot.choices = [
+            (slot.start.isoformat(), formats.clock(slot.start, zone)) for slot in slots if slot.refusal is None
+        ]
+        form.refused_times = [slot for slot in slots if slot.refusal is not None]
+
+    def _slots(self, form: RescheduleForm, target: Installation, days: list[date]) -> dict[date, list[Slot]]:
+        visit = open_visit(target.visits)
+        length = read_length(RescheduleForm(data={"duration": form.duration.data}).duration)
+        technician_id = whole(form.technician.data) if names_technician(target) else None
+        if technician_id is None and visit is not None:
+            technician_id = visit.technician_id
+        if not days:
+            return {}
+        try:
+            return queries.staff_times(db.session(), target.job, visit, technician_id, days, target.asked.now, length)
+        except NotFound:
+            return {day: [] for day in days}
+
+    def context(self, form: RescheduleForm, target: Installation) -> dict[str, Any]:
+        """Say whose times are offered, and why the others are not."""
+        visit = open_visit(target.visits)
+        return {
+            "follow_up": visit is None,
+            "names_technician": names_technician(target),
+            "visit": visit,
+            "refused_times": form.refused_times,
+            "slots_day": form.slots_day,
+            "slots_shown": "show_times" in request.form,
+            "whose": visit.technician.name if visit is not None and visit.technician is not None else None,
+        }
+
+    def button_for(self, form: RescheduleForm, target: Installation) -> str:
+        """Name the act."""
+        return gettext("Plan the visit") if open_visit(target.visits) is None else gettext("Move the visit")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
+        start = read_instant(form.slot.data)
+        if start is not None and start.astimezone(target.zone).date().isoformat() != (form.date.data or "").strip():
+            wrong(form.slot, gettext("Those were the times of another day; choose one of this day"))
+        if start is None:
+            if not (form.time.data or "").strip():
+                wrong(form.time, gettext("Choose one of the free times, or enter another time"))
+            else:
+                start = read_start(form.date, form.time, target.zone)
+        length = read_length(form.duration)
+        stop_at_errors(form)
+        if start is None:
+            raise RuntimeError("a start without errors")
+        return services.reschedule(
+            session,
+            actor,
+            now,
+            target.job_id,
+            start,
+            length,
+            whole(form.technician.data) if target.names_technician else None,
+            notify=form.notify.data,
+            agreed_with_customer=form.agreed.data,
+            despite_warnings=form.despite_warnings.data,
+        )
+
+
+class Edit(Act[EditForm]):
+    name = "edit"
+    title = lazy_gettext("Edit")
+    button = lazy_gettext("Save")
+    done = lazy_gettext("%(number)s is saved.")
+    form = EditForm
+    template = "admin/installations/acts/edit.html"
+
+    def refusal(self, target: Installation) -> Refusal | None:
+        """Editing is always open to staff: at the end to notes only."""
+        if target.asked.actor.is_staff:
+            return None
+        return Refusal("not_your_role", sentence("This is not yours to do."))
+
+    def fill(self, form: EditForm, target: Installation, fresh: bool) -> None:
+        """Begin with what is stored, in the version it is in."""
+        if fresh:
+            form.version.data = str(target.job.version)
+            form.address.data = str(target.job.address_id)
+            form.notes.data = target.job.notes
+            fill_items(form, target.job.items)
+        form.address.choices = [
+            (str(address.id), address.one_line)
+            for address in queries.addresses_of(db.session(), target.job.customer_id)
+        ]
+
+    def differences(self, form: EditForm, target: Installation) -> list[Difference] | None:
+        """Compare with what is stored now; saving again is then a decision for what was typed."""
+        stored = EditForm()
+        self.fill(stored, target, fresh=True)
+        self.fill(form, target, fresh=False)
+        form.version.data = stored.version.data
+        return differences_of(form, stored)
+
+    def context(self, form: EditForm, target: Installation) -> dict[str, Any]:
+        """Tell whether only the notes are open."""
+        return {"frozen": target.job.status not in EDITABLE}
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: EditForm) -> object:
+        items = form.read_items()
+        address_id = read_key(form.address, gettext("Choose an address"))
+        stop_at_errors(form)
+        version = whole(form.version.data)
+        edit = services.JobEdit(-1 if version is None else version, address_id or 0, form.notes.data or "", items)
+        return services.edit(session, actor, now, target.job_id, edit)
+
+
+class SendContract(Act[InstallationForm]):
+    name = "send_contract"
+    title = lazy_gettext("Send contract")
+    button = lazy_gettext("Send contract")
+    done = lazy_gettext("The contract of %(number)s is on its way.")
+    lead = lazy_gettext("The contract is drawn up from items and address as they are now. Both are fixed from then on.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        return contracts.send_contract(session, actor, now, target.job_id)
+
+
+class SendCorrectedContract(Act[ReasonForm]):
+    name = "send_corrected_contract"
+    title = lazy_gettext("Send corrected contract")
+    button = lazy_gettext("Send corrected contract")
+    done = lazy_gettext("The corrected contract of %(number)s is on its way.")
+    lead = lazy_gettext("The version that is out becomes void and can no longer be signed.")
+    form = ReasonForm
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
+        return contracts.send_corrected_contract(session, actor, now, target.job_id, form.reason.data or "")
+
+
+class RecordSignature(Act[PaperForm]):
+    name = "sign_contract"
+    title = lazy_gettext("Record paper signature")
+    button = lazy_gettext("Record signature")
+    done = lazy_gettext("The signature on %(number)s is recorded.")
+    form = PaperForm
+    template = "admin/installations/acts/paper.html"
+    uploads = True
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: PaperForm) -> object:
+        scan = request.files.get("file")
+        # One byte more than allowed is enough for the domain to see that it is too much.
+        data = scan.stream.read(MAX_PAPER_BYTES + 1) if scan is not None else b""
+        name = (scan.filename or "") if scan is not None else ""
+        return contracts.record_paper_signature(session, actor, now, target.job_id, name, data)
+
+
+class RecordApproval(Act[InstallationForm]):
+    name = "approve"
+    title = lazy_gettext("Record approval")
+    button = lazy_gettext("Record approval")
+    done = lazy_gettext("%(number)s is approved by the customer.")
+    lead = lazy_gettext("For an approval given on paper or by telephone. The installation is finished then.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        return contracts.approve(session, actor, now, target.job_id)
+
+
+class PendingCancel(Act[InstallationForm]):
+    """What staff may do with a customer's cancel that has not taken effect."""
+
+    final = False
+
+    def refusal(self, target: Installation) -> Refusal | None:
+        """Ask about the visit, not the job."""
+        if target.visit is None:
+            raise NotFound
+        return services.pending_cancel_refusal(target.visit, target.asked.actor, target.asked.now, self.final)
+
+
+class UndoCancel(PendingCancel):
+    name = "undo_cancel"
+    title = lazy_gettext("Undo the customer’s cancel")
+    button = lazy_gettext("Undo cancel")
+    done = lazy_gettext("The cancel of %(number)s is undone.")
+    lead = lazy_gettext("The visit stays as it was planned.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        return services.undo_cancel(session, actor, now, target.visit_id)
+
+
+class FinaliseCancel(PendingCancel):
+    name = "finalise_cancel"
+    title = lazy_gettext("Make the customer’s cancel final")
+    button = lazy_gettext("Make final")
+    done = lazy_gettext("The cancel of %(number)s is final.")
+    lead = lazy_gettext("It takes effect now instead of at the end of the time for undoing it.")
+    final = True
+    danger = True
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        return services.finalise_cancel(session, actor, now, target.visit_id)
+
+
+class Step(Act[F]):
+    """A step of the visit, taken by staff for the technician or customer who called."""
+
+    form: ClassVar[type[Any]] = StepForm
+    done = lazy_gettext("%(number)s: the step is recorded.")
+
+    def refusal(self, target: Installation) -> Refusal | None:
+        """Ask the visit's table."""
+        if target.visit is None:
+            raise NotFound
+        return APPOINTMENT.refusal(self.name, target.visit.status, target.asked)
+
+    def fill(self, form: F, target: Installation, fresh: bool) -> None:
+        """Remember the plan that the page shows."""
+        if fresh and target.visit is not None:
+            form.move_number.data = str(target.visit.move_number)  # type: ignore[attr-defined]
+
+    def moves(self, form: StepForm) -> int:
+        """Return the move number sent; one that is none fits no visit."""
+        number = whole(form.move_number.data)
+        return -1 if number is None else number
+
+
+class Confirm(Step[StepForm]):
+    name = "confirm"
+    title = lazy_gettext("Confirm visit")
+    button = lazy_gettext("Confirm")
+    done = lazy_gettext("The visit of %(number)s is confirmed.")
+    lead = lazy_gettext("For a customer who confirmed by telephone.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: StepForm) -> object:
+        return fieldwork.confirm(session, actor, now, target.visit_id, self.moves(form))
+
+
+class Prepare(Step[StepForm]):
+    name = "prepare"
+    title = lazy_gettext("Preparing")
+    button = lazy_gettext("Preparing")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: StepForm) -> object:
+        return fieldwork.prepare(session, actor, now, target.visit_id, self.moves(form))
+
+
+class SetOff(Step[SetOffForm]):
+    name = "set_off"
+    title = lazy_gettext("On my way")
+    button = lazy_gettext("On the way now")
+    lead = lazy_gettext("The customer gets a message with the estimate.")
+    form = SetOffForm
+    template = "admin/installations/acts/set_off.html"
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: SetOffForm) -> object:
+        minutes = None
+        if (form.minutes.data or "").strip():
+            minutes = read_key(form.minutes, gettext("Enter whole minutes"))
+        stop_at_errors(form)
+        return fieldwork.set_off(session, actor, now, target.visit_id, self.moves(form), minutes)
+
+
+class Arrive(Step[StepForm]):
+    name = "arrive"
+    title = lazy_gettext("Arrived")
+    button = lazy_gettext("Arrived")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: StepForm) -> object:
+        return fieldwork.arrive(session, actor, now, target.visit_id, self.moves(form))
+
+
+class StartWork(Step[StepForm]):
+    name = "start_work"
+    title = lazy_gettext("Start work")
+    button = lazy_gettext("Start work")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: StepForm) -> object:
+        return fieldwork.start_work(session, actor, now, target.visit_id, self.moves(form))
+
+
+class Pause(Step[PauseForm]):
+    name = "pause"
+    title = lazy_gettext("Pause")
+    button = lazy_gettext("Pause")
+    form = PauseForm
+    template = "admin/installations/acts/pause.html"
+
+    def fill(self, form: PauseForm, target: Installation, fresh: bool) -> None:
+        """Offer the partner's reasons."""
+        super().fill(form, target, fresh)
+        form.pause_reason.choices = [(str(row.id), row.label) for row in queries.pause_reasons(db.session())]
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: PauseForm) -> object:
+        reason_id = read_key(form.pause_reason, gettext("Choose one of the reasons"))
+        stop_at_errors(form)
+        note = form.note.data or ""
+        return fieldwork.pause(session, actor, now, target.visit_id, self.moves(form), reason_id or 0, note)
+
+
+class Resume(Step[StepForm]):
+    name = "resume"
+    title = lazy_gettext("Resume")
+    button = lazy_gettext("Resume")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: StepForm) -> object:
+        return fieldwork.resume(session, actor, now, target.visit_id, self.moves(form))
+
+
+class ContinueLater(Step[ContinueForm]):
+    name = "continue_later"
+    title = lazy_gettext("Continue another day")
+    button = lazy_gettext("Continue another day")
+    form = ContinueForm
+    template = "admin/installations/acts/continue_later.html"
+
+    def context(self, form: ContinueForm, target: Installation) -> dict[str, Any]:
+        """Once work has begun the next visit may be planned later."""
+        return {"may_stay_open": target.job.work_began_at is not None}
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ContinueForm) -> object:
+        start = None
+        if (form.date.data or "").strip() or (form.time.data or "").strip():
+            start = read_start(form.date, form.time, target.zone)
+        stop_at_errors(form)
+        return fieldwork.continue_later(session, actor, now, target.visit_id, self.moves(form), start)
+
+
+class Complete(Step[CompleteForm]):
+    name = "complete"
+    title = lazy_gettext("Complete")
+    button = lazy_gettext("Complete the visit")
+    form = CompleteForm
+    template = "admin/installations/acts/complete.html"
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: CompleteForm) -> object:
+        notes = form.service_notes.data or ""
+        return fieldwork.complete(session, actor, now, target.visit_id, self.moves(form), notes)
+
+
+class TurnBack(Step[TurnBackForm]):
+    name = "turn_back"
+    title = lazy_gettext("Turn back")
+    button = lazy_gettext("Turn back")
+    lead = lazy_gettext("The visit is planned again as it was.")
+    form = TurnBackForm
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: TurnBackForm) -> object:
+        return fieldwork.turn_back(session, actor, now, target.visit_id, self.moves(form), form.reason.data or "")
+
+
+# How far from today free times are looked up; beyond it the domain refuses anyway.
+FAR_DAYS = 5 * 366
+# How many days the form looks through for one with a free time.
+DAYS_TRIED = 14
+
+
+def fill_technicians(form: Any, target: Installation, start: datetime | None) -> None:
+    """Give ``form`` the technicians who are Available; with ``start`` each says whether they are free then."""
+    job = target.job
+    wanted = None
+    if start is not None and target.visit is not None:
+        wanted = wanted_for(job.service_type, target.visit.end_at - target.visit.start_at)
+    found = find_technicians(db.session(), job.partner_id, "", start, wanted, limit=MOST_CHOICES)
+    form.technician.choices = [
+        ("", gettext("Nobody yet")),
+        *(
+            (str(one.technician_id), f"{one.name} ({translate(one.refusal.sentence)})" if one.refusal else one.name)
+            for one in found
+        ),
+    ]
+    form.technician_names = {str(one.technician_id): one.name for one in found}
+
+
+def chosen_name(form: Any) -> str | None:
+    """Return the name of the technician chosen in ``form``."""
+    name: str | None = form.technician_names.get(form.technician.data)
+    return name
+
+
+ACTS: dict[str, Act[Any]] = {
+    act.name: act
+    for act in (
+        Assign(),
+        Reassign(),
+        Reject(),
+        Reschedule(),
+        Cancel(),
+        Edit(),
+        SendContract(),
+        SendCorrectedContract(),
+        RecordSignature(),
+        RecordApproval(),
+        UndoCancel(),
+        FinaliseCancel(),
+        Confirm(),
+        Prepare(),
+        SetOff(),
+        Arrive(),
+        StartWork(),
+        Pause(),
+        Resume(),
+        ContinueLater(),
+        Complete(),
+        TurnBack(),
+    )
+}
+# In the order of a visit; each shown on the detail page while the table allows it.
+STEPS = ("prepare", "set_off", "arrive", "start_work", "resume", "complete", "pause", "continue_later", "turn_back")
+# The buttons of the head: the first one that is possible stands out.
+HEAD = ("assign", "send_contract", "sign_contract", "approve", "reschedule", "reassign", "send_corrected_contract")
+GRAVE = ("cancel", "reject")

@@ -1,0 +1,92 @@
+"""What the address of the list says: its filters, and what makes no sense there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+from flask import g
+from flask_babel import gettext, lazy_gettext
+from wtforms import DateField, SelectField, ValidationError
+from wtforms.validators import Optional
+
+from portal.admin.base import FilterForm
+from portal.domain.jobs.queries import GROUPS, ListFilter, ListOptions, list_options
+from portal.extensions import db
+from portal.web.partners import current_partner
+
+NOBODY = "none"
+YEARS = range(1970, 2200)
+BOUNDS = {"min": f"{YEARS.start}-01-01", "max": f"{YEARS.stop - 1}-12-31"}
+GROUP_NAMES = {
+    "Scheduled": lazy_gettext("Scheduled"),
+    "En Route": lazy_gettext("En route"),
+    "In Progress": lazy_gettext("In progress"),
+    "Approved": lazy_gettext("Approved"),
+    "Rejected": lazy_gettext("Rejected"),
+}
+
+
+class InstallationFilter(FilterForm):
+    """The filters of the list (P8)."""
+
+    group = SelectField(lazy_gettext("Status group"), default="")
+    first = DateField(lazy_gettext("From"), validators=[Optional()], render_kw=BOUNDS)
+    last = DateField(lazy_gettext("To"), validators=[Optional()], render_kw=BOUNDS)
+    technician = SelectField(default="")
+    type = SelectField(lazy_gettext("Service type"), default="")
+
+    def validate_first(self, field: Any) -> None:
+        """Keep to years whose days have instants."""
+        if field.data is not None and field.data.year not in YEARS:
+            raise ValidationError(gettext("Enter a date that exists"))
+
+    validate_last = validate_first
+
+
+def filter_form(args: Any) -> InstallationFilter:
+    """Return the filter as an address fills it in, with the partner's technicians and service types to choose from."""
+    form = InstallationFilter(args)
+    options = _options()
+    form.q.label.text = gettext("Text")
+    form.technician.label.text = term()
+    for field in form:
+        # The forms that a dialog brings onto the same page have fields of the same names.
+        field.id = field.label.field_id = f"filter-{field.name}"
+    form.group.choices = [("", gettext("All groups")), *((group, str(GROUP_NAMES[group])) for group in GROUPS)]
+    form.technician.choices = [
+        ("", gettext("Anyone")),
+        (NOBODY, gettext("Nobody yet")),
+        *((str(choice.id), choice.name) for choice in options.technicians),
+    ]
+    form.type.choices = [("", gettext("All types")), *((str(one.id), one.name) for one in options.service_types)]
+    return form
+
+
+def term() -> str:
+    """Return what the partner calls a technician."""
+    partner = current_partner()
+    return partner.handyman if partner is not None else gettext("Handyman")
+
+
+def _options() -> ListOptions:
+    if "installation_options" not in g:
+        g.installation_options = list_options(db.session())
+    options: ListOptions = g.installation_options
+    return options
+
+
+def wanted_of(filters: Mapping[str, Any]) -> ListFilter:
+    """Return the domain's filter for the form's values; a single date stands for that day, swapped ends are turned."""
+    technician = filters["technician"]
+    days: list[date] = sorted(day for day in (filters["first"], filters["last"]) if day is not None)
+    return ListFilter(
+        group=filters["group"] or None,
+        first=days[0] if days else None,
+        last=days[-1] if days else None,
+        technician_id=int(technician) if technician not in {"", NOBODY} else None,
+        unassigned=technician == NOBODY,
+        service_type_id=int(filters["type"]) if filters["type"] else None,
+        text=filters["q"],
+    )

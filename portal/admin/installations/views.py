@@ -1,0 +1,494 @@
+"""Installations in the office: list, Schedule Installation, one with everything on it, and what can be done with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, time, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import flash, make_response, redirect, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_admin import expose
+from flask_babel import gettext, lazy_gettext
+from flask_babel.speaklater import LazyString
+from markupsafe import Markup
+
+from portal.admin.base import Asked, ScopedModelView, the_actor, the_partner_id
+from portal.admin.installations.acts import (
+    ACTS,
+    GRAVE,
+    HEAD,
+    MOST_CHOICES,
+    STEPS,
+    Act,
+    Target,
+    chosen_name,
+    stop_at_errors,
+)
+from portal.admin.installations.forms import (
+    ScheduleForm,
+    StepForm,
+    fill_items,
+    lengths,
+    only_show,
+    read_key,
+    read_length,
+    read_pair,
+    read_start,
+    whole,
+    wrong,
+)
+from portal.admin.installations.listing import GROUP_NAMES, filter_form, term, wanted_of
+from portal.admin.installations.timeline import moments
+from portal.domain.actor import Permission
+from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
+from portal.domain.jobs import queries
+from portal.domain.jobs.counts import overview
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.queries import RECENT, Installation, ListRow, ListSort
+from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
+from portal.domain.jobs.situations import open_visit
+from portal.domain.jobs.states import EDITABLE, INSTALLATION
+from portal.domain.paging import PAGE_ROWS, Order, Page
+from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
+from portal.domain.unit_of_work import unit_of_work
+from portal.extensions import db
+from portal.web import formats
+from portal.web.cursors import cursor_from
+from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, message_badge
+
+MINUTE = timedelta(minutes=1)
+# When a partner without a working week begins its day.
+MORNING = time(9)
+# A choice of customers that is still read at a glance.
+MOST_FOUND = 20
+
+
+class InstallationView(ScopedModelView):
+    """Every installation of the partner (P1-P14)."""
+
+    permission = Permission.SEE_JOBS
+    list_template = "admin/installations/list.html"
+    can_create = False
+    can_edit = False
+    create_view = edit_view = export = None
+    filter_form = staticmethod(filter_form)  # type: ignore[assignment]
+    sorts = {"date": (Job.start_at, Job.id), "number": (Job.id,)}
+    sorted_by_time = True
+    acts = ACTS
+    column_list = ("number", "title", "customer", "date", "technician", "status")
+    column_labels = {
+        "number": lazy_gettext("Number"),
+        "title": lazy_gettext("Title"),
+        "customer": lazy_gettext("Customer and address"),
+        "date": lazy_gettext("Date and window"),
+        "technician": LazyString(term),
+        "status": lazy_gettext("Status"),
+    }
+
+    def __init__(self) -> None:
+        super().__init__(
+            Job,
+            name=lazy_gettext("Installations"),
+            category="Work",
+            endpoint="installations",
+            url="/admin/installations",
+        )
+
+    @property
+    def extra_js(self) -> list[str]:
+        """The scripts of these pages, with their versions in the address."""
+        return [
+            url_for("static", filename=name)
+            for name in ("vendor/accessible-autocomplete.min.js", "js/installations.js")
+        ]
+
+    # The list
+
+    def asked(self) -> Asked:
+        """Sort as is usual for what is filtered, unless the address says otherwise."""
+        asked = super().asked()
+        if request.args.get("sort") == asked.sort:
+            return asked
+        usual = wanted_of(asked.filters).usual_sort.value
+        order = Order(self.sorts[usual.removeprefix("-")], descending=usual.startswith("-"))
+        args = {name: value for name, value in asked.args.items() if name != "sort"}
+        return replace(asked, sort=usual, order=order, cursor=cursor_from(request.args, order), args=args)
+
+    def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[ListRow]:
+        """Return a page of the installations asked for."""
+        return queries.list_installations(
+            db.session(),
+            the_actor(),
+            formats.now(),
+            formats.zone_of(),
+            wanted_of(asked.filters),
+            ListSort(asked.sort),
+            asked.cursor,
+            limit,
+        )
+
+    def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
+        """Say which days are shown and how many there are in all, beside what every list shows."""
+        return {
+            **super().list_context(asked, page),
+            "wanted": wanted_of(asked.filters),
+            "overview": overview(db.session(), the_partner_id(the_actor()), INSTALLATION),
+            "group_names": GROUP_NAMES,
+            "group_css": GROUP_CSS,
+        }
+
+    # One installation
+
+    @expose("/<int:job_id>")
+    def detail_view(self, job_id: int) -> ResponseReturnValue:
+        """Show everything about one installation (P12)."""
+        target = self._target(job_id)
+        around = queries.surroundings(db.session(), target.job)
+        offered = [name for name in (*HEAD, *GRAVE) if name in target.actions]
+        return self.render(
+            "admin/installations/detail.html",
+            target=target,
+            job=target.job,
+            visit=target.visit,
+            open_visit=open_visit(target.visits),
+            around=around,
+            moments=moments(around.history, target.asked.zone),
+            acts=ACTS,
+            offered=offered,
+            steps=[name for name in STEPS if name in target.steps],
+            may_confirm="confirm" in target.steps,
+            pending=_pending(target),
+            moved=_moved_by_customer(target, around.history),
+            frozen=target.job.status not in EDITABLE,
+            plain_steps=[name for name in STEPS if ACTS[name].form is StepForm],
+            minutes_of=_minutes,
+            message_badge=message_badge,
+            message_kind=MESSAGE_KINDS.get,
+            visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
+            needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
+            may_replace=replacement_refusal(target.job) is None,
+        )
+
+    @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
+    def act_view(self, job_id: int, act: str) -> ResponseReturnValue:
+        """Show the form of an act, or do it."""
+        if act not in ACTS:
+            raise NotFound
+        return self._act(job_id, ACTS[act])
+
+    # An address of its own, since a scan may be bigger than any other form.
+    @expose("/<int:job_id>/sign_contract", methods=("GET", "POST"))
+    def paper_view(self, job_id: int) -> ResponseReturnValue:
+        """Record a signature on paper."""
+        return self._act(job_id, ACTS["sign_contract"])
+
+    def _act(self, job_id: int, act: Act[Any]) -> ResponseReturnValue:
+        target = self._target(job_id)
+        refusal = act.refusal(target)
+        if refusal is not None:
+            raise Refused(refusal)
+        if request.method != "POST":
+            form = act.form()
+            act.fill(form, target, fresh=True)
+            return self._act_page(act, form, target)
+        form = act.form(request.form)
+        differences = None
+        if only_show(request.form):
+            _rearrange(form)
+        else:
+            form.validate()
+            keys, number = Target(target), target.job.number
+            try:
+                with unit_of_work(db.session()) as session:
+                    act.run(session, the_actor(), formats.now(), keys, form)
+            except Invalid as error:
+                form.refuse(error)
+            except Conflict as error:
+                differences = self._settle(act, form, job_id, error)
+            else:
+                flash(str(act.done) % {"number": number}, "ok")
+                return self._done(job_id)
+        # The unit of work let go of what was read before.
+        target = self._target(job_id)
+        act.fill(form, target, fresh=False)
+        return self._act_page(act, form, target, differences)
+
+    def _settle(self, act: Act[Any], form: Any, job_id: int, error: Conflict) -> list[Any]:
+        """Return what two people changed at once; raises ``error`` again where there is nothing to compare."""
+        target = self._target(job_id)
+        differences = act.differences(form, target)
+        if differences is None:
+            raise error
+        return differences
+
+    def _act_page(
+        self, act: Act[Any], form: Any, target: Installation, differences: list[Any] | None = None
+    ) -> ResponseReturnValue:
+        status = 409 if differences is not None else 422 if form.has_errors else 200
+        return self._form_page(
+            act.template,
+            status,
+            act=act,
+            form=form,
+            target=target,
+            job=target.job,
+            title=f"{act.title} {target.job.number}",
+            button=act.button_for(form, target),
+            differences=differences,
+            visit_line=_visit_line(target),
+            close=self.get_url(".detail_view", job_id=target.job.id),
+            **act.context(form, target),
+        )
+
+    # Schedule Installation
+
+    @expose("/schedule", methods=("GET", "POST"))
+    def schedule_view(self) -> ResponseReturnValue:
+        """Schedule an installation (P1-P6)."""
+        return self._schedule(None)
+
+    @expose("/<int:job_id>/replacement", methods=("GET", "POST"))
+    def replacement_view(self, job_id: int) -> ResponseReturnValue:
+        """Schedule another installation in place of one that was rejected or cancelled (P10)."""
+        target = self._target(job_id)
+        refusal = replacement_refusal(target.job)
+        if refusal is not None:
+            raise Refused(refusal)
+        return self._schedule(target)
+
+    def _schedule(self, replaced: Installation | None) -> ResponseReturnValue:
+        replaces_id = replaced.job.id if replaced is not None else None
+        if request.method != "POST":
+            form = ScheduleForm(data=self._first_values(replaced))
+            if replaced is not None:
+                fill_items(form, replaced.job.items)
+            return self._schedule_page(form, replaces_id)
+        form = ScheduleForm(request.form)
+        if only_show(request.form):
+            form.rearrange(request.form)
+            if "change_customer" in request.form:
+                form.customer.data = ""
+            return self._schedule_page(form, replaces_id)
+        form.validate()
+        try:
+            booking = _booking(form, replaces_id)
+            with unit_of_work(db.session()) as session:
+                job = schedule_installation(
+                    session, the_actor(), formats.now(), booking, despite_warnings=form.despite_warnings.data
+                )
+                job_id = job.id
+        except Invalid as error:
+            form.refuse(error)
+            return self._schedule_page(form, replaces_id)
+        except Conflict as error:
+            # Somebody else was given the time between the check and the write.
+            form.refuse(Invalid({"technician": error.refusal.sentence}))
+            return self._schedule_page(form, replaces_id)
+        flash(self._scheduled(job_id), "ok")
+        return self._go(self.get_url(".index_view"))
+
+    def _first_values(self, replaced: Installation | None) -> dict[str, Any]:
+        partner_id = the_partner_id(the_actor())
+        zone = formats.zone_of()
+        start = queries.usual_start(db.session(), partner_id, formats.now(), zone)
+        if start is None:
+            start = datetime.combine(formats.today() + timedelta(days=1), MORNING, tzinfo=zone)
+        local = start.astimezone(zone)
+        values: dict[str, Any] = {"date": local.date().isoformat(), "time": local.strftime("%H:%M")}
+        if replaced is not None:
+            job = replaced.job
+            values |= {
+                "customer": f"{job.customer_id}:{job.address_id}",
+                "service_type": str(job.service_type_id),
+                "notes": job.notes,
+            }
+        elif (key := whole(request.args.get("customer"))) is not None:
+            found = customer_choices(db.session(), key)
+            # With several addresses there is a choice to make.
+            values |= (
+                {"customer": _value(found[0])} if len(found) == 1 else {"customer_text": found[0].name if found else ""}
+            )
+        return values
+
+    def _schedule_page(self, form: ScheduleForm, replaces_id: int | None) -> ResponseReturnValue:
+        session = db.session()
+        pair = read_pair(form.customer)
+        chosen = None
+        if pair is not None:
+            chosen = next((one for one in customer_choices(session, pair[0]) if one.address_id == pair[1]), None)
+        text = (form.customer_text.data or "").strip()
+        found = find_customers(session, text, MOST_FOUND) if chosen is None and text else None
+        types = queries.service_types(session)
+        form.service_type.choices = [
+            (
+                str(kind.id),
+                f"{kind.name} ({formats.length(kind.duration_minutes)})",
+                {
+                    "data-minutes": str(kind.duration_minutes),
+                    "data-length": formats.length(kind.duration_minutes),
+                    "data-window": str(kind.window_minutes),
+                },
+            )
+            for kind in types
+        ]
+        # Words for the script that fills in what is chosen.
+        form.duration.render_kw = {"data-usual": gettext("%(length)s, as usual", length="{length}")}
+        form.time.render_kw = {"data-window": gettext("Arrival window %(start)s–%(end)s", start="{from}", end="{to}")}
+        present = whole(form.duration.data)
+        form.duration.choices = [
+            ("", gettext("Usual for the service type")),
+            *lengths([present] if present is not None and 0 < present <= DAY_MINUTES else []),
+        ]
+        technicians = find_technicians(session, the_partner_id(the_actor()), "", limit=MOST_CHOICES)
+        form.technician.choices = [
+            ("", gettext("Nobody yet")),
+            *((str(one.technician_id), one.name) for one in technicians),
+        ]
+        form.technician_names = {str(one.technician_id): one.name for one in technicians}
+        name = chosen_name(form)
+        replaced = self._target(replaces_id).job if replaces_id is not None else None
+        title = gettext("Schedule installation")
+        if replaced is not None:
+            title = gettext("Replace %(number)s", number=replaced.number)
+        return self._form_page(
+            "admin/installations/schedule.html",
+            422 if form.has_errors else 200,
+            form=form,
+            chosen=chosen,
+            chosen_value=_value(chosen) if chosen is not None else "",
+            found=found,
+            value_of=_value,
+            replaced=replaced,
+            title=title,
+            button=gettext("Schedule and assign %(name)s", name=name) if name else gettext("Schedule installation"),
+            close=self.get_url(".index_view"),
+        )
+
+    def _scheduled(self, job_id: int) -> Markup:
+        target = self._target(job_id)
+        job, visit = target.job, target.visit
+        if visit is None:
+            raise RuntimeError("scheduled without a visit")
+        words = {
+            "number": job.number,
+            "when": formats.window(visit.start_at, visit.window_minutes),
+            "name": job.technician.name if job.technician is not None else "",
+        }
+        text = (
+            gettext("%(number)s is scheduled for %(when)s and assigned to %(name)s.", **words)
+            if job.technician is not None
+            else gettext("%(number)s is scheduled for %(when)s.", **words)
+        )
+        url = self.get_url(".detail_view", job_id=job_id)
+        return Markup('{} <a href="{}">{}</a>').format(text, url, gettext("View details"))
+
+    # Common to all
+
+    def _target(self, job_id: int) -> Installation:
+        return queries.installation(db.session(), the_actor(), formats.now(), formats.zone_of(), job_id)
+
+    def _form_page(self, template: str, status: int, form: Any, **context: Any) -> ResponseReturnValue:
+        """Return a form as a page of its own or, for htmx, as what a dialog shows."""
+        in_dialog = bool(request.headers.get("HX-Request"))
+        page = self.render(
+            template,
+            frame=f"admin/installations/{'dialog' if in_dialog else 'page'}.html",
+            form=form,
+            form_has_errors=status != 200,
+            action=request.path,
+            **context,
+        )
+        response = make_response(page, status)
+        response.vary.add("HX-Request")
+        return response
+
+    def _done(self, job_id: int) -> ResponseReturnValue:
+        """Lead to the page that a dialog stands over, if it is one of these, else to the installation."""
+        start = str(self.get_url(".index_view"))
+        over = urlsplit(request.headers.get("HX-Current-URL", ""))
+        if over.netloc == request.host and over.path.startswith(start):
+            return self._go(f"{over.path}?{over.query}" if over.query else over.path)
+        return self._go(self.get_url(".detail_view", job_id=job_id))
+
+    def _go(self, url: str) -> ResponseReturnValue:
+        if not request.headers.get("HX-Request"):
+            return redirect(url, 303)
+        response = make_response("", 204)
+        response.headers["HX-Redirect"] = url
+        return response
+
+
+DAY_MINUTES = 24 * 60
+
+
+def _minutes(visit: Appointment) -> int:
+    return (visit.end_at - visit.start_at) // MINUTE
+
+
+def _visit_line(target: Installation) -> str:
+    visit = target.visit
+    return formats.window(visit.start_at, visit.window_minutes) if visit is not None else ""
+
+
+def _value(choice: CustomerChoice) -> str:
+    """Return what the form sends for a customer at an address."""
+    return f"{choice.customer_id}:{choice.address_id}"
+
+
+def _rearrange(form: Any) -> None:
+    if hasattr(form, "rearrange"):
+        form.rearrange(request.form)
+
+
+def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
+    """Return what ``form`` asks for; raises ``Invalid``, with the errors at their fields, where it cannot be read."""
+    pair = read_pair(form.customer)
+    if pair is None:
+        wrong(form.customer_text, gettext("Choose a customer"))
+    service_type_id = read_key(form.service_type, gettext("Choose a service type"))
+    start = read_start(form.date, form.time, formats.zone_of())
+    length = read_length(form.duration)
+    items = form.read_items()
+    technician_id = read_key(form.technician, gettext("Choose who comes")) if form.technician.data else None
+    if not items:
+        wrong(form.items.entries[0].form.name, gettext("Add at least one item"))
+    stop_at_errors(form)
+    if pair is None or service_type_id is None or start is None:
+        raise RuntimeError("unread without an error")
+    return Booking(
+        customer_id=pair[0],
+        address_id=pair[1],
+        service_type_id=service_type_id,
+        start=start,
+        items=items,
+        duration=length,
+        notes=form.notes.data or "",
+        technician_id=technician_id,
+        replaces_id=replaces_id,
+    )
+
+
+def _pending(target: Installation) -> Mapping[str, Refusal | None] | None:
+    """Return what staff may do about a customer's cancel that has not taken effect; ``None`` if there is none."""
+    visit, asked = target.visit, target.asked
+    if visit is None or visit.cancel_at is None:
+        return None
+    return {
+        "undo_cancel": pending_cancel_refusal(visit, asked.actor, asked.now),
+        "finalise_cancel": pending_cancel_refusal(visit, asked.actor, asked.now, final=True),
+    }
+
+
+def _moved_by_customer(target: Installation, history: Any) -> tuple[HistoryEntry, datetime] | None:
+    """Return the customer's latest move and the time it left free, while that is news."""
+    visit: Appointment | None = open_visit(target.visits)
+    if visit is None:
+        return None
+    for entry in history:
+        if entry.action == "reschedule" and entry.appointment_id == visit.id:
+            news = entry.actor_role == "customer" and entry.at > target.asked.now - RECENT
+            return (entry, datetime.fromisoformat(entry.before["start"])) if news and "start" in entry.before else None
+    return None

@@ -1,0 +1,197 @@
+"""The ``portal`` command: Flask's own command group (``portal db …``, ``portal shell``) with ours beside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import socket
+import sys
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+import flask_migrate
+from email_validator import EmailNotValidError, validate_email
+from flask import current_app
+from flask.cli import FlaskGroup, NoAppException
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import select
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.domain import tables
+from portal.domain.errors import Invalid
+from portal.domain.people.models import Partner
+from portal.domain.people.partners import found_partner
+from portal.domain.tenancy import set_scope, system_scope
+from portal.domain.unit_of_work import unit_of_work
+from portal.extensions import db
+from portal.settings import Environment, Settings, SettingsError
+from portal.web.auth import hash_password
+from portal.web.signin import LONGEST_PASSWORD
+
+ROOT = Path(__file__).resolve().parent.parent
+WEB_THREADS = 4
+SHORTEST_PASSWORD = 12
+console = Console(highlight=False)
+
+
+def settings_or_stop(**given: Any) -> Settings:
+    """Return the settings of the environment, or end the command with the sentence that says what is wrong."""
+    try:
+        return Settings.load(**given)
+    except SettingsError as error:
+        raise NoAppException(f"Doorstep does not start: {error}") from None
+
+
+@click.group(cls=FlaskGroup, create_app=lambda: create_app(settings_or_stop()))
+def main() -> None:
+    """Doorstep, the portal for companies that send people to other people's doors."""
+
+
+@main.command()
+def upgrade() -> None:
+    """Bring the database to the newest migration."""
+    flask_migrate.upgrade()
+    console.print("The database is up to date.")
+
+
+@main.command(with_appcontext=False)
+@click.option("--workers", default=2, show_default=True, envvar="WEB_CONCURRENCY", help="web processes")
+def serve(workers: int) -> None:
+    """Serve the web pages with gunicorn on PORT."""
+    settings = settings_or_stop()
+    options = ["--chdir", str(ROOT), "--bind", f"0.0.0.0:{settings.port}", "--no-control-socket"]
+    options += ["--workers", str(workers), "--threads", str(WEB_THREADS)]
+    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", *options, "wsgi:app"])
+
+
+@main.command(with_appcontext=False)
+def worker() -> None:
+    """Run the clock: reminders, messages, retries. One such process is enough."""
+    from portal.worker import main as run
+
+    run(settings_or_stop())
+
+
+@main.command()
+@click.option("--name", prompt="Name of the company")
+@click.option("--timezone", prompt="Time zone, such as Europe/London")
+@click.option("--prefix", prompt="Letters before its job numbers, such as AC")
+@click.option("--admin-email", prompt="Email address of its first admin")
+@click.option("--admin-name", prompt="Their name")
+@click.password_option(envvar="DOORSTEP_ADMIN_PASSWORD", prompt="Their password, 12 characters or more")
+def create_partner(name: str, timezone: str, prefix: str, admin_email: str, admin_name: str, password: str) -> None:
+    """Add a company and its first admin, who can sign in at once."""
+    try:
+        email = validate_email(admin_email, check_deliverability=False).normalized
+    except EmailNotValidError as error:
+        raise click.ClickException(str(error)) from None
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise click.ClickException(f"The password needs {SHORTEST_PASSWORD} characters or more.")
+    session = db.session()
+    set_scope(session, system_scope("system"))
+    try:
+        with unit_of_work(session):
+            found_partner(
+                session, datetime.now(UTC), name, timezone, prefix, email, admin_name, hash_password(password)
+            )
+    except Invalid as error:
+        raise click.ClickException("; ".join(str(text) for text in error.errors.values())) from None
+    console.print(f"{name} is there; {email} can sign in.")
+
+
+@main.command()
+def seed() -> None:
+    """Fill an empty database with the demo's partners and people."""
+    settings: Settings = current_app.config["SETTINGS"]
+    if settings.is_production:
+        raise click.ClickException("Example people with known passwords have no place in production.")
+    if not _seed_once():
+        raise click.ClickException("The database is not empty; nothing was changed.")
+    console.print("The example data is there.")
+
+
+@main.command(with_appcontext=False)
+def demo() -> None:
+    """Everything on one address: database, example data, web pages and worker. Data stays for the next start."""
+    if (os.environ.get("DOORSTEP_ENV") or Environment.DEMO) != Environment.DEMO:
+        raise click.ClickException(
+            "The demo has accounts with known passwords, so it only runs with DOORSTEP_ENV=demo or without it."
+        )
+    port = settings_or_stop(doorstep_env=Environment.DEMO).port
+    settings = settings_or_stop(
+        doorstep_env=Environment.DEMO,
+        base_url=f"http://127.0.0.1:{port}",
+        log_level=os.environ.get("LOG_LEVEL", "WARNING"),
+    )
+    _stop_if_taken(port)
+    app = create_app(settings)
+    with app.app_context():
+        flask_migrate.upgrade()
+        _seed_once()
+    from portal.worker import start_in_background
+
+    # Listening before the address is printed: whoever is quick is kept waiting, not refused.
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    worker = start_in_background(settings)
+    with suppress(KeyboardInterrupt):
+        _show_addresses(settings)
+        server.serve_forever()
+    server.server_close()
+    worker.stop()
+
+
+def _seed_once() -> bool:
+    """Fill an empty database and return ``True``; leave any other alone."""
+    from portal.demo import seed as fill
+
+    session = db.session()
+    set_scope(session, system_scope("system"))
+    if session.scalar(select(Partner.id).limit(1)) is not None:
+        return False
+    now = datetime.now(UTC)
+    # Gone once the data is there; where nobody watches, nothing is drawn.
+    with Progress(*Progress.get_default_columns(), console=console, transient=True) as bar:
+        task = bar.add_task("Making example data", total=None)
+        fill(
+            session,
+            now,
+            random.Random(now.date().toordinal()),
+            lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    return True
+
+
+def _stop_if_taken(port: int) -> None:
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise click.ClickException(f"Port {port} is taken: choose another with PORT=… make demo")
+
+
+def _show_addresses(settings: Settings) -> None:
+    from portal.demo import ACCOUNTS, PASSWORD
+
+    console.print(f"\nDoorstep is at [bold]{settings.base_url}/[/bold]   (Ctrl+C ends it, the data stays)\n")
+    for title, email in ACCOUNTS:
+        console.print(f"  {title:32} {email}")
+    console.print(f"\n  Password of all: [bold]{PASSWORD}[/bold]\n")
+
+
+@main.command(with_appcontext=False)
+@click.option("--json", "form", flag_value="json", default="json", help="for programs")
+@click.option("--markdown", "form", flag_value="markdown", help="as in the README")
+def lifecycles(form: str) -> None:
+    """Print the tables of statuses and transitions that the code obeys."""
+    if form == "json":
+        click.echo(json.dumps(tables.as_json(), ensure_ascii=False, indent=2))
+    else:
+        click.echo(tables.as_markdown(), nl=False)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,17 @@
+"""The customer's pages: My Schedule, visits, Modify, contracts."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from portal.customer import modify, papers, schedule
+from portal.customer.blueprint import pages
+
+# Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
+for part in (schedule, modify, papers):
+    part.add_to(pages)
+
+
+def register(app: Flask) -> None:
+    """Register the customer's pages on ``app``."""
+    app.register_blueprint(pages)

@@ -1,0 +1,108 @@
+"""What every page of the customer stands on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor, Permission
+from portal.domain.jobs import customer_queries
+from portal.domain.jobs.customer_queries import CustomerVisit
+from portal.domain.jobs.models import Appointment
+from portal.domain.scheduling.models import FeatureControls
+from portal.domain.scheduling.rules import Decision
+from portal.extensions import db
+from portal.web import formats
+from portal.web.auth import current_actor, guard
+from portal.web.partners import partner_info
+
+# A number of more digits is none of ours.
+LONGEST_KEY = 20
+
+pages = Blueprint("my", __name__, url_prefix="/my")
+pages.before_request(guard(Permission.MY))
+
+
+def customer() -> Actor:
+    """Return who asks; the blueprint's guard has let nobody else in."""
+    actor = current_actor()
+    if actor is None:
+        abort(403)
+    return actor
+
+
+def session() -> Session:
+    """Return the request's session."""
+    return db.session()
+
+
+def visit_of(visit_id: int) -> CustomerVisit:
+    """Return a visit of the customer's as it is now; ``NotFound`` for anybody else's."""
+    return customer_queries.customer_visit(session(), customer(), formats.now(), visit_id)
+
+
+def move_number() -> int:
+    """Return the move number that the posted form was made with; 400 for a form that is not ours."""
+    text = request.form.get("move_number", "")
+    if not (text.isascii() and text.isdigit() and len(text) < LONGEST_KEY):
+        abort(400)
+    return int(text)
+
+
+def page_of_visit(template: str, item: CustomerVisit, **values: Any) -> str:
+    """Return a page about one visit, in its partner's name and colour."""
+    return render_template(template, item=item, page_partner=partner_info(item.visit.partner_id), **values)
+
+
+def go(endpoint: str, **values: Any) -> ResponseReturnValue:
+    """Return a redirect after a POST, so that reloading the page sends nothing again."""
+    return redirect(url_for(endpoint, **values), 303)
+
+
+def initials(name: str) -> str:
+    """Return "TR" for Tomás Reyes."""
+    words = name.split()
+    return "".join(word[0] for word in (words[:1] + words[1:][-1:])).upper()
+
+
+def instant(value: datetime) -> str:
+    """Return an instant as addresses and forms carry it: "2026-11-26T13:00Z"."""
+    return value.strftime("%Y-%m-%dT%H:%MZ")
+
+
+def window_end(visit: Appointment) -> datetime:
+    """Return until when the technician arrives at the latest."""
+    return visit.start_at + timedelta(minutes=visit.window_minutes)
+
+
+def too_late(decisions: Iterable[Decision]) -> bool:
+    """Whether one of the refusals is a matter of time that has run out."""
+    return any(decision.until is not None and decision.until < formats.now() for decision in decisions)
+
+
+def rule_words(decision: Decision, controls: FeatureControls) -> str | None:
+    """Return the rule behind a refusal where the refusal's own sentence does not say it."""
+    if decision.rule == "reschedule_cutoff_hours":
+        hours = controls.reschedule_cutoff_hours
+        return gettext("A visit can be moved until %(length)s before it starts.", length=formats.length(hours * 60))
+    if decision.rule == "cancel_cutoff_hours":
+        hours = controls.cancel_cutoff_hours
+        return gettext("A visit can be cancelled until %(length)s before it starts.", length=formats.length(hours * 60))
+    return None
+
+
+pages.context_processor(
+    lambda: {
+        "initials": initials,
+        "instant": instant,
+        "window_end": window_end,
+        "too_late": too_late,
+        "rule_words": rule_words,
+    }
+)

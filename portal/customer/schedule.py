@@ -1,0 +1,79 @@
+"""My Schedule, past visits, one visit, and confirming it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, flash, render_template, request, url_for
+from flask.typing import ResponseReturnValue
+from flask_babel import gettext
+
+from portal.customer.blueprint import customer, go, move_number, page_of_visit, session, visit_of
+from portal.domain.jobs import customer_queries, fieldwork, services
+from portal.domain.jobs.customer_queries import NEWEST_FIRST
+from portal.domain.paging import PAGE_ROWS, Cursor
+from portal.domain.unit_of_work import unit_of_work
+from portal.web import formats
+from portal.web.cursors import cursor_args, cursor_from
+
+PAST_SHOWN = 5
+
+
+def schedule() -> str:
+    """Show My Schedule: the next appointment, what else is coming, what waits for a signature, past visits (C1)."""
+    return render_template(
+        "customer/schedule.html",
+        visits=customer_queries.upcoming_visits(session(), customer(), formats.now()),
+        past=customer_queries.past_visits(session(), PAST_SHOWN),
+        papers=customer_queries.waiting_papers(session()),
+    )
+
+
+def past() -> str:
+    """Show every visit that has ended, newest first, in pages (C2)."""
+    page = customer_queries.past_visits(session(), PAGE_ROWS, cursor_from(request.args, NEWEST_FIRST))
+    return render_template("customer/past.html", page=page, newer=_address(page.back), older=_address(page.forward))
+
+
+def _address(cursor: Cursor | None) -> str | None:
+    if cursor is None:
+        return None
+    args: dict[str, Any] = {**cursor_args(cursor)}
+    return url_for("my.past", **args)
+
+
+def visit(visit_id: int) -> str:
+    """Show one visit, coming or past, with its summary."""
+    item = visit_of(visit_id)
+    own_cancel = item.is_over and customer_queries.cancelled_by_customer(session(), item.visit)
+    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel)
+
+
+def confirm(visit_id: int) -> ResponseReturnValue:
+    """Confirm the start that the page showed (M8)."""
+    number = move_number()
+    with unit_of_work(session()) as writing:
+        fieldwork.confirm(writing, customer(), formats.now(), visit_id, number)
+    item = visit_of(visit_id).visit
+    when = formats.window(item.start_at, item.window_minutes, item.partner_id)
+    flash(gettext("Thank you. You confirmed %(when)s.", when=when), "ok")
+    return go("my.schedule")
+
+
+def undo(visit_id: int) -> ResponseReturnValue:
+    """Take back a cancel that has not taken effect yet."""
+    with unit_of_work(session()) as writing:
+        services.undo_cancel(writing, customer(), formats.now(), visit_id)
+    item = visit_of(visit_id).visit
+    when = formats.window(item.start_at, item.window_minutes, item.partner_id)
+    flash(gettext("Your visit stays: %(when)s.", when=when), "ok")
+    return go("my.schedule")
+
+
+def add_to(pages: Blueprint) -> None:
+    """Put these pages into the customer's blueprint."""
+    pages.add_url_rule("/", view_func=schedule)
+    pages.add_url_rule("/visits", view_func=past)
+    pages.add_url_rule("/visits/<int:visit_id>", view_func=visit)
+    pages.add_url_rule("/visits/<int:visit_id>/confirm", view_func=confirm, methods=["POST"])
+    pages.add_url_rule("/visits/<int:visit_id>/undo", view_func=undo, methods=["POST"])

@@ -1,0 +1,865 @@
+"""The demo's example companies: a month of work around today, played through the real use cases.
+
+Every installation is a *story*, a generator that yields the instant at which it goes on and then calls a use case with
+that instant as the clock. All stories are played in time order up to now, so statuses, history, messages and numbers
+are what they would be had people worked with Doorstep for a month; what a story has left lies in the future.
+"""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from itertools import cycle
+from zoneinfo import ZoneInfo
+
+from flask import current_app
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor, Role
+from portal.domain.contracts import services as contracts
+from portal.domain.contracts.queries import current_contract
+from portal.domain.jobs import fieldwork, services
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.services import Booking, ItemInput
+from portal.domain.jobs.situations import current_visit, visits_of
+from portal.domain.messages.reminders import decide_reminders
+from portal.domain.people.models import (
+    Address,
+    Customer,
+    Membership,
+    Partner,
+    Technician,
+    TechnicianStatus,
+    User,
+)
+from portal.domain.people.partners import REMINDER_AT, create_partner_with_defaults
+from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
+from portal.domain.scheduling.queries import controls_of
+from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
+from portal.domain.unit_of_work import unit_of_work
+from portal.web.auth import hash_password
+from portal.worker.channels import LogChannel
+from portal.worker.relay import Relay
+from portal.worker.store import Store
+
+PASSWORD = "demo-demo-demo"
+# What `portal demo` prints; everybody else of the demo has the same password.
+ACCOUNTS = (
+    ("Acme, partner admin", "admin@acme.test"),
+    ("Acme, dispatcher", "dispatch@acme.test"),
+    ("Acme, technician", "tech@acme.test"),
+    ("Acme, customer", "customer@acme.test"),
+    ("Globex, partner admin", "admin@globex.test"),
+    ("Globex, customer", "customer@globex.test"),
+    ("Operator of the platform", "operator@doorstep.test"),
+)
+
+DAYS_BACK = 15
+DAYS_AHEAD = 15
+SUNDAY = 6
+MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
+
+Story = Iterator[datetime]
+Progress = Callable[[int, int], None]
+Items = Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A service type of the demo, with what is installed and what a technician writes afterwards."""
+
+    name: str
+    minutes: int
+    items: Sequence[Items]
+    notes: Sequence[str]
+
+
+SOLAR = Kind(
+    "Solar panels",
+    360,
+    (
+        (("Solar panel 430 W", 10), ("Inverter 5 kW", 1)),
+        (("Solar panel 430 W", 14), ("Inverter 6 kW", 1), ("Bird mesh kit", 1)),
+        (("Solar panel 430 W", 8), ("Inverter 3.6 kW", 1)),
+    ),
+    (
+        "Panels on the south roof, inverter in the loft. All strings tested, readings are on the label.",
+        "Fitted as drawn. One tile was cracked before we came; it is replaced.",
+    ),
+)
+HEAT_PUMP = Kind(
+    "Heat pump",
+    420,
+    ((("Heat pump 8 kW", 1), ("Cylinder 210 l", 1)), (("Heat pump 6 kW", 1), ("Radiator", 3))),
+    ("Heat pump runs at 45 °C flow. Filter to be cleaned in autumn, we showed how.",),
+)
+BATTERY = Kind(
+    "Home battery",
+    150,
+    ((("Battery 10 kWh", 1),), (("Battery 5 kWh", 1), ("Backup switch", 1))),
+    ("Battery hangs beside the inverter and is at 60 %. The app is connected.",),
+)
+CHARGER = Kind(
+    "Car charger",
+    90,
+    ((("Car charger 7 kW", 1),), (("Car charger 7 kW", 1), ("Consumer unit", 1)), (("Car charger 22 kW", 1),)),
+    ("Charger tested with the customer's car. The cable reaches both parking places.",),
+)
+THERMOSTAT = Kind(
+    "Smart thermostat",
+    60,
+    ((("Smart thermostat", 1),), (("Smart thermostat", 1), ("Radiator valve", 5))),
+    ("Thermostat paired, weekly programme set together with the customer.",),
+)
+KINDS = (SOLAR, HEAT_PUMP, BATTERY, CHARGER, THERMOSTAT)
+LONG, SHORT = (SOLAR, HEAT_PUMP), (BATTERY, CHARGER, THERMOSTAT)
+LONG_START = time(8, 30)
+SHORT_STARTS = (time(8), time(11), time(14))
+# Today's starts of the technician whom a visitor of the demo signs in as; each leaves room for travel.
+TODAYS_STARTS = (time(8), time(10), time(12), time(14), time(16))
+
+BRISTOL = (
+    ("Marcus Oyelaran", "66 Ashley Down Road", "BS7 9JT"),
+    ("Owen Whitfield", "9 Brunel Lock", "BS1 6SE"),
+    ("Leah Novak", "6 Granby Hill", "BS8 4LT"),
+    ("Yusuf Demir", "102 Coronation Road", "BS3 1RE"),
+    ("Ruth Feldman", "17 Picton Mews", "BS6 5PZ"),
+    ("Callum Fraser", "31 Sefton Park Road", "BS7 9AL"),
+    ("Helena Duarte", "5 Weavers Yard", "BS7 8QA"),
+    ("Jonas Engel", "2 Narrow Quay", "BS1 4QA"),
+    ("Beth Hargreaves", "23 Cotham Vale", "BS6 6HR"),
+    ("Grace Mbeki", "8 Chapel Steps", "BS8 1HN"),
+    ("Nadia Petrov", "41 Redcatch Road", "BS4 2EP"),
+    ("Samir Haddad", "12 Gathorne Road", "BS3 1LR"),
+    ("Anna Becker", "40 Richmond Terrace", "BS8 1AA"),
+    ("Hugo Lind", "3 Windmill Hill", "BS3 4LU"),
+    ("Tess Moran", "19 Chandos Road", "BS6 6PG"),
+    ("Olga Brandt", "27 Cliftonwood Crescent", "BS8 4TU"),
+    ("Nora Quist", "18 Redland Grove", "BS6 6QT"),
+    ("Liam Foster", "3 Hill View", "BS8 1DF"),
+    ("Iris Bloom", "77 Sandy Park Road", "BS4 3PQ"),
+    ("Dev Chandra", "50 Fishponds Road", "BS5 6SF"),
+    ("Olu Bello", "14 Stapleton Road", "BS5 0QX"),
+    ("Elin Strand", "9 Cumberland Road", "BS1 6UX"),
+    ("Hana Sato", "22 Zetland Road", "BS6 7AE"),
+    ("Ivo Marek", "61 North Street", "BS3 1EN"),
+)
+ALBANY = (
+    ("Walter Brandhorst", "118 Lancaster Street", "12210"),
+    ("Denise Okonkwo", "27 Delaware Avenue", "12202"),
+    ("Frank Castellano", "340 Hudson Avenue", "12203"),
+    ("Mei-Ling Zhao", "9 Pine Hollow Lane", "12205"),
+    ("Rosa Delgado", "76 Madison Avenue", "12208"),
+)
+
+
+class Company:
+    """One partner of the demo at work: who acts there, the clock of its stories, and the calls they make."""
+
+    def __init__(self, session: Session, now: datetime, rng: random.Random, password: str, partner: Partner) -> None:
+        self.session = session
+        self.rng = rng
+        self.password = password
+        self.partner = partner
+        self.zone = ZoneInfo(partner.timezone)
+        self.opened_at = partner.created_at
+        self.present = now
+        self.today = local_day(now, self.zone)
+        # The clock of the stories; the player moves it on.
+        self.now = partner.created_at
+        self.office: list[Actor] = []
+        self.crew: dict[str, Technician] = {}
+        self.customers: dict[str, Customer] = {}
+        # The key of a customer's address, by the customer's.
+        self.homes: dict[int, int] = {}
+        self.kinds: dict[str, ServiceType] = {}
+        self.holidays: set[date] = set()
+        self._turns: dict[str, Iterator[Customer]] = {}
+        self.stories: list[Story] = []
+        self.taken: set[tuple[str, date]] = set()
+
+    # Setting up
+
+    def add_login(self, name: str, email: str) -> User:
+        """Add somebody who may sign in."""
+        user = User(email=email, name=name, password=self.password, created_at=self.opened_at)
+        self.session.add(user)
+        self.session.flush()
+        return user
+
+    def add_staff(self, name: str, email: str, role: Role) -> None:
+        """Add a partner admin or dispatcher."""
+        user = self.add_login(name, email)
+        self.session.add(Membership(partner_id=self.partner.id, user_id=user.id, role=role))
+        self.office.append(Actor(user.id, role, name, frozenset({self.partner.id})))
+
+    def add_technician(self, name: str, email: str, phone: str, available: bool = True) -> None:
+        """Add a technician with a log-in."""
+        user = self.add_login(name, email)
+        status = TechnicianStatus.AVAILABLE if available else TechnicianStatus.UNAVAILABLE
+        technician = Technician(
+            partner_id=self.partner.id, name=name, email=email, phone=phone, status=status, user_id=user.id
+        )
+        self.session.add(technician)
+        self.session.flush()
+        self.crew[name] = technician
+
+    def add_customer(self, name: str, street: str, city: str, postcode: str, phone: str, email: str = "") -> Customer:
+        """Add a customer with an address and, by the e-mail made from the name unless given, a log-in."""
+        email = email or f"{name.lower().replace(' ', '.')}@mail.example"
+        user = self.add_login(name, email)
+        customer = Customer(
+            partner_id=self.partner.id,
+            name=name,
+            email=email,
+            phone=phone,
+            user_id=user.id,
+            created_at=self.opened_at,
+        )
+        self.session.add(customer)
+        self.session.flush()
+        place = Address(partner_id=self.partner.id, customer_id=customer.id, line=street, city=city, postcode=postcode)
+        self.session.add(place)
+        self.session.flush()
+        self.homes[customer.id] = place.id
+        self.customers[name] = customer
+        return customer
+
+    def add_kinds(self, kinds: Sequence[Kind]) -> None:
+        """Add service types, with a quarter of an hour of travel around each visit."""
+        for kind in kinds:
+            row = ServiceType(
+                partner_id=self.partner.id,
+                name=kind.name,
+                duration_minutes=kind.minutes,
+                buffer_before_minutes=15,
+                buffer_after_minutes=15,
+            )
+            self.session.add(row)
+            self.kinds[kind.name] = row
+        self.session.flush()
+
+    def add_holidays(self, *days: tuple[int, int, str]) -> None:
+        """Add public holidays, given as month, day and name, of this year and its neighbours."""
+        for year in range(self.today.year - 1, self.today.year + 2):
+            for month, day, name in days:
+                self.session.add(Holiday(partner_id=self.partner.id, day=date(year, month, day), name=name))
+                self.holidays.add(date(year, month, day))
+        self.session.flush()
+
+    def whose_turn(self, kind: Kind) -> Customer:
+        """Return the next customer to have such a thing installed; the first, whom visitors sign in as, is left out."""
+        if kind.name not in self._turns:
+            everyone = [customer for customer in self.customers.values() if customer.active][1:]
+            first = len(everyone) * len(self._turns) // len(KINDS)
+            self._turns[kind.name] = cycle(everyone[first:] + everyone[:first])
+        return next(self._turns[kind.name])
+
+    # Time
+
+    def workday(self, distance: int) -> date:
+        """Return the date that lies ``distance`` working days from today, before it if negative."""
+        day, left = self.today, abs(distance)
+        while left:
+            day += DAY if distance > 0 else -DAY
+            left -= self.is_workday(day)
+        return day
+
+    def is_workday(self, day: date) -> bool:
+        """Whether people work on ``day``."""
+        return day.weekday() != SUNDAY and day not in self.holidays
+
+    def at(self, day: date, clock: time) -> datetime:
+        """Return the instant of a local time."""
+        return instant_at_or_after(day, clock, self.zone)
+
+    def earlier_today(self, minutes: int) -> datetime:
+        """Return the instant so many minutes ago, but never one of yesterday."""
+        return max(day_span(self.today, self.zone)[0], self.present - minutes * MINUTE)
+
+    def sensible_start(self, minutes_ago: int) -> datetime:
+        """Return a start of today, about so many minutes ago, that is in working hours whatever hour it is."""
+        start = self.present - minutes_ago * MINUTE
+        start -= timedelta(minutes=start.minute % 30, seconds=start.second, microseconds=start.microsecond)
+        return min(max(start, self.at(self.today, time(8))), self.at(self.today, time(17)))
+
+    def office_hour(self, day: date) -> datetime:
+        """Return an instant of ``day``, or of the working day before, at which somebody sits in the office."""
+        while not self.is_workday(day):
+            day -= DAY
+        return self.at(day, time(self.rng.randrange(8, 17), self.rng.randrange(60)))
+
+    def booked_before(self, start: datetime, least: int = 3, most: int = 12) -> datetime:
+        """Return when a visit was booked: some days before it, at any rate before today."""
+        day = min(local_day(start, self.zone), self.today) - self.rng.randint(least, most) * DAY
+        return max(self.office_hour(day), self.opened_at)
+
+    # Acting
+
+    @property
+    def dispatcher(self) -> Actor:
+        """Somebody of the office."""
+        return self.rng.choice(self.office)
+
+    def as_customer(self, customer: Customer) -> Actor:
+        """The customer as one who acts."""
+        return Actor(
+            customer.user_id,
+            Role.CUSTOMER,
+            customer.name,
+            frozenset({self.partner.id}),
+            customer_ids=frozenset({customer.id}),
+        )
+
+    def as_technician(self, technician: Technician) -> Actor:
+        """The technician as one who acts."""
+        return Actor(
+            technician.user_id,
+            Role.TECHNICIAN,
+            technician.name,
+            frozenset({self.partner.id}),
+            technician_id=technician.id,
+        )
+
+    def schedule(self, order: Order, assigned: bool, replaces: Job | None = None) -> Job:
+        """Book ``order``, at once for its technician if ``assigned``."""
+        technician = self.crew[order.technician] if assigned and order.technician else None
+        booking = Booking(
+            customer_id=order.customer.id,
+            address_id=self.homes[order.customer.id],
+            service_type_id=self.kinds[order.kind.name].id,
+            start=order.start,
+            items=[ItemInput(name, quantity) for name, quantity in order.items],
+            notes=order.notes,
+            technician_id=technician.id if technician else None,
+            replaces_id=replaces.id if replaces else None,
+        )
+        return services.schedule_installation(self.session, self.dispatcher, self.now, booking, despite_warnings=True)
+
+    def assign(self, job: Job, name: str) -> None:
+        """Assign ``job`` to the technician of that name."""
+        services.assign(self.session, self.dispatcher, self.now, job.id, self.crew[name].id, despite_warnings=True)
+
+    def visit(self, job: Job) -> Appointment:
+        """Return the visit that ``job`` is about now."""
+        visit = current_visit(visits_of(self.session, job))
+        if visit is None:
+            raise RuntimeError(f"installation {job.number} has no visit")
+        return visit
+
+    def step(self, use_case: Callable[..., Appointment], job: Job, *inputs: object) -> None:
+        """Take a step of the visit of ``job`` as its technician."""
+        visit = self.visit(job)
+        technician = next(one for one in self.crew.values() if one.id == visit.technician_id)
+        use_case(self.session, self.as_technician(technician), self.now, visit.id, visit.move_number, *inputs)
+
+    def pause_reason(self, label: str) -> int:
+        """Return the key of a pause reason."""
+        reasons = select(PauseReason.id).where(PauseReason.partner_id == self.partner.id, PauseReason.label == label)
+        return self.session.scalars(reasons).one()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a customer wants: a kind of work at an instant, and by whom if that was said."""
+
+    customer: Customer
+    kind: Kind
+    start: datetime
+    technician: str | None = None
+    items: Items = ()
+    notes: str = ""
+
+    @property
+    def end(self) -> datetime:
+        """When the visit ends."""
+        return self.start + self.kind.minutes * MINUTE
+
+
+def seed(session: Session, now: datetime, rng: random.Random, progress: Progress | None = None) -> None:
+    """Fill an empty database with two companies and their month around ``now`` (an instant), in one transaction.
+
+    The same ``now`` and ``rng`` give the same data. ``progress`` is told days done and days in all. Needs the
+    application's context, since passwords are hashed as its settings say, and a session of scope ``system``.
+    """
+    password = hash_password(PASSWORD)
+    with unit_of_work(session):
+        operator = User(
+            email="operator@doorstep.test", name="Robin Vale", password=password, is_operator=True, created_at=now
+        )
+        session.add(operator)
+        companies = [_acme(session, now, rng, password), _globex(session, now, rng, password)]
+        _play(session, companies, now, progress or (lambda done, total: None))
+
+
+def _play(session: Session, companies: Sequence[Company], until: datetime, progress: Progress) -> None:
+    """Play all stories in time order up to ``until``; after each step the relay sends what that gave rise to."""
+    waiting: list[tuple[datetime, int, Company, Story]] = []
+    order = 0
+    for company in companies:
+        for story in company.stories:
+            waiting.append((next(story), order, company, story))
+            order += 1
+    heapq.heapify(waiting)
+    opened_at = clock = min(company.opened_at for company in companies)
+    total = (until - opened_at).days + 1
+    relay = Relay(_InHand(session), current_app.config["SETTINGS"], LogChannel(), clock=lambda: clock)
+    while waiting and waiting[0][0] <= until:
+        at, number, company, story = heapq.heappop(waiting)
+        company.now = clock = at
+        progress((at - opened_at).days, total)
+        following = next(story, None)
+        relay.run()
+        if following is not None:
+            # Somebody who is late goes on at once.
+            heapq.heappush(waiting, (max(following, at), number, company, story))
+    progress(total, total)
+
+
+class _InHand(Store):
+    """The relay's store, but in a transaction that is already under way."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        yield self._session
+
+    writing = reading
+
+
+def _reminders(company: Company) -> Story:
+    """What the worker's clock does at the hour of the reminders, each day."""
+    for distance in range(-DAYS_BACK, 1):
+        yield company.at(company.today + distance * DAY, REMINDER_AT)
+        decide_reminders(company.session, company.now)
+
+
+def _acme(session: Session, now: datetime, rng: random.Random, password: str) -> Company:
+    """Acme in Bristol: customers may move and cancel visits themselves."""
+    partner = create_partner_with_defaults(
+        session,
+        _opening(now),
+        name="Acme Home Energy",
+        slug="acme",
+        timezone="Europe/London",
+        job_prefix="AC",
+        phone="0117 496 0180",
+        brand_colour="#14506e",
+    )
+    acme = Company(session, now, rng, password, partner)
+    session.add(WorkingHours(partner_id=partner.id, weekday=5, start_minute=8 * 60, end_minute=18 * 60))
+    controls = controls_of(session, partner.id)
+    controls.self_service = True
+    # Long enough that the demo's pending cancel is still there when somebody looks for it.
+    controls.cancel_undo_minutes = 60
+    acme.add_kinds(KINDS)
+    acme.add_holidays((1, 1, "New Year's Day"), (12, 25, "Christmas Day"), (12, 26, "Boxing Day"))
+    acme.add_staff("Alma Whitcombe", "admin@acme.test", Role.PARTNER_ADMIN)
+    acme.add_staff("Dana Okafor", "dispatch@acme.test", Role.DISPATCHER)
+    acme.add_technician("Tomás Reyes", "tech@acme.test", "07700 900111")
+    for number, name in enumerate(("Ines Kowalski", "Leon Adeyemi", "Marta Lindqvist", "Sana Iqbal")):
+        acme.add_technician(name, f"{name.split()[0].lower()}@acme.test", f"07700 90012{number}")
+    acme.add_technician("Joe Pritchard", "joe@acme.test", "07700 900130", available=False)
+    priya = acme.add_customer(
+        "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
+    )
+    priya.access_notes = "Narrow drive, please park on the street."
+    for number, (name, street, postcode) in enumerate(BRISTOL):
+        acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
+    moved_away = acme.add_customer("Piet Jansen", "11 Wharf Lane", "Bristol", "BS1 5TX", "07700 900250")
+    moved_away.active = False
+
+    training = acme.workday(5)
+    acme.taken.add(("Leon Adeyemi", training))
+    session.add(
+        TimeOff(
+            partner_id=partner.id,
+            technician_id=acme.crew["Leon Adeyemi"].id,
+            start_at=acme.at(training, time(8)),
+            end_at=acme.at(training, time(18)),
+            note="Training",
+        )
+    )
+    acme.stories.append(_reminders(acme))
+    for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _of_every_day):
+        acme.stories.extend(stories(acme))
+    return acme
+
+
+def _globex(session: Session, now: datetime, rng: random.Random, password: str) -> Company:
+    """Globex in Albany: another tenant in another zone, where only the office changes visits."""
+    partner = create_partner_with_defaults(
+        session,
+        _opening(now),
+        name="Globex Heating and Air",
+        slug="globex",
+        timezone="America/New_York",
+        job_prefix="GX",
+        phone="518-555-0140",
+        brand_colour="#7a3e1d",
+    )
+    globex = Company(session, now, rng, password, partner)
+    globex.add_kinds((HEAT_PUMP, THERMOSTAT))
+    globex.add_holidays((1, 1, "New Year's Day"), (7, 4, "Independence Day"), (12, 25, "Christmas Day"))
+    globex.add_staff("Carla Mendes", "admin@globex.test", Role.PARTNER_ADMIN)
+    globex.add_staff("Pete Sandoval", "dispatch@globex.test", Role.DISPATCHER)
+    globex.add_technician("Bill Novotny", "tech@globex.test", "518-555-0151")
+    globex.add_technician("Aisha Greene", "aisha@globex.test", "518-555-0152")
+    ellen = globex.add_customer(
+        "Ellen Abrams", "52 Willett Street", "Albany", "12210", "518-555-0160", "customer@globex.test"
+    )
+    for number, (name, street, postcode) in enumerate(ALBANY):
+        globex.add_customer(name, street, "Albany", postcode, f"518-555-016{number + 1}")
+
+    def on(distance: int, clock: time, kind: Kind, technician: str | None = None) -> Order:
+        return _order(globex, kind, globex.at(globex.workday(distance), clock), technician)
+
+    def for_ellen(distance: int, clock: time, kind: Kind, technician: str | None = None) -> Order:
+        return Order(ellen, kind, globex.at(globex.workday(distance), clock), technician, kind.items[0])
+
+    bill, aisha = "Bill Novotny", "Aisha Greene"
+    globex.stories += [
+        _reminders(globex),
+        _to_the_end(globex, for_ellen(-9, time(9), HEAT_PUMP, bill)),
+        _planned(globex, for_ellen(2, time(10), THERMOSTAT, aisha)),
+        _planned(globex, for_ellen(8, time(9), HEAT_PUMP)),
+        _to_the_end(globex, on(-6, time(9), HEAT_PUMP, aisha)),
+        _to_the_end(globex, on(-2, time(13), THERMOSTAT, bill)),
+        _planned(globex, on(0, time(16), THERMOSTAT, bill)),
+        _planned(globex, on(3, time(9), HEAT_PUMP)),
+        _rejected(globex, on(4, time(9), HEAT_PUMP), "We do not serve that part of the county."),
+    ]
+    return globex
+
+
+def _opening(now: datetime) -> datetime:
+    return now.astimezone(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - (DAYS_BACK + 14) * DAY
+
+
+def _order(company: Company, kind: Kind, start: datetime, technician: str | None = None, notes: str = "") -> Order:
+    """Return an order of the customer whose turn it is, with items picked at random."""
+    return Order(company.whose_turn(kind), kind, start, technician, company.rng.choice(kind.items), notes)
+
+
+# Stories of one installation
+
+
+def _planned(company: Company, order: Order, confirmed_by: Actor | None = None) -> Story:
+    """Booked, and that is all so far; confirmed the next day if somebody is given."""
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    if confirmed_by is not None:
+        yield company.now + company.rng.randint(2, 20) * HOUR
+        fieldwork.confirm(company.session, confirmed_by, company.now, company.visit(job).id)
+
+
+def _to_the_end(
+    company: Company, order: Order, last: str = "approve", reassigned_from: str | None = None, trouble: bool = False
+) -> Story:
+    """Booked, assigned, visited, and through the contract up to the step named ``last``.
+
+    ``reassigned_from``: somebody else had it first. ``trouble``: the visit was paused for a while.
+    """
+    rng, session = company.rng, company.session
+    customer = company.as_customer(order.customer)
+    yield company.booked_before(order.start)
+    at_once = rng.random() < 0.4 and reassigned_from is None
+    job = company.schedule(order, assigned=at_once)
+    if not at_once:
+        yield company.now + rng.randint(20, 300) * MINUTE
+        company.assign(job, reassigned_from or order.technician or "")
+    if reassigned_from is not None:
+        yield order.start - 20 * HOUR
+        someone = company.crew[order.technician or ""]
+        services.reassign(session, company.dispatcher, company.now, job.id, someone.id, despite_warnings=True)
+    if rng.random() < 0.6:
+        yield order.start - rng.randint(20, 60) * HOUR
+        by = customer if rng.random() < 0.7 else company.dispatcher
+        fieldwork.confirm(session, by, company.now, company.visit(job).id)
+    yield from _visited(company, job, order, trouble)
+    steps: list[tuple[str, timedelta, Callable[[], object]]] = [
+        ("send_contract", 2 * HOUR, lambda: contracts.send_contract(session, company.dispatcher, company.now, job.id)),
+        ("sign_contract", 20 * HOUR, lambda: _sign(company, job, customer)),
+        ("approve", 4 * HOUR, lambda: contracts.approve(session, customer, company.now, job.id)),
+    ]
+    for name, pause, act in [] if last == "complete" else steps:
+        yield company.now + pause + rng.randint(0, 180) * MINUTE
+        act()
+        if name == last:
+            return
+
+
+def _visited(company: Company, job: Job, order: Order, trouble: bool) -> Story:
+    """The technician sets off, arrives, works and completes."""
+    rng = company.rng
+    ride = rng.randint(12, 30)
+    yield order.start - (ride - rng.randint(0, 12)) * MINUTE
+    company.step(fieldwork.set_off, job, ride)
+    yield company.now + ride * MINUTE
+    company.step(fieldwork.arrive, job)
+    yield company.now + rng.randint(2, 9) * MINUTE
+    company.step(fieldwork.start_work, job)
+    if trouble:
+        yield company.now + 30 * MINUTE
+        company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Fuse carrier, from the wholesaler")
+        yield company.now + 35 * MINUTE
+        company.step(fieldwork.resume, job)
+    yield max(company.now + 15 * MINUTE, order.end - rng.randint(0, 20) * MINUTE)
+    company.step(fieldwork.complete, job, rng.choice(order.kind.notes))
+
+
+def _sign(company: Company, job: Job, customer: Actor) -> None:
+    contract = current_contract(company.session, job.id)
+    if contract is None:
+        raise RuntimeError(f"installation {job.number} has no contract")
+    contracts.sign_contract(company.session, customer, company.now, contract.id, customer.name, consent=True)
+
+
+def _rejected(company: Company, order: Order, reason: str, replacement: Order | None = None) -> Story:
+    """Booked, rejected the day after and, if a replacement is given, booked again."""
+    yield company.booked_before(order.start, 5, 9)
+    job = company.schedule(order, assigned=False)
+    yield company.office_hour(local_day(company.now, company.zone) + DAY)
+    services.reject(company.session, company.dispatcher, company.now, job.id, reason)
+    if replacement is not None:
+        yield company.now + 40 * MINUTE
+        company.schedule(replacement, assigned=True, replaces=job)
+
+
+def _cancelled(company: Company, order: Order, reason: str, by_customer: bool) -> Story:
+    """Booked, and cancelled three days before the visit, or yesterday if that is earlier."""
+    yield company.booked_before(order.start, 6, 9)
+    job = company.schedule(order, assigned=True)
+    yield min(order.start, company.present) - 3 * DAY
+    if not by_customer:
+        services.cancel(company.session, company.dispatcher, company.now, job.id, reason)
+        return
+    customer = company.as_customer(order.customer)
+    visit = services.cancel_by_customer(company.session, customer, company.now, company.visit(job).id, reason)
+    if visit.cancel_at is not None:
+        yield visit.cancel_at
+        services.finalise_due_cancel(company.session, company.now, visit.id)
+
+
+def _cancelling(company: Company, order: Order, reason: str) -> Story:
+    """Booked, and just now being cancelled by the customer, who may still undo it."""
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    yield company.present - MINUTE
+    services.cancel_by_customer(
+        company.session, company.as_customer(order.customer), company.now, company.visit(job).id, reason
+    )
+
+
+def _moved(company: Company, order: Order, start: datetime, by_customer: bool, at: datetime) -> Story:
+    """Booked, and moved to another start ``at`` an instant."""
+    yield company.booked_before(order.start, 5, 9)
+    job = company.schedule(order, assigned=True)
+    yield at
+    if by_customer:
+        customer = company.as_customer(order.customer)
+        services.move_by_customer(company.session, customer, company.now, company.visit(job).id, start)
+    else:
+        services.reschedule(
+            company.session, company.dispatcher, company.now, job.id, start, notify=True, despite_warnings=True
+        )
+
+
+def _to_be_continued(company: Company, order: Order, following: datetime | None) -> Story:
+    """Begun, paused for want of a part, and to be continued at ``following``, or when somebody plans it."""
+    rng = company.rng
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    yield order.start - 20 * MINUTE
+    company.step(fieldwork.set_off, job, 20)
+    yield order.start
+    company.step(fieldwork.arrive, job)
+    yield company.now + 5 * MINUTE
+    company.step(fieldwork.start_work, job)
+    yield company.now + rng.randint(60, 90) * MINUTE
+    company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Inverter came with a dent")
+    yield company.now + 20 * MINUTE
+    company.step(fieldwork.continue_later, job, following)
+
+
+def _turned_back(company: Company, order: Order) -> Story:
+    """The technician set off and had to turn back; the work was done later the same day."""
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    yield order.start - 20 * MINUTE
+    company.step(fieldwork.set_off, job, 25)
+    yield order.start + 10 * MINUTE
+    company.step(fieldwork.turn_back, job, "Road closed at the bridge, coming round after lunch")
+    yield from _visited(company, job, Order(order.customer, order.kind, order.start + 3 * HOUR), trouble=False)
+
+
+def _under_way(
+    company: Company, order: Order, steps: Sequence[tuple[int, Callable[..., Appointment], tuple[object, ...]]]
+) -> Story:
+    """A visit of today that has got as far as ``steps``: minutes ago, use case, its inputs."""
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    for minutes, use_case, inputs in steps:
+        yield company.earlier_today(minutes)
+        company.step(use_case, job, *inputs)
+
+
+# Which stories there are
+
+
+def _of_the_customer(acme: Company) -> list[Story]:
+    """What the customer of the demo sees: three visits ahead, each under another rule, a contract, past visits."""
+    priya = acme.customers["Priya Raman"]
+    movable = acme.at(acme.workday(4), time(9))
+    confirmed = acme.at(acme.workday(8), time(13))
+    acme.taken |= {("Marta Lindqvist", acme.workday(4)), ("Ines Kowalski", acme.workday(8))}
+    soon = _soon(acme)
+    return [
+        _planned(
+            acme, Order(priya, CHARGER, soon, "Tomás Reyes", (("Car charger 7 kW", 1),), "Beside the garage door.")
+        ),
+        _planned(
+            acme,
+            Order(priya, SOLAR, movable, "Marta Lindqvist", SOLAR.items[0], "Scaffold stands from the day before."),
+        ),
+        _planned(acme, Order(priya, BATTERY, confirmed, "Ines Kowalski", BATTERY.items[0]), acme.as_customer(priya)),
+        _to_the_end(
+            acme,
+            Order(priya, THERMOSTAT, acme.at(acme.workday(-2), time(9)), "Sana Iqbal", THERMOSTAT.items[1]),
+            "send_contract",
+        ),
+        _to_the_end(
+            acme, Order(priya, HEAT_PUMP, acme.at(acme.workday(-12), time(8, 30)), "Sana Iqbal", HEAT_PUMP.items[0])
+        ),
+        _cancelled(
+            acme,
+            Order(priya, HEAT_PUMP, acme.at(acme.workday(-14), time(8, 30)), "Sana Iqbal", HEAT_PUMP.items[0]),
+            "We are away that week",
+            True,
+        ),
+    ]
+
+
+def _soon(acme: Company) -> datetime:
+    """Return the technician's next start of today that is well ahead, else the first of tomorrow."""
+    starts = [acme.at(acme.today, clock) for clock in TODAYS_STARTS]
+    ahead = [start for start in starts if start >= acme.present + 45 * MINUTE]
+    return ahead[0] if ahead else acme.at(acme.today + DAY, TODAYS_STARTS[0])
+
+
+def _of_the_technician(acme: Company) -> list[Story]:
+    """Today of the technician of the demo: what is behind him is done, and there is always something left to do."""
+    acme.taken |= {("Tomás Reyes", acme.today), ("Tomás Reyes", acme.today + DAY)}
+    starts = [acme.at(acme.today, clock) for clock in TODAYS_STARTS]
+    soon = _soon(acme)
+    stories: list[Story] = []
+    for index, start in enumerate(starts):
+        if start == soon or index == 2:
+            continue
+        order = _order(acme, CHARGER if index % 2 else THERMOSTAT, start, "Tomás Reyes")
+        over = order.end <= acme.present - HOUR and index < 3
+        stories.append(_to_the_end(acme, order, "complete") if over else _planned(acme, order))
+    return stories
+
+
+def _of_today(acme: Company) -> list[Story]:
+    """The others' visits of today, one in each state that a visit under way can be in."""
+
+    def of(technician: str, kind: Kind, minutes_ago: int) -> Order:
+        acme.taken.add((technician, acme.today))
+        return _order(acme, kind, acme.sensible_start(minutes_ago), technician)
+
+    part = acme.pause_reason("Part needed")
+    return [
+        _under_way(acme, of("Ines Kowalski", CHARGER, -15), [(10, fieldwork.set_off, (25,))]),
+        _under_way(acme, of("Sana Iqbal", THERMOSTAT, 10), [(35, fieldwork.set_off, (30,)), (4, fieldwork.arrive, ())]),
+        _under_way(
+            acme,
+            of("Marta Lindqvist", BATTERY, 80),
+            [(100, fieldwork.set_off, (20,)), (80, fieldwork.arrive, ()), (74, fieldwork.start_work, ())],
+        ),
+        _under_way(
+            acme,
+            of("Leon Adeyemi", BATTERY, 140),
+            [
+                (160, fieldwork.set_off, (15,)),
+                (143, fieldwork.arrive, ()),
+                (138, fieldwork.start_work, ()),
+                (25, fieldwork.pause, (part, "Cable gland missing, on its way")),
+            ],
+        ),
+    ]
+
+
+def _of_the_office(acme: Company) -> list[Story]:
+    """What a dispatcher has on the desk: to assign, to reject, to move, to follow up."""
+
+    def on(distance: int, clock: time, kind: Kind, technician: str | None = None, notes: str = "") -> Order:
+        if technician is not None:
+            acme.taken.add((technician, acme.workday(distance)))
+        return _order(acme, kind, acme.at(acme.workday(distance), clock), technician, notes)
+
+    sana, ines = "Sana Iqbal", "Ines Kowalski"
+    acme.taken |= {(ines, acme.workday(-8)), (ines, acme.workday(3))}
+    unserved = on(5, time(9), SOLAR)
+    return [
+        _planned(acme, on(1, time(13), CHARGER, notes="Customer asks for a morning if anything gets free.")),
+        _planned(acme, on(2, time(8), BATTERY)),
+        _planned(acme, on(3, time(10, 30), THERMOSTAT, notes="Same house as last spring.")),
+        _planned(acme, on(4, time(8, 30), HEAT_PUMP)),
+        _planned(acme, on(6, time(9), SOLAR)),
+        _rejected(acme, on(3, time(9), SOLAR), "The roof does not carry the panels."),
+        _rejected(
+            acme,
+            unserved,
+            "No scaffold to be had before next week.",
+            Order(unserved.customer, SOLAR, acme.at(acme.workday(9), time(9)), sana, unserved.items),
+        ),
+        _cancelled(acme, on(2, time(9), BATTERY, sana), "Customer sells the house", by_customer=False),
+        _cancelled(acme, on(-4, time(9), CHARGER, sana), "The car comes later than I thought", by_customer=True),
+        _cancelling(acme, on(7, time(13), CHARGER, sana), "Somebody else does it sooner"),
+        _moved(
+            acme, on(4, time(9), BATTERY, sana), acme.at(acme.workday(6), time(11)), True, acme.present - 4 * MINUTE
+        ),
+        _moved(acme, on(3, time(9), CHARGER), acme.at(acme.workday(8), time(11)), True, acme.present - 5 * HOUR),
+        _moved(
+            acme, on(2, time(9), CHARGER, ines), acme.at(acme.workday(3), time(14)), False, acme.present - 26 * HOUR
+        ),
+        _to_be_continued(acme, on(-3, time(8), BATTERY, sana), acme.at(acme.workday(10), time(8, 30))),
+        _to_be_continued(acme, on(-5, time(8), BATTERY, sana), None),
+        _turned_back(acme, on(-6, time(8), CHARGER, sana)),
+        _to_the_end(acme, on(-7, time(9), CHARGER, sana), trouble=True),
+        _to_the_end(acme, on(-8, time(9), THERMOSTAT, sana), reassigned_from=ines),
+        _to_the_end(acme, on(-1, time(11), CHARGER, sana), "complete"),
+        _to_the_end(acme, on(-3, time(13), CHARGER, sana), "send_contract"),
+        _to_the_end(acme, on(-4, time(12), CHARGER, sana), "sign_contract"),
+    ]
+
+
+def _of_every_day(acme: Company) -> list[Story]:
+    """Ordinary work for a month: most days of most technicians, and everything went well."""
+    stories: list[Story] = []
+    for distance in range(-DAYS_BACK, DAYS_AHEAD + 1):
+        day = acme.today + distance * DAY
+        if not acme.is_workday(day) or distance == 0:
+            continue
+        for name in ("Tomás Reyes", "Ines Kowalski", "Leon Adeyemi", "Marta Lindqvist"):
+            busy = acme.rng.random() < (0.4 if distance < 8 else 0.25)
+            if not busy or (name, day) in acme.taken:
+                continue
+            if acme.rng.random() < 0.45:
+                plan = [(acme.rng.choice(LONG), LONG_START)]
+            else:
+                plan = [(acme.rng.choice(SHORT), clock) for clock in acme.rng.sample(SHORT_STARTS, 2)]
+            for kind, clock in plan:
+                stories.append(_to_the_end(acme, _order(acme, kind, acme.at(day, clock), name)))
+    return stories

@@ -1,0 +1,1 @@
+"""An installation's contract: sent, signed, approved (J10)."""

@@ -1,0 +1,49 @@
+"""How both databases are opened, so that the same transaction means the same on each."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+from sqlalchemy import Connection, Engine, event
+from sqlalchemy.engine import make_url
+
+SQLITE_WAIT_MS = 15_000
+
+
+def normalise_url(url: str) -> str:
+    """Return ``url`` with psycopg 3 as the driver of PostgreSQL, however the host spells it."""
+    parsed = make_url(url)
+    if parsed.drivername in {"postgres", "postgresql"}:
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    return parsed.render_as_string(hide_password=False)
+
+
+def prepare_engine(engine: Engine) -> Engine:
+    """Give a SQLite engine foreign keys, WAL, a wait for the lock and ``BEGIN IMMEDIATE`` for writers.
+
+    The driver's own transaction mode let racing bookings overlap; see the traps in the README's "Two databases".
+    """
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _open_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _open_sqlite(connection: sqlite3.Connection, record: Any) -> None:
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {SQLITE_WAIT_MS}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    # SQLite's own knows the case of ASCII only, so that a search for "österlund" would miss "Österlund".
+    connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _lower(value: Any) -> Any:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

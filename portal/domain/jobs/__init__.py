@@ -1,0 +1,1 @@
+"""Jobs (installations and service jobs), their visits, items and history."""

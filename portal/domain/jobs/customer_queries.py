@@ -1,0 +1,399 @@
+"""What customers read: their visits with what they may do to each, free times, and what waits for their signature.
+
+Everything is held to the session's scope, so another customer's row is not there (C7). Instants are UTC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, select
+from sqlalchemy.orm import Session, joinedload, selectinload
+
+from portal.domain.actor import Actor, Role
+from portal.domain.contracts.models import Contract
+from portal.domain.contracts.queries import current_contract
+from portal.domain.errors import NotFound, Refusal, sentence
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.services import customer_limits, not_offered, pending_cancel_refusal
+from portal.domain.jobs.situations import situation
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, Situation
+from portal.domain.lookup import MAX_KEY, find
+from portal.domain.messages.models import Message, MessageKind, MessageRule
+from portal.domain.paging import Cursor, Order, Page, page_of
+from portal.domain.people.models import Partner, Technician
+from portal.domain.policy import decide
+from portal.domain.scheduling.models import FeatureControls
+from portal.domain.scheduling.queries import Board, board, bookable_technicians, wanted_for
+from portal.domain.scheduling.rules import Decision
+from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
+from portal.domain.scheduling.zones import day_span, local_day
+
+DAYS_SHOWN = 7
+NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
+EVERYTHING = (
+    joinedload(Appointment.job).options(
+        joinedload(Job.address), joinedload(Job.service_type), selectinload(Job.appointments)
+    ),
+    joinedload(Appointment.technician),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerVisit:
+    """A visit with its job, and what its customer may do to it now: a refusal each, or ``None`` where they may."""
+
+    visit: Appointment
+    controls: FeatureControls
+    asked: Situation
+    confirm: Refusal | None
+    move: Decision
+    cancel: Decision
+    undo: Refusal | None
+
+    @property
+    def job(self) -> Job:
+        """The job that the visit is part of, with address and service type."""
+        return self.visit.job
+
+    @property
+    def minutes(self) -> int:
+        """How long the visit takes."""
+        return (self.visit.end_at - self.visit.start_at) // timedelta(minutes=1)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the visit has ended, one way or another."""
+        return APPOINTMENT.is_end(self.visit.status)
+
+    @property
+    def is_planned(self) -> bool:
+        """Whether nobody has set off yet, so that confirming still says something."""
+        return self.visit.status in MOVABLE
+
+    @property
+    def is_cancelling(self) -> bool:
+        """Whether the customer's own cancel has not taken effect yet."""
+        return self.visit.cancel_at is not None
+
+    @property
+    def confirmed_by_customer(self) -> bool:
+        """Whether it was the customer who confirmed, rather than staff for them."""
+        return self.visit.confirmed_by == Role.CUSTOMER.value
+
+    @property
+    def may_modify(self) -> bool:
+        """Whether *Modify* leads anywhere (M1)."""
+        return self.move.allowed or self.cancel.allowed
+
+    @property
+    def moves_left(self) -> int:
+        """How often the customer may still move this visit (M2)."""
+        return max(0, self.controls.max_moves - self.visit.customer_moves)
+
+
+@dataclass(frozen=True, slots=True)
+class FreeDay:
+    """A local date with its free starts (instants); ``closed`` where nobody works at all."""
+
+    day: date
+    starts: Sequence[datetime]
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A week of days to choose from. ``chosen`` has free times; ``next_free`` is set where the week has none."""
+
+    days: Sequence[FreeDay]
+    chosen: FreeDay | None
+    earlier: date | None
+    later: date | None
+    next_free: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Paper:
+    """The contract that counts of an installation; ``to_sign`` until signed, then it waits for approval."""
+
+    contract: Contract
+    job: Job
+    to_sign: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContractPage:
+    """A version of a contract, the one that counts, and whether the customer may sign this one now."""
+
+    contract: Contract
+    job: Job
+    current: Contract | None
+    may_sign: bool
+
+    @property
+    def is_void(self) -> bool:
+        """Whether a corrected version took this one's place."""
+        return self.contract.voided_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """A job with items, visits (latest first) and contract; ``approve`` says why it cannot be approved now."""
+
+    job: Job
+    visits: Sequence[Appointment]
+    contract: Contract | None
+    approve: Refusal | None
+
+
+@dataclass(frozen=True, slots=True)
+class WhatFollows:
+    """What a customer will hear of a visit: written to now, reminded on a local date, told when somebody sets off."""
+
+    written_to: str | None
+    reminded_on: date | None
+    told_of_departure: bool
+
+
+def upcoming_visits(session: Session, actor: Actor, now: datetime) -> list[CustomerVisit]:
+    """Return the visits that are planned, under way or paused, in time order, in two statements (C1)."""
+    return _visits(session, actor, now, Appointment.status.in_(sorted(OPEN)))
+
+
+def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int) -> CustomerVisit:
+    """Return one visit of the customer's; raises ``NotFound`` for anybody else's (C7)."""
+    found = _visits(session, actor, now, Appointment.id == visit_id) if 0 < visit_id <= MAX_KEY else []
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
+    """Return at most ``limit`` visits that have ended, newest first, each with job and technician (C2)."""
+    query = (
+        select(Appointment)
+        .where(Appointment.status.not_in(sorted(OPEN)))
+        .options(joinedload(Appointment.job).joinedload(Job.service_type), joinedload(Appointment.technician))
+    )
+    return page_of(session, query, NEWEST_FIRST, cursor, limit)
+
+
+def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Offer:
+    """Return the free times of the week around ``day``, for moving a visit (M4); of the first week without one.
+
+    Weeks count from the first day that may be chosen. The visit's own present start is not among the times.
+    """
+    limits = _limits(item)
+    first, last = _first_day(item, limits), limits.last_day
+    if last is None or last < first:
+        return Offer([], None, None, None, None)
+    wanted_day = day if day is not None and first <= day <= last else first
+    begin = first + timedelta(days=(wanted_day - first).days // DAYS_SHOWN * DAYS_SHOWN)
+    end = min(begin + timedelta(days=DAYS_SHOWN - 1), last)
+    search = _Search(session, item, limits, begin, end)
+    days = [search.on(begin + timedelta(days=number)) for number in range((end - begin).days + 1)]
+    free = [entry for entry in days if entry.starts]
+    chosen = next((entry for entry in free if entry.day == wanted_day), free[0] if free else None)
+    return Offer(
+        days,
+        chosen,
+        earlier=begin - timedelta(days=DAYS_SHOWN) if begin > first else None,
+        later=end + timedelta(days=1) if end < last else None,
+        next_free=None if free else _next_free(session, item, limits, end + timedelta(days=1), last),
+    )
+
+
+def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refusal | None:
+    """Say why ``start`` (an instant) is not, or no longer, offered for a move; the taking itself decides again."""
+    limits = _limits(item)
+    day = local_day(start, item.asked.zone)
+    if limits.last_day is None or not _first_day(item, limits) <= day <= limits.last_day:
+        return not_offered()
+    free = _Search(session, item, limits, day, day).on(day).starts
+    return None if start in free else not_offered()
+
+
+def start_before_move(session: Session, visit: Appointment) -> datetime | None:
+    """Return the start that the customer's own latest move replaced; ``None`` unless the visit stands as it left it."""
+    entry = session.scalars(
+        select(HistoryEntry)
+        .where(HistoryEntry.appointment_id == visit.id, HistoryEntry.action == "reschedule")
+        .order_by(HistoryEntry.id.desc())
+        .limit(1)
+    ).first()
+    if entry is None or entry.actor_role != Role.CUSTOMER.value:
+        return None
+    if datetime.fromisoformat(entry.after["start"]) != visit.start_at:
+        return None
+    return datetime.fromisoformat(entry.before["start"])
+
+
+def cancelled_by_customer(session: Session, visit: Appointment) -> bool:
+    """Whether a cancelled visit was cancelled by its customer; the reason is then their own words."""
+    steps = list(
+        session.scalars(
+            select(HistoryEntry)
+            .where(
+                HistoryEntry.appointment_id == visit.id,
+                HistoryEntry.action.in_(["cancel", "request_cancel", "undo_cancel"]),
+            )
+            .order_by(HistoryEntry.id.desc())
+            .limit(2)
+        )
+    )
+    if not steps or steps[0].action != "cancel":
+        return False
+    # A pending cancel is made final by the system or staff, in the customer's name.
+    return steps[0].actor_role == Role.CUSTOMER.value or (len(steps) > 1 and steps[1].action == "request_cancel")
+
+
+def what_follows(session: Session, item: CustomerVisit) -> WhatFollows:
+    """Return what the partner's message rules let the customer expect of a visit that was just moved."""
+    visit = item.visit
+    written_to = session.scalars(
+        select(Message.recipient).where(
+            Message.appointment_id == visit.id,
+            Message.kind == MessageKind.MOVED.value,
+            Message.occurrence == visit.occurrence,
+        )
+    ).first()
+    rules = list(
+        session.scalars(
+            select(MessageRule).where(MessageRule.partner_id == visit.partner_id, MessageRule.enabled.is_(True))
+        )
+    )
+    today, start = local_day(item.asked.now, item.asked.zone), local_day(visit.start_at, item.asked.zone)
+    reminders = [
+        start - timedelta(days=rule.days_before)
+        for rule in rules
+        if rule.kind == MessageKind.REMINDER.value and rule.days_before is not None
+    ]
+    return WhatFollows(
+        written_to=written_to,
+        reminded_on=min((day for day in reminders if day > today), default=None),
+        told_of_departure=any(rule.kind == MessageKind.ON_THE_WAY.value for rule in rules),
+    )
+
+
+def waiting_papers(session: Session) -> list[Paper]:
+    """Return the contracts that wait for the customer's signature or approval, oldest first, in one statement."""
+    to_sign, to_approve = (INSTALLATION.transition(name).sources for name in ("sign_contract", "approve"))
+    rows = session.execute(
+        select(Contract, Job)
+        .join(Job, Job.id == Contract.job_id)
+        .where(Job.status.in_([*to_sign, *to_approve]), Contract.voided_at.is_(None))
+        .options(joinedload(Job.service_type))
+        .order_by(Contract.id)
+    )
+    return [Paper(contract, job, job.status in to_sign) for contract, job in rows]
+
+
+def contract_page(session: Session, actor: Actor, now: datetime, contract_id: int) -> ContractPage:
+    """Return any version of a contract of the customer's; raises ``NotFound``."""
+    contract = find(session, Contract, contract_id)
+    job = _job(session, contract.job_id)
+    current = current_contract(session, job.id)
+    refusal = _refusal(session, actor, now, job, "sign_contract")
+    return ContractPage(contract, job, current, refusal is None and current is not None and current.id == contract.id)
+
+
+def job_page(session: Session, actor: Actor, now: datetime, job_id: int) -> JobPage:
+    """Return a job of the customer's with everything they may see of it; raises ``NotFound``."""
+    job = _job(session, job_id)
+    refusal = _refusal(session, actor, now, job, "approve")
+    return JobPage(job, job.appointments[::-1], current_contract(session, job.id), refusal)
+
+
+def _refusal(session: Session, actor: Actor, now: datetime, job: Job, name: str) -> Refusal | None:
+    if job.workflow != INSTALLATION.name:
+        return Refusal("no_contract", sentence("There is nothing to sign or approve here."))
+    return INSTALLATION.refusal(name, job.status, situation(session, actor, now, job, visits=job.appointments))
+
+
+def _job(session: Session, job_id: int) -> Job:
+    query = (
+        select(Job)
+        .where(Job.id == job_id)
+        .options(
+            joinedload(Job.address),
+            joinedload(Job.service_type),
+            selectinload(Job.items),
+            selectinload(Job.appointments).joinedload(Appointment.technician),
+        )
+    )
+    job = session.scalars(query).one_or_none() if 0 < job_id <= MAX_KEY else None
+    if job is None:
+        raise NotFound
+    return job
+
+
+def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
+    query = (
+        select(Appointment, FeatureControls, Partner.timezone)
+        .join(Partner, Partner.id == Appointment.partner_id)
+        .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
+        .where(condition)
+        .options(*EVERYTHING)
+        .order_by(Appointment.start_at, Appointment.id)
+    )
+    return [_with_answers(actor, now, *row) for row in session.execute(query)]
+
+
+def _with_answers(
+    actor: Actor, now: datetime, visit: Appointment, controls: FeatureControls, timezone: str
+) -> CustomerVisit:
+    asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
+    return CustomerVisit(
+        visit=visit,
+        controls=controls,
+        asked=asked,
+        confirm=APPOINTMENT.refusal("confirm", visit.status, asked),
+        move=decide("reschedule", asked),
+        cancel=decide("cancel", asked),
+        undo=pending_cancel_refusal(visit, actor, now),
+    )
+
+
+def _limits(item: CustomerVisit) -> Limits:
+    return customer_limits(item.asked, item.controls.notice_hours, item.controls.horizon_days)
+
+
+def _first_day(item: CustomerVisit, limits: Limits) -> date:
+    return local_day(limits.earliest, item.asked.zone)
+
+
+def _next_free(session: Session, item: CustomerVisit, limits: Limits, first: date, last: date) -> date | None:
+    days = (first + timedelta(days=number) for number in range((last - first).days + 1))
+    search = _Search(session, item, limits, first, max(first, last))
+    return next((day for day in days if search.on(day).starts), None)
+
+
+class _Search:
+    """Free times for moving one visit between two local dates; the calendars are gathered once."""
+
+    def __init__(self, session: Session, item: CustomerVisit, limits: Limits, first: date, last: date) -> None:
+        visit, zone = item.visit, item.asked.zone
+        technicians: list[Technician] = (
+            bookable_technicians(session, visit.partner_id) if visit.technician is None else [visit.technician]
+        )
+        self.present = visit.start_at
+        self.limits = limits
+        self.wanted: Wanted = wanted_for(item.job.service_type, visit.end_at - visit.start_at)
+        self.board: Board = board(
+            session,
+            visit.partner_id,
+            technicians,
+            day_span(first, zone)[0],
+            day_span(last, zone)[1],
+            without_visit=visit.id,
+        )
+
+    def on(self, day: date) -> FreeDay:
+        """Return the free starts of ``day``."""
+        times = self.board
+        slots: list[Slot] = free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+        starts = [slot.start for slot in slots if slot.refusal is None and slot.start != self.present]
+        return FreeDay(day, starts, closed=all(slot.refusal and slot.refusal.code == "holiday" for slot in slots))

@@ -1,0 +1,232 @@
+"""The use cases of a visit, from confirming and setting off to completing and turning back (J4-J6).
+
+Each runs within one ``unit_of_work``. ``now`` is an instant, ``actor`` who asks: the assigned technician, or staff on
+their behalf. ``move_number`` is the one the page was made with; a step from before a move is refused. They raise
+``NotFound``, ``Refused``, ``Invalid`` or ``Conflict`` and then change nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor
+from portal.domain.errors import Invalid, sentence, too_long
+from portal.domain.jobs.history import record
+from portal.domain.jobs.mechanics import (
+    MAX_TEXT,
+    back_to_planned,
+    book_linked_visit,
+    demand,
+    demand_unmoved,
+    flush_booking,
+    lock_visit,
+    required_text,
+    start_errors,
+    touch,
+)
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.situations import situation
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
+from portal.domain.lookup import find, lock_technicians
+from portal.domain.messages.models import MessageKind
+from portal.domain.messages.services import announce
+from portal.domain.people.models import Technician
+from portal.domain.scheduling.models import PauseReason, ServiceType
+from portal.domain.scheduling.queries import board, wanted_for
+from portal.domain.scheduling.slots import Wanted, booking_refusal
+
+MAX_ETA_MINUTES = 12 * 60
+
+
+def confirm(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int | None = None
+) -> Appointment:
+    """Confirm a visit's present start, for its customer or staff (M8).
+
+    ``move_number``, where given, is the one of the page that showed the start; ``Conflict`` if it was moved since.
+    """
+    visit, job, visits = lock_visit(session, visit_id)
+    asked = situation(session, actor, now, job, visit, visits)
+    demand(APPOINTMENT.refusal("confirm", visit.status, asked))
+    demand_unmoved(visit, move_number)
+    APPOINTMENT.move(visit, "confirm", asked)
+    visit.confirmed_at, visit.confirmed_by = now, actor.role.value
+    record(session, actor, now, "confirm", job, visit, {"confirmed": False}, {"confirmed": True})
+    touch(job, visits, now)
+    return visit
+
+
+def prepare(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+    """Say that the technician is getting ready."""
+    step = _begin(session, actor, now, visit_id, move_number, "prepare")
+    return step.finish(session)
+
+
+def set_off(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, minutes: int | None = None
+) -> Appointment:
+    """Depart for the customer, with the technician's own estimate in ``minutes``; the customer is told once (J4)."""
+    if minutes is not None and not 0 <= minutes <= MAX_ETA_MINUTES:
+        raise Invalid({"minutes": sentence("Enter minutes between 0 and %(limit)s", limit=MAX_ETA_MINUTES)})
+    step = _begin(session, actor, now, visit_id, move_number, "set_off")
+    step.visit.on_the_way_at = now
+    step.visit.eta_minutes = minutes
+    step.visit.occurrence += 1
+    step.follow("set_off", "INSTALLER_ASSIGNED")
+    visit = step.finish(session)
+    announce(session, MessageKind.ON_THE_WAY, visit, now)
+    return visit
+
+
+def arrive(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+    """Record that the technician stands at the door."""
+    step = _begin(session, actor, now, visit_id, move_number, "arrive")
+    step.visit.arrived_at = now
+    return step.finish(session)
+
+
+def start_work(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+    """Begin the work; from here on the installation counts as begun."""
+    step = _begin(session, actor, now, visit_id, move_number, "start_work")
+    step.work_begins()
+    return step.finish(session)
+
+
+def pause(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, reason_id: int, note: str = ""
+) -> Appointment:
+    """Pause a visit with one of the partner's reasons and, if wanted, a note (J5)."""
+    if len(note) > MAX_TEXT:
+        raise Invalid({"note": too_long(MAX_TEXT)})
+    reason = find(session, PauseReason, reason_id)
+    if not reason.active:
+        raise Invalid({"pause_reason": sentence("Choose one of the reasons")})
+    step = _begin(session, actor, now, visit_id, move_number, "pause")
+    step.visit.pause_reason = reason.label
+    step.reason = f"{reason.label}: {note.strip()}" if note.strip() else reason.label
+    return step.finish(session)
+
+
+def resume(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+    """Go on with a paused visit; one that was paused at the door begins its work now."""
+    step = _begin(session, actor, now, visit_id, move_number, "resume")
+    step.visit.pause_reason = ""
+    step.work_begins()
+    flush_booking(session, step.visit.technician_id)
+    return step.finish(session)
+
+
+def continue_later(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, start: datetime | None
+) -> Appointment:
+    """End a paused visit and plan its continuation at ``start`` (an instant); returns the visit that ended.
+
+    The same technician comes again if free then, else the new visit waits for one. ``start`` may be left out once work
+    has begun; the installation then needs a visit.
+    """
+    step = _begin(session, actor, now, visit_id, move_number, "continue_later")
+    job, visit = step.job, step.visit
+    if start is None and job.work_began_at is None:
+        raise Invalid({"start": sentence("Choose when the visit continues")})
+    visit.ended_at = now
+    following: Appointment | None = None
+    if start is not None:
+        kind = find(session, ServiceType, job.service_type_id)
+        wanted = wanted_for(kind)
+        errors = start_errors(start, wanted.duration, now)
+        if errors:
+            raise Invalid(errors)
+        technician_id = _if_free(session, job, visit, wanted, start)
+        following = book_linked_visit(
+            session, actor, now, job, visit, start, wanted.duration, kind.window_minutes, technician_id
+        )
+        step.visits.append(following)
+        target = "INSTALLER_ASSIGNED" if technician_id is not None else "SCHEDULED"
+        step.follow("continue_later", "EN_ROUTE", target)
+    return step.finish(session)
+
+
+def complete(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, service_notes: str = ""
+) -> Appointment:
+    """Finish the work, with notes that the customer may read later (J6)."""
+    if len(service_notes) > MAX_TEXT:
+        raise Invalid({"service_notes": too_long(MAX_TEXT)})
+    step = _begin(session, actor, now, visit_id, move_number, "complete")
+    step.visit.ended_at = now
+    step.visit.service_notes = service_notes.strip()
+    step.follow("complete_work", "INSTALLATION_IN_PROGRESS")
+    return step.finish(session)
+
+
+def turn_back(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, reason: str
+) -> Appointment:
+    """Turn back before work began, with a reason; the visit is planned as before."""
+    text = required_text(reason, "reason", sentence("Enter a reason"))
+    step = _begin(session, actor, now, visit_id, move_number, "turn_back")
+    back_to_planned(step.visit)
+    step.visit.move_number += 1
+    step.reason = text
+    step.follow("turn_back", "EN_ROUTE")
+    return step.finish(session)
+
+
+@dataclass(slots=True)
+class _Step:
+    """One step of a visit under way of being written: the visit has moved, the job follows, history comes last."""
+
+    actor: Actor
+    now: datetime
+    name: str
+    job: Job
+    visit: Appointment
+    visits: list[Appointment]
+    old_visit: str
+    old_job: str
+    reason: str = ""
+
+    def follow(self, name: str, source: str, target: str | None = None) -> None:
+        """Move the installation along where it stands in ``source``; a follow-up visit leaves it in progress."""
+        if self.job.status == source:
+            INSTALLATION.follow(self.job, name, target)
+
+    def work_begins(self) -> None:
+        """Record when work on this visit and on the job began, and move the installation along."""
+        self.visit.work_began_at = self.visit.work_began_at or self.now
+        self.job.work_began_at = self.job.work_began_at or self.now
+        self.follow("start_work", "EN_ROUTE")
+
+    def finish(self, session: Session) -> Appointment:
+        """Write history for visit and, if it moved, job; return the visit."""
+        before, after = {"status": self.old_visit}, {"status": self.visit.status}
+        record(session, self.actor, self.now, self.name, self.job, self.visit, before, after, self.reason)
+        if self.job.status != self.old_job:
+            before, after = {"status": self.old_job}, {"status": self.job.status}
+            record(session, self.actor, self.now, self.name, self.job, None, before, after, self.reason)
+        touch(self.job, self.visits, self.now)
+        return self.visit
+
+
+def _begin(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, name: str) -> _Step:
+    visit, job, visits = lock_visit(session, visit_id)
+    if visit.technician_id is not None:
+        # Two visits of one technician set off or resume one after the other, never at once.
+        lock_technicians(session, [visit.technician_id])
+    asked = situation(session, actor, now, job, visit, visits)
+    demand(APPOINTMENT.refusal(name, visit.status, asked))
+    demand_unmoved(visit, move_number)
+    step = _Step(actor, now, name, job, visit, visits, visit.status, job.status)
+    APPOINTMENT.move(visit, name, asked)
+    return step
+
+
+def _if_free(session: Session, job: Job, visit: Appointment, wanted: Wanted, start: datetime) -> int | None:
+    if visit.technician_id is None:
+        return None
+    technician = find(session, Technician, visit.technician_id)
+    times = board(session, job.partner_id, [technician], start, start + wanted.duration, without_visit=visit.id)
+    return technician.id if booking_refusal(times.calendars[0], wanted, start) is None else None

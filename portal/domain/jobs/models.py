@@ -1,0 +1,294 @@
+"""Jobs, their items, their visits and the history of both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    event,
+    inspect,
+)
+from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
+
+from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.people.models import Address, Customer, Technician, utc_now
+from portal.domain.scheduling.models import ServiceType
+
+
+def one_of(column: str, names: Any) -> str:
+    """Return the SQL condition that ``column`` is one of ``names``, for check constraints."""
+    return f"{column} IN ({', '.join(repr(str(name)) for name in names)})"
+
+
+JOB_STATUSES = tuple(sorted({status.name for flow in (INSTALLATION, SERVICE) for status in flow.statuses}))
+APPOINTMENT_STATUSES = tuple(status.name for status in APPOINTMENT.statuses)
+MAX_QUANTITY = 100_000
+
+
+class Job(Tenant, CustomerOwned, Versioned, Base):
+    """The whole piece of work, in the workflow ``installation`` or ``service``.
+
+    ``technician_id``, ``start_at`` and ``end_at`` repeat those of the visit that the lists show (the active one, else
+    the latest), so that a list is read from one index; only ``services.follow_visits`` writes them.
+    """
+
+    __tablename__ = "jobs"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        ForeignKeyConstraint(
+            ["partner_id", "customer_id", "address_id"],
+            ["addresses.partner_id", "addresses.customer_id", "addresses.id"],
+        ),
+        ForeignKeyConstraint(["partner_id", "service_type_id"], ["service_types.partner_id", "service_types.id"]),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["partner_id", "replaces_id"], ["jobs.partner_id", "jobs.id"]),
+        UniqueConstraint("partner_id", "number"),
+        UniqueConstraint("partner_id", "customer_id", "id"),
+        CheckConstraint("workflow IN ('installation', 'service')", name="workflow"),
+        CheckConstraint(one_of("status", JOB_STATUSES), name="status"),
+        CheckConstraint("status <> 'REJECTED' OR length(trim(reject_reason)) > 0", name="reject_reason"),
+        Index("ix_jobs_list", "partner_id", "workflow", "start_at", "id"),
+        Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
+        Index("ix_jobs_technician", "partner_id", "technician_id", "start_at", "id"),
+        Index("ix_jobs_customer", "partner_id", "customer_id"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    workflow: Mapped[str] = mapped_column(String(20))
+    number: Mapped[str] = mapped_column(String(20))
+    # Both are counted, so what they were before a change has to be known.
+    status: Mapped[str] = mapped_column(String(30), active_history=True)
+    title: Mapped[str] = mapped_column(String(500))
+    address_id: Mapped[int] = mapped_column(Key)
+    service_type_id: Mapped[int] = mapped_column(Key)
+    technician_id: Mapped[int | None] = mapped_column(Key, active_history=True)
+    start_at: Mapped[datetime | None] = mapped_column()
+    end_at: Mapped[datetime | None] = mapped_column()
+    notes: Mapped[str] = mapped_column(Text, default="")
+    reject_reason: Mapped[str] = mapped_column(Text, default="")
+    cancel_reason: Mapped[str] = mapped_column(Text, default="")
+    approved_at: Mapped[datetime | None] = mapped_column()
+    work_began_at: Mapped[datetime | None] = mapped_column()
+    replaces_id: Mapped[int | None] = mapped_column(Key)
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    updated_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    customer: Mapped[Customer] = relationship(
+        primaryjoin=lambda: foreign(Job.customer_id) == Customer.id, lazy="raise", viewonly=True
+    )
+    address: Mapped[Address] = relationship(
+        primaryjoin=lambda: foreign(Job.address_id) == Address.id, lazy="raise", viewonly=True
+    )
+    service_type: Mapped[ServiceType] = relationship(
+        primaryjoin=lambda: foreign(Job.service_type_id) == ServiceType.id, lazy="raise", viewonly=True
+    )
+    technician: Mapped[Technician | None] = relationship(
+        primaryjoin=lambda: foreign(Job.technician_id) == Technician.id, lazy="raise", viewonly=True
+    )
+    items: Mapped[list[JobItem]] = relationship(
+        primaryjoin=lambda: Job.id == foreign(JobItem.job_id),
+        lazy="raise",
+        viewonly=True,
+        order_by=lambda: JobItem.position,
+    )
+    appointments: Mapped[list[Appointment]] = relationship(
+        primaryjoin=lambda: Job.id == foreign(Appointment.job_id),
+        lazy="raise",
+        viewonly=True,
+        order_by=lambda: (Appointment.start_at, Appointment.id),
+    )
+
+
+class JobItem(Tenant, Base):
+    """A line of the job: product name and quantity (P4)."""
+
+    __tablename__ = "job_items"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
+        CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="quantity"),
+        CheckConstraint("length(trim(name)) > 0", name="name"),
+        UniqueConstraint("job_id", "position"),
+    )
+
+    job_id: Mapped[int] = mapped_column(Key)
+    position: Mapped[int] = mapped_column(Integer)
+    name: Mapped[str] = mapped_column(String(200))
+    quantity: Mapped[int] = mapped_column(Integer)
+
+
+class Appointment(Tenant, CustomerOwned, Versioned, Base):
+    """One planned visit of a job, from ``start_at`` up to ``end_at`` (instants, half-open).
+
+    ``move_number`` rises with each move, turn-back and change of technician, so that a tap made before it is refused;
+    ``occurrence`` with each move, departure, cancel and reactivation, and is part of every message's key.
+    ``cancel_at`` is when a customer's pending cancel takes effect.
+    """
+
+    __tablename__ = "appointments"
+    table_extras = (
+        ForeignKeyConstraint(
+            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+        ),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["partner_id", "previous_id"], ["appointments.partner_id", "appointments.id"]),
+        CheckConstraint(one_of("status", APPOINTMENT_STATUSES), name="status"),
+        CheckConstraint("start_at < end_at", name="span"),
+        CheckConstraint("window_minutes > 0", name="window"),
+        CheckConstraint(
+            "technician_id IS NOT NULL OR status IN ('SCHEDULED', 'CANCELLED', 'INCOMPLETE')", name="technician"
+        ),
+        Index("ix_appointments_job", "partner_id", "job_id"),
+        Index("ix_appointments_technician", "partner_id", "technician_id", "start_at"),
+        Index("ix_appointments_customer", "partner_id", "customer_id", "start_at"),
+        Index("ix_appointments_start", "partner_id", "start_at", "id"),
+        Index("ix_appointments_cancel_at", "cancel_at"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    job_id: Mapped[int] = mapped_column(Key)
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    status: Mapped[str] = mapped_column(String(30))
+    start_at: Mapped[datetime] = mapped_column()
+    end_at: Mapped[datetime] = mapped_column()
+    window_minutes: Mapped[int] = mapped_column(Integer)
+    planned_at: Mapped[datetime] = mapped_column()
+    confirmed_at: Mapped[datetime | None] = mapped_column()
+    confirmed_by: Mapped[str] = mapped_column(String(20), default="")
+    customer_moves: Mapped[int] = mapped_column(Integer, default=0)
+    move_number: Mapped[int] = mapped_column(Integer, default=0)
+    occurrence: Mapped[int] = mapped_column(Integer, default=1)
+    previous_id: Mapped[int | None] = mapped_column(Key)
+    on_the_way_at: Mapped[datetime | None] = mapped_column()
+    eta_minutes: Mapped[int | None] = mapped_column(Integer)
+    arrived_at: Mapped[datetime | None] = mapped_column()
+    work_began_at: Mapped[datetime | None] = mapped_column()
+    ended_at: Mapped[datetime | None] = mapped_column()
+    pause_reason: Mapped[str] = mapped_column(String(80), default="")
+    service_notes: Mapped[str] = mapped_column(Text, default="")
+    cancel_at: Mapped[datetime | None] = mapped_column()
+    cancel_reason: Mapped[str] = mapped_column(Text, default="")
+
+    job: Mapped[Job] = relationship(
+        primaryjoin=lambda: foreign(Appointment.job_id) == Job.id, lazy="raise", viewonly=True
+    )
+    technician: Mapped[Technician | None] = relationship(
+        primaryjoin=lambda: foreign(Appointment.technician_id) == Technician.id, lazy="raise", viewonly=True
+    )
+
+    @property
+    def is_active(self) -> bool:
+        """Whether the visit holds its time."""
+        return self.status in ACTIVE
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether somebody confirmed this start; a staff move takes it back."""
+        return self.confirmed_at is not None
+
+
+class HistoryEntry(Tenant, CustomerOwned, Base):
+    """Who changed what when, from which value to which, and why; written with the change and never altered.
+
+    ``before`` and ``after`` hold the changed values as JSON: instants in ISO 8601 UTC, people by name.
+    """
+
+    __tablename__ = "history"
+    table_extras = (
+        ForeignKeyConstraint(
+            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+        ),
+        ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        Index("ix_history_job", "partner_id", "job_id", "id"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    job_id: Mapped[int] = mapped_column(Key)
+    appointment_id: Mapped[int | None] = mapped_column(Key)
+    at: Mapped[datetime] = mapped_column()
+    subject: Mapped[str] = mapped_column(String(20))
+    action: Mapped[str] = mapped_column(String(40))
+    actor_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    actor_role: Mapped[str] = mapped_column(String(20))
+    actor_name: Mapped[str] = mapped_column(String(120))
+    before: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    after: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class JobCount(Tenant, Base):
+    """How many jobs of a partner have a status, with and without a technician, as of the last folding (P7)."""
+
+    __tablename__ = "job_counts"
+    table_extras = (UniqueConstraint("partner_id", "workflow", "status", "assigned"),)
+
+    workflow: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(30))
+    assigned: Mapped[bool] = mapped_column(Boolean)
+    number: Mapped[int] = mapped_column(Integer)
+
+
+class JobCountDelta(Tenant, Base):
+    """One change of such a count since the last folding; appended, so that a busy partner's jobs never wait for it."""
+
+    __tablename__ = "job_count_deltas"
+
+    workflow: Mapped[str] = mapped_column(String(20))
+    status: Mapped[str] = mapped_column(String(30))
+    assigned: Mapped[bool] = mapped_column(Boolean)
+    number: Mapped[int] = mapped_column(Integer)
+
+
+@event.listens_for(Session, "before_flush")
+def _history_is_append_only(session: Session, context: Any, instances: Any) -> None:
+    for row in (*session.dirty, *session.deleted):
+        if isinstance(row, HistoryEntry) and (row in session.deleted or session.is_modified(row)):
+            raise RuntimeError("history is written once and never altered")
+
+
+@event.listens_for(Session, "before_flush")
+def _append_deltas(session: Session, context: Any, instances: Any) -> None:
+    for row in list(session.new):
+        if isinstance(row, Job):
+            _append(session, row.partner_id, row.workflow, row.status, row.technician_id, 1)
+    for row in list(session.dirty):
+        if isinstance(row, Job):
+            for key, number in _changes(row):
+                _append(session, row.partner_id, row.workflow, *key, number)
+
+
+def _changes(job: Job) -> Iterator[tuple[tuple[str, int | None], int]]:
+    old = {}
+    for name in ("status", "technician_id"):
+        history = inspect(job).attrs[name].history
+        old[name] = history.deleted[0] if history.deleted else getattr(job, name)
+    before, after = (old["status"], old["technician_id"]), (job.status, job.technician_id)
+    if (before[0], before[1] is None) != (after[0], after[1] is None):
+        yield before, -1
+        yield after, 1
+
+
+def _append(
+    session: Session, partner_id: int, workflow: str, status: str, technician_id: int | None, number: int
+) -> None:
+    session.add(
+        JobCountDelta(
+            partner_id=partner_id,
+            workflow=workflow,
+            status=status,
+            assigned=technician_id is not None,
+            number=number,
+        )
+    )

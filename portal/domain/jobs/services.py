@@ -1,0 +1,668 @@
+"""The use cases of installations: schedule, assign, reassign, reject, reschedule, cancel, edit.
+
+Each runs within one ``unit_of_work``: load and lock, guard, change, history, outbox. ``now`` is an instant, ``actor``
+who asks. They raise ``NotFound`` for what is out of the actor's scope, ``Refused`` where the tables say no, ``Invalid``
+or ``Warned`` for input, and ``Conflict`` where somebody else was quicker; then nothing is changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import SYSTEM, Actor, Role
+from portal.domain.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Refusal,
+    Refused,
+    Sentence,
+    Warned,
+    changed_meanwhile,
+    sentence,
+    too_long,
+)
+from portal.domain.jobs.history import record
+from portal.domain.jobs.mechanics import (
+    MAX_TEXT,
+    back_to_planned,
+    book_linked_visit,
+    demand,
+    demand_role,
+    demand_unmoved,
+    end_visit,
+    flush_booking,
+    follow_visits,
+    lock_visit,
+    open_visits,
+    required_text,
+    start_errors,
+    technician_name,
+    touch,
+)
+from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
+from portal.domain.jobs.situations import current_visit, open_visit, situation, visits_of
+from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, Situation
+from portal.domain.lookup import find, lock, lock_technicians
+from portal.domain.messages.models import MessageKind
+from portal.domain.messages.services import announce
+from portal.domain.people.models import Address, Customer, Partner, Technician
+from portal.domain.policy import decide
+from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.queries import board, bookable_technicians, controls_of, wanted_for, zone_of
+from portal.domain.scheduling.slots import Limits, Wanted, booking_refusal, free_times, refusal_for
+from portal.domain.scheduling.zones import local_day
+from portal.domain.texts import one_line
+
+MAX_NAME = 200
+MAX_TITLE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class ItemInput:
+    """A line of the form: product name and quantity."""
+
+    name: str
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Booking:
+    """What *Schedule Installation* asks for. ``start`` is an instant; without ``duration`` the service type's holds."""
+
+    customer_id: int
+    address_id: int
+    service_type_id: int
+    start: datetime
+    items: Sequence[ItemInput]
+    duration: timedelta | None = None
+    notes: str = ""
+    technician_id: int | None = None
+    replaces_id: int | None = None
+
+
+def schedule_installation(
+    session: Session, actor: Actor, now: datetime, booking: Booking, despite_warnings: bool = False
+) -> Job:
+    """Create an installation with its first visit (P1-P6) and, with a technician chosen, assign it as well.
+
+    Two history events then, one transaction. ``despite_warnings`` is staff ticking past hours, time off, holidays and
+    buffers; overlap is never ticked past.
+    """
+    partner_id = _only_partner(actor)
+    status = INSTALLATION.start("schedule", _nothing_yet(session, actor, now, partner_id))
+    customer = find(session, Customer, booking.customer_id)
+    address = find(session, Address, booking.address_id)
+    kind = find(session, ServiceType, booking.service_type_id)
+    replaced = _replaceable(session, booking.replaces_id, customer)
+    wanted = wanted_for(kind, booking.duration)
+    errors = _item_errors(booking.items) | start_errors(booking.start, wanted.duration, now)
+    if not customer.active:
+        errors["customer"] = sentence("%(name)s is not an active customer.", name=customer.name)
+    elif address.customer_id != customer.id:
+        raise NotFound
+    if not kind.active:
+        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
+    if len(booking.notes) > MAX_TEXT:
+        errors["notes"] = too_long(MAX_TEXT)
+    if errors:
+        raise Invalid(errors)
+
+    job = Job(
+        partner_id=partner_id,
+        customer_id=customer.id,
+        workflow=INSTALLATION.name,
+        number=_next_number(session, partner_id),
+        status=status,
+        title=title_of(booking.items),
+        address_id=address.id,
+        service_type_id=kind.id,
+        notes=booking.notes.strip(),
+        replaces_id=replaced.id if replaced is not None else None,
+        created_at=now,
+        updated_at=now,
+    )
+    session.add(job)
+    session.flush()
+    _set_items(session, job, booking.items)
+    visit = Appointment(
+        partner_id=partner_id,
+        customer_id=customer.id,
+        job_id=job.id,
+        status=APPOINTMENT.start("book", situation(session, actor, now, job, None, [])),
+        start_at=booking.start,
+        end_at=booking.start + wanted.duration,
+        window_minutes=kind.window_minutes,
+        planned_at=now,
+    )
+    session.add(visit)
+    follow_visits(job, [visit])
+    session.flush()
+    record(session, actor, now, "schedule", job, after={"status": status, "start": visit.start_at})
+    if booking.technician_id is not None:
+        _assign(session, actor, now, job, visit, [visit], booking.technician_id, "assign", despite_warnings)
+    announce(session, MessageKind.BOOKED, visit, now)
+    return job
+
+
+def assign(
+    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, despite_warnings: bool = False
+) -> Job:
+    """Assign an unassigned installation to a technician who is Available and free (P9)."""
+    return _assign_locked(session, actor, now, job_id, technician_id, "assign", despite_warnings)
+
+
+def reassign(
+    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, despite_warnings: bool = False
+) -> Job:
+    """Give an installation to another technician (P9); an old departure ends, the visit is planned again."""
+    return _assign_locked(session, actor, now, job_id, technician_id, "reassign", despite_warnings)
+
+
+def reject(session: Session, actor: Actor, now: datetime, job_id: int, reason: str) -> Job:
+    """Reject an unassigned installation with a reason (P10); its visit is cancelled and the customer told."""
+    job = lock(session, Job, job_id)
+    visits = visits_of(session, job)
+    asked = situation(session, actor, now, job, None, visits)
+    demand(INSTALLATION.refusal("reject", job.status, asked))
+    text = required_text(reason, "reason", sentence("Enter a reason"))
+    before = job.status
+    job.reject_reason = text
+    INSTALLATION.move(job, "reject", asked)
+    record(session, actor, now, "reject", job, None, {"status": before}, {"status": job.status}, text)
+    for visit in open_visits(visits):
+        end_visit(session, actor, now, job, visit, text)
+    touch(job, visits, now)
+    return job
+
+
+def reschedule(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job_id: int,
+    start: datetime,
+    duration: timedelta | None = None,
+    technician_id: int | None = None,
+    notify: bool = False,
+    agreed_with_customer: bool = False,
+    despite_warnings: bool = False,
+) -> Job:
+    """Move an installation's planned visit for staff (P13), or plan the follow-up visit of one that needs it.
+
+    ``technician_id`` is for a follow-up only. Nobody is told unless ``notify``. A staff move makes the visit
+    unconfirmed unless ``agreed_with_customer``.
+    """
+    job = lock(session, Job, job_id)
+    demand_role(actor.is_staff)
+    visits = visits_of(session, job)
+    visit = open_visit(visits)
+    asked = situation(session, actor, now, job, visit, visits)
+    demand(INSTALLATION.refusal("reschedule", job.status, asked))
+    kind = find(session, ServiceType, job.service_type_id)
+    if visit is None:
+        return _plan_follow_up(session, actor, now, job, visits, kind, start, duration, technician_id, despite_warnings)
+    wanted = wanted_for(kind, visit.end_at - visit.start_at if duration is None else duration)
+    errors = start_errors(start, wanted.duration, now)
+    if errors:
+        raise Invalid(errors)
+    chosen = technician_id if technician_id is not None and job.work_began_at is not None else visit.technician_id
+    if chosen is not None:
+        # Somebody who has the visit already keeps it, Available or not.
+        newly = chosen != visit.technician_id
+        _check_staff_choice(session, job.partner_id, chosen, wanted, start, visit.id, despite_warnings, "start", newly)
+    confirmed = (now, actor.role.value) if agreed_with_customer else (None, "")
+    previous = visit.technician_id
+    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, chosen, confirmed)
+    if chosen != previous:
+        _record_technician(session, actor, now, "reschedule", job, job.status, previous)
+    if notify:
+        announce(session, MessageKind.MOVED, visit, now)
+    return job
+
+
+def move_by_customer(
+    session: Session, actor: Actor, now: datetime, visit_id: int, start: datetime, move_number: int | None = None
+) -> Appointment:
+    """Move a visit to a free time for its customer under the partner's rules (M1-M6).
+
+    What was offered is decided again here, under the lock: raises ``Refused`` where the rules say no and ``Conflict``
+    where the time is not, or no longer, free; the old visit then stays as it was. ``move_number`` is the one that the
+    customer saw; a page from before another move is refused, and so is a second press of the same button.
+    """
+    visit, job, visits = lock_visit(session, visit_id)
+    demand_role(actor.role is Role.CUSTOMER)
+    asked = situation(session, actor, now, job, visit, visits)
+    demand(decide("reschedule", asked).refusal)
+    demand_unmoved(visit, move_number)
+    if start == visit.start_at:
+        raise Conflict(Refusal("same_time", sentence("That is the time you have already.")))
+    kind = find(session, ServiceType, job.service_type_id)
+    wanted = wanted_for(kind, visit.end_at - visit.start_at)
+    technician_id = _take_free_time(session, job, visit, asked, wanted, start)
+    controls = controls_of(session, job.partner_id)
+    confirmed = (now, actor.role.value) if controls.own_choice_confirms else (None, "")
+    assigned_by_system = visit.technician_id is None
+    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
+    visit.customer_moves += 1
+    if assigned_by_system:
+        before = job.status
+        # A follow-up visit gets its technician and leaves the installation in progress.
+        if job.work_began_at is None:
+            INSTALLATION.follow(job, "assign")
+        _record_technician(session, SYSTEM, now, "assign", job, before, None)
+    announce(session, MessageKind.MOVED, visit, now)
+    return visit
+
+
+def cancel(session: Session, actor: Actor, now: datetime, job_id: int, reason: str) -> Job:
+    """Cancel an installation for staff, with a reason (P14); its open visits end, nothing is deleted."""
+    job = lock(session, Job, job_id)
+    demand_role(actor.is_staff)
+    visits = visits_of(session, job)
+    asked = situation(session, actor, now, job, None, visits)
+    demand(INSTALLATION.refusal("cancel", job.status, asked))
+    text = cancel_reason(reason)
+    before = job.status
+    INSTALLATION.move(job, "cancel", asked)
+    job.cancel_reason = text
+    record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, text)
+    for visit in open_visits(visits):
+        end_visit(session, actor, now, job, visit, text)
+    touch(job, visits, now)
+    return job
+
+
+def cancel_reason(text: str) -> str:
+    """Return a reason for cancelling as it is kept; raises ``Invalid`` for a blank or overlong one (M7)."""
+    return required_text(text, "reason", sentence("Enter a reason"))
+
+
+def cancel_by_customer(session: Session, actor: Actor, now: datetime, visit_id: int, reason: str) -> Appointment:
+    """Cancel a visit for its customer under the partner's rules, with a reason (M7).
+
+    It takes effect after the partner's undo time, at the latest at the visit's start; until then nothing else moves.
+    """
+    visit, job, visits = lock_visit(session, visit_id)
+    demand_role(actor.role is Role.CUSTOMER)
+    asked = situation(session, actor, now, job, visit, visits)
+    demand(decide("cancel", asked).refusal)
+    text = cancel_reason(reason)
+    undo = timedelta(minutes=controls_of(session, job.partner_id).cancel_undo_minutes)
+    if not undo:
+        _finish_cancel(session, actor, now, job, visit, visits, text)
+        return visit
+    visit.cancel_at = min(now + undo, visit.start_at)
+    visit.cancel_reason = text
+    record(session, actor, now, "request_cancel", job, visit, after={"cancel_at": visit.cancel_at}, reason=text)
+    touch(job, visits, now)
+    return visit
+
+
+def undo_cancel(session: Session, actor: Actor, now: datetime, visit_id: int) -> Appointment:
+    """Take back a customer's pending cancel, for that customer or staff, up to the instant it takes effect."""
+    visit, job, visits = lock_visit(session, visit_id)
+    demand(pending_cancel_refusal(visit, actor, now))
+    before = visit.cancel_at
+    visit.cancel_at = None
+    visit.cancel_reason = ""
+    record(session, actor, now, "undo_cancel", job, visit, {"cancel_at": before}, {"cancel_at": None})
+    touch(job, visits, now)
+    return visit
+
+
+def finalise_cancel(session: Session, actor: Actor, now: datetime, visit_id: int) -> Appointment:
+    """Make a customer's pending cancel final before its time, for staff."""
+    visit, job, visits = lock_visit(session, visit_id)
+    demand(pending_cancel_refusal(visit, actor, now, final=True))
+    _finish_cancel(session, actor, now, job, visit, visits, visit.cancel_reason)
+    return visit
+
+
+def finalise_due_cancel(session: Session, now: datetime, visit_id: int) -> bool:
+    """Make a pending cancel final for the worker once its time has come; returns whether there was anything to do."""
+    visit, job, visits = lock_visit(session, visit_id)
+    if visit.cancel_at is None or now < visit.cancel_at:
+        return False
+    _finish_cancel(session, SYSTEM, now, job, visit, visits, visit.cancel_reason)
+    return True
+
+
+def pending_cancel_refusal(visit: Appointment, actor: Actor, now: datetime, final: bool = False) -> Refusal | None:
+    """Say why ``actor`` may not undo (or, with ``final``, make final) the pending cancel of ``visit`` at ``now``."""
+    if visit.cancel_at is None:
+        return Refusal("no_cancel_pending", sentence("There is no cancel to undo or make final."))
+    if now >= visit.cancel_at:
+        return Refusal("cancel_took_effect", sentence("The cancel has taken effect."))
+    if not actor.is_staff and (final or actor.role is not Role.CUSTOMER):
+        return Refusal("not_your_role", sentence("This is not yours to do."))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class JobEdit:
+    """The edit form of an installation. ``version`` is the one the form was made from."""
+
+    version: int
+    address_id: int
+    notes: str
+    items: Sequence[ItemInput]
+
+
+def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEdit) -> Job:
+    """Change items, address and notes for staff; raises ``Conflict`` for a form from before somebody else's change.
+
+    Items and address freeze once the contract is sent; an ended installation takes notes only (``lifecycles.md``).
+    """
+    job = lock(session, Job, job_id)
+    demand_role(actor.is_staff)
+    if form.version != job.version:
+        raise Conflict(changed_meanwhile())
+    errors: dict[str, Sentence] = {}
+    if len(form.notes) > MAX_TEXT:
+        errors["notes"] = too_long(MAX_TEXT)
+    items = list(session.scalars(select(JobItem).where(JobItem.job_id == job.id).order_by(JobItem.position)))
+    old_items = [(item.name, item.quantity) for item in items]
+    new_items = [(one_line(item.name), item.quantity) for item in form.items]
+    frozen = job.status not in EDITABLE
+    if frozen and (new_items != old_items or form.address_id != job.address_id):
+        raise Refused(Refusal("frozen", sentence("Items and address can no longer be changed; only the notes can.")))
+    if not frozen:
+        errors |= _item_errors(form.items)
+        address = find(session, Address, form.address_id)
+        if address.customer_id != job.customer_id:
+            raise NotFound
+    if errors:
+        raise Invalid(errors)
+    if (form.notes.strip(), new_items, form.address_id) == (job.notes, old_items, job.address_id):
+        return job
+    before = {"notes": job.notes, "items": _items_text(old_items), "address": _address_text(session, job.address_id)}
+    job.notes = form.notes.strip()
+    if not frozen:
+        job.address_id = form.address_id
+        if new_items != old_items:
+            _set_items(session, job, form.items)
+            job.title = title_of(form.items)
+    after = {"notes": job.notes, "items": _items_text(new_items), "address": _address_text(session, job.address_id)}
+    job.updated_at = now
+    record(session, actor, now, "edit", job, None, before, after)
+    return job
+
+
+def title_of(items: Sequence[ItemInput]) -> str:
+    """Return an installation's title: the item names joined (P4)."""
+    title = ", ".join(one_line(item.name) for item in items)
+    return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
+
+
+def _assign_locked(
+    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, name: str, despite_warnings: bool
+) -> Job:
+    job = lock(session, Job, job_id)
+    visits = visits_of(session, job)
+    visit = open_visit(visits)
+    demand(INSTALLATION.refusal(name, job.status, situation(session, actor, now, job, visit, visits)))
+    if visit is None:
+        raise RuntimeError(f"installation {job.id} in {job.status} has no open visit")
+    _assign(session, actor, now, job, visit, visits, technician_id, name, despite_warnings)
+    return job
+
+
+def _assign(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job: Job,
+    visit: Appointment,
+    visits: Sequence[Appointment],
+    technician_id: int,
+    name: str,
+    despite_warnings: bool,
+) -> None:
+    kind = find(session, ServiceType, job.service_type_id)
+    wanted = wanted_for(kind, visit.end_at - visit.start_at)
+    technician = _check_staff_choice(
+        session, job.partner_id, technician_id, wanted, visit.start_at, visit.id, despite_warnings, "technician"
+    )
+    if visit.technician_id == technician.id:
+        raise Invalid({"technician": sentence("%(name)s has this installation already.", name=technician.name)})
+    previous = technician_name(session, visit.technician_id)
+    asked = situation(session, actor, now, job, visit, visits)
+    old_job, old_visit = job.status, visit.status
+    APPOINTMENT.move(visit, name, asked)
+    INSTALLATION.move(job, name, asked)
+    back_to_planned(visit)
+    visit.technician_id = technician.id
+    visit.move_number += 1
+    flush_booking(session, technician.id)
+    change = ({"technician": previous}, {"technician": technician.name})
+    if old_visit != visit.status:
+        record(session, actor, now, name, job, visit, {"status": old_visit}, {"status": visit.status})
+    record(session, actor, now, name, job, None, {"status": old_job, **change[0]}, {"status": job.status, **change[1]})
+    touch(job, visits, now)
+
+
+def _plan_follow_up(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job: Job,
+    visits: Sequence[Appointment],
+    kind: ServiceType,
+    start: datetime,
+    duration: timedelta | None,
+    technician_id: int | None,
+    despite_warnings: bool,
+) -> Job:
+    wanted = wanted_for(kind, duration)
+    errors = start_errors(start, wanted.duration, now)
+    if errors:
+        raise Invalid(errors)
+    if technician_id is not None:
+        _check_staff_choice(session, job.partner_id, technician_id, wanted, start, None, despite_warnings, "start")
+    visit = book_linked_visit(
+        session, actor, now, job, current_visit(visits), start, wanted.duration, kind.window_minutes, technician_id
+    )
+    touch(job, [*visits, visit], now)
+    return job
+
+
+def _move_visit(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job: Job,
+    visit: Appointment,
+    visits: Sequence[Appointment],
+    asked: Situation,
+    start: datetime,
+    wanted: Wanted,
+    technician_id: int | None,
+    confirmed: tuple[datetime | None, str],
+) -> None:
+    before = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
+    APPOINTMENT.move(visit, "reschedule", asked)
+    visit.start_at = start
+    visit.end_at = start + wanted.duration
+    visit.technician_id = technician_id
+    visit.planned_at = now
+    visit.move_number += 1
+    visit.occurrence += 1
+    visit.confirmed_at, visit.confirmed_by = confirmed
+    flush_booking(session, technician_id)
+    after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
+    record(session, actor, now, "reschedule", job, visit, before, after)
+    touch(job, visits, now)
+
+
+def _record_technician(
+    session: Session, actor: Actor, now: datetime, action: str, job: Job, old_status: str, previous_id: int | None
+) -> None:
+    before = {"status": old_status, "technician": technician_name(session, previous_id)}
+    after = {"status": job.status, "technician": technician_name(session, job.technician_id)}
+    record(session, actor, now, action, job, None, before, after)
+
+
+def _finish_cancel(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job: Job,
+    visit: Appointment,
+    visits: Sequence[Appointment],
+    reason: str,
+) -> None:
+    end_visit(session, actor, now, job, visit, reason)
+    # Where work has begun the installation stays as it is and needs a visit; else it goes with its last visit (M7).
+    if job.work_began_at is None and not open_visits(visits):
+        before = job.status
+        INSTALLATION.follow(job, "cancel")
+        job.cancel_reason = reason
+        record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, reason)
+    touch(job, visits, now)
+
+
+def _take_free_time(
+    session: Session, job: Job, visit: Appointment, asked: Situation, wanted: Wanted, start: datetime
+) -> int:
+    if start_errors(start, wanted.duration, asked.now):
+        raise Conflict(not_offered())
+    controls = controls_of(session, job.partner_id)
+    technicians = bookable_technicians(session, job.partner_id)
+    if visit.technician_id is not None:
+        technicians = [find(session, Technician, visit.technician_id)]
+    locked = lock_technicians(session, [technician.id for technician in technicians])
+    times = board(session, job.partner_id, locked, start, start + wanted.duration, without_visit=visit.id)
+    limits = customer_limits(asked, controls.notice_hours, controls.horizon_days)
+    day = local_day(start, times.zone)
+    for slot in free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits):
+        if slot.start == start:
+            if slot.technician_id is not None:
+                return slot.technician_id
+            if slot.refusal is not None:
+                raise Conflict(slot.refusal)
+    raise Conflict(not_offered())
+
+
+def not_offered() -> Refusal:
+    """Return the refusal of a start that is no free time."""
+    return Refusal("not_offered", sentence("That time is not one of the free times."))
+
+
+def customer_limits(asked: Situation, notice_hours: int, horizon_days: int) -> Limits:
+    """Return between which instants and dates a customer may choose, as of ``asked.now``, in the partner's zone."""
+    return Limits(
+        earliest=asked.now + timedelta(hours=notice_hours),
+        last_day=local_day(asked.now, asked.zone) + timedelta(days=horizon_days),
+    )
+
+
+def _check_staff_choice(
+    session: Session,
+    partner_id: int,
+    technician_id: int,
+    wanted: Wanted,
+    start: datetime,
+    visit_id: int | None,
+    despite_warnings: bool,
+    field: str,
+    newly: bool = True,
+) -> Technician:
+    find(session, Technician, technician_id)
+    technician = lock_technicians(session, [technician_id])[0]
+    if newly and not technician.is_available:
+        raise Invalid({"technician": sentence("%(name)s is not available.", name=technician.name)})
+    times = board(session, partner_id, [technician], start, start + wanted.duration, without_visit=visit_id)
+    calendar = times.calendars[0]
+    booked = booking_refusal(calendar, wanted, start)
+    if booked is not None and booked.code == "booked":
+        raise Invalid({field: booked.sentence})
+    warning = refusal_for(calendar, wanted, start, times.zone, times.holidays)
+    if warning is not None and not despite_warnings:
+        raise Warned({field: warning.sentence})
+    return technician
+
+
+def _nothing_yet(session: Session, actor: Actor, now: datetime, partner_id: int) -> Situation:
+    return Situation(actor=actor, now=now, zone=zone_of(session, partner_id))
+
+
+def _only_partner(actor: Actor) -> int:
+    if len(actor.partner_ids) != 1:
+        raise Refused(Refusal("no_partner", sentence("Choose a partner first.")))
+    return next(iter(actor.partner_ids))
+
+
+def _replaceable(session: Session, job_id: int | None, customer: Customer) -> Job | None:
+    if job_id is None:
+        return None
+    job = find(session, Job, job_id)
+    if job.customer_id != customer.id:
+        raise Invalid({"customer": sentence("A replacement is for the same customer.")})
+    demand(replacement_refusal(job))
+    return job
+
+
+def replacement_refusal(job: Job) -> Refusal | None:
+    """Say why *Create replacement* is not offered on ``job``, or ``None`` (P10)."""
+    if job.workflow == INSTALLATION.name and INSTALLATION.status(job.status).group == "Rejected":
+        return None
+    return Refusal("not_replaceable", sentence("Only a rejected or cancelled installation is replaced."))
+
+
+def _next_number(session: Session, partner_id: int) -> str:
+    # One statement, which locks the row and leaves its version alone: nobody edited the partner.
+    taken = (
+        update(Partner)
+        .where(Partner.id == partner_id)
+        .values(next_job_number=Partner.next_job_number + 1)
+        .returning(Partner.job_prefix, Partner.next_job_number)
+    )
+    prefix, following = session.execute(taken, execution_options={"synchronize_session": False}).one()
+    return f"{prefix}-{following - 1}"
+
+
+def _set_items(session: Session, job: Job, items: Sequence[ItemInput]) -> None:
+    session.execute(delete(JobItem).where(JobItem.job_id == job.id))
+    for position, item in enumerate(items):
+        session.add(
+            JobItem(
+                partner_id=job.partner_id,
+                job_id=job.id,
+                position=position,
+                name=one_line(item.name),
+                quantity=item.quantity,
+            )
+        )
+
+
+def _item_errors(items: Sequence[ItemInput]) -> dict[str, Sentence]:
+    if not items:
+        return {"items": sentence("Add at least one item")}
+    errors: dict[str, Sentence] = {}
+    for index, item in enumerate(items):
+        name = one_line(item.name)
+        if not name:
+            errors[f"items-{index}-name"] = sentence("Enter a product name")
+        elif len(name) > MAX_NAME:
+            errors[f"items-{index}-name"] = too_long(MAX_NAME)
+        if item.quantity < 1:
+            errors[f"items-{index}-quantity"] = sentence("Quantity of “%(name)s” must be 1 or more", name=name)
+        elif item.quantity > MAX_QUANTITY:
+            errors[f"items-{index}-quantity"] = sentence(
+                "Quantity of “%(name)s” must be %(limit)s or less", name=name, limit=MAX_QUANTITY
+            )
+    return errors
+
+
+def _items_text(items: Sequence[tuple[str, int]]) -> str:
+    return ", ".join(f"{quantity} × {name}" for name, quantity in items)
+
+
+def _address_text(session: Session, address_id: int) -> str:
+    return find(session, Address, address_id).one_line

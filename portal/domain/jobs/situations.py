@@ -1,0 +1,89 @@
+"""Gathering what guards look at: for a page as of now, for a use case under the locks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor, Role
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.states import ACTIVE, OPEN, UNDER_WAY, Situation
+from portal.domain.scheduling.models import FeatureControls
+from portal.domain.scheduling.queries import controls_of, zone_of
+
+
+def current_visit(visits: Sequence[Appointment]) -> Appointment | None:
+    """Return the visit that a job's lists and buttons are about: the open one, else the latest."""
+    opened = [visit for visit in visits if visit.status in OPEN]
+    return max(opened or visits, key=lambda visit: (visit.start_at, visit.id), default=None)
+
+
+def open_visit(visits: Sequence[Appointment]) -> Appointment | None:
+    """Return the visit that is planned, under way or paused, if there is one."""
+    return max(
+        (visit for visit in visits if visit.status in OPEN), key=lambda visit: (visit.start_at, visit.id), default=None
+    )
+
+
+def visits_of(session: Session, job: Job) -> list[Appointment]:
+    """Return the job's visits in time order, as they are now."""
+    query = select(Appointment).where(Appointment.job_id == job.id).order_by(Appointment.start_at, Appointment.id)
+    return list(session.scalars(query, execution_options={"populate_existing": True}))
+
+
+def situation(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job: Job,
+    visit: Appointment | None = None,
+    visits: Sequence[Appointment] | None = None,
+    zone: ZoneInfo | None = None,
+) -> Situation:
+    """Return the situation of ``job`` and ``visit`` (by default its open one) for ``actor`` at ``now`` (UTC)."""
+    known = visits_of(session, job) if visits is None else visits
+    asked_about = visit if visit is not None else open_visit(known)
+    return Situation(
+        actor=actor,
+        now=now,
+        zone=zone or zone_of(session, job.partner_id),
+        job=job,
+        visit=asked_about,
+        visits=known,
+        technician_elsewhere=is_elsewhere(session, asked_about),
+        time_taken=is_time_taken(session, asked_about),
+        controls=_controls(session, actor, job.partner_id),
+    )
+
+
+def is_elsewhere(session: Session, visit: Appointment | None) -> bool:
+    """Whether the visit's technician has another visit under way."""
+    if visit is None or visit.technician_id is None:
+        return False
+    query = select(Appointment.id).where(
+        Appointment.technician_id == visit.technician_id,
+        Appointment.status.in_(sorted(UNDER_WAY)),
+        Appointment.id != visit.id,
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def is_time_taken(session: Session, visit: Appointment | None) -> bool:
+    """Whether another visit of the same technician holds time of a visit that does not hold it itself: a paused one."""
+    if visit is None or visit.technician_id is None or visit.status not in OPEN - ACTIVE:
+        return False
+    query = select(Appointment.id).where(
+        Appointment.technician_id == visit.technician_id,
+        Appointment.status.in_(sorted(ACTIVE)),
+        Appointment.start_at < visit.end_at,
+        Appointment.end_at > visit.start_at,
+    )
+    return session.scalars(query.limit(1)).first() is not None
+
+
+def _controls(session: Session, actor: Actor, partner_id: int) -> FeatureControls | None:
+    return controls_of(session, partner_id) if actor.role is Role.CUSTOMER else None

@@ -1,0 +1,179 @@
+"""The outbox as the worker sees it: claim what is due under a lease, then record what became of it (N3, N4).
+
+A message is sent between two transactions, never inside one. Its lease outlasts the longest send; the token that comes
+with it fences a worker that was thought dead: only who still holds the token may move the message on. Each function
+runs within ``unit_of_work``; ``now`` is an instant.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import CursorResult, or_, select, update
+from sqlalchemy.orm import Session
+
+from portal.domain.errors import Refusal
+from portal.domain.messages.models import AttemptOutcome, Message, MessageAttempt, MessageStatus
+from portal.domain.unit_of_work import require_unit_of_work
+
+LEASE = timedelta(minutes=5)
+FIRST_PAUSE = timedelta(seconds=30)
+LONGEST_PAUSE = timedelta(hours=1)
+# With the pauses above: given up after four to seven hours.
+MAX_ATTEMPTS = 14
+MAX_ERROR = 500
+MAX_SUBJECT = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to send one message until ``until`` (an instant); ``token`` proves it."""
+
+    message_id: int
+    partner_id: int
+    token: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """What is sent: to which address, in whose name, under which id (the same at each try), saying what."""
+
+    message_id: str
+    recipient: str
+    sender: str
+    subject: str
+    body: str
+    body_html: str
+
+
+def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
+    """Take up to ``limit`` messages that are due and that nobody else holds, earliest first.
+
+    Several workers never get the same one: PostgreSQL skips rows that another is claiming, SQLite lets one write at a
+    time. A lease that ran out is taken over and the try it stood for recorded as LOST.
+    """
+    require_unit_of_work(session)
+    free = or_(Message.lease_until.is_(None), Message.lease_until <= now)
+    due = (
+        select(Message.id, Message.partner_id, Message.lease_until)
+        .where(Message.status == MessageStatus.PENDING, Message.due_at <= now, free)
+        .order_by(Message.due_at, Message.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=Message)
+    )
+    rows = session.execute(due).all()
+    if not rows:
+        return []
+    token, until = uuid.uuid4().hex, now + LEASE
+    session.execute(
+        update(Message)
+        .where(Message.id.in_([row.id for row in rows]))
+        .values(lease_token=token, lease_until=until, attempts=Message.attempts + 1),
+        execution_options={"synchronize_session": False},
+    )
+    for row in rows:
+        if row.lease_until is not None:
+            _note(session, row.partner_id, row.id, row.lease_until, AttemptOutcome.LOST, "")
+    return [Claim(row.id, row.partner_id, token, until) for row in rows]
+
+
+def renew(session: Session, held: Claim, now: datetime) -> Claim | None:
+    """Return ``held`` with a lease counted from ``now``, or ``None`` where somebody else has taken it over."""
+    until = now + LEASE
+    if not _change(session, held, lease_until=until):
+        return None
+    return Claim(held.message_id, held.partner_id, held.token, until)
+
+
+def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) -> bool:
+    """Record that ``letter`` was sent; returns whether the message was still held, and so is SENT now."""
+    _note(session, held.partner_id, held.message_id, now, AttemptOutcome.SENT, "")
+    return _let_go(
+        session,
+        held,
+        status=MessageStatus.SENT,
+        sent_at=now,
+        recipient=letter.recipient,
+        subject=letter.subject[:MAX_SUBJECT],
+        body=letter.body,
+        body_html=letter.body_html,
+        last_error="",
+    )
+
+
+def record_failed(session: Session, held: Claim, now: datetime, error: str, jitter: float) -> bool:
+    """Record a failed try with its ``error``; the message is tried again after a pause, or FAILED after the last.
+
+    ``jitter`` is a random number from 0 to 1 that spreads the tries. Returns whether the message was still held.
+    """
+    _note(session, held.partner_id, held.message_id, now, AttemptOutcome.FAILED, error)
+    attempts = session.scalars(select(Message.attempts).where(Message.id == held.message_id)).one()
+    pause = pause_after(attempts, jitter)
+    if pause is None:
+        return _let_go(session, held, status=MessageStatus.FAILED, last_error=error[:MAX_ERROR])
+    return _let_go(session, held, due_at=now + pause, last_error=error[:MAX_ERROR])
+
+
+def record_skipped(session: Session, held: Claim, refusal: Refusal) -> bool:
+    """Record that a message is no longer wanted, and why; returns whether it was still held."""
+    return _let_go(
+        session,
+        held,
+        status=MessageStatus.SKIPPED,
+        attempts=Message.attempts - 1,
+        last_error=refusal.sentence.msgid,
+    )
+
+
+def release(session: Session, held: Sequence[Claim], due_at: datetime | None = None) -> None:
+    """Give messages back untried, due as they were or, with ``due_at``, from that instant on."""
+    values: dict[str, Any] = {"attempts": Message.attempts - 1}
+    if due_at is not None:
+        values["due_at"] = due_at
+    for one in held:
+        _let_go(session, one, **values)
+
+
+def pause_after(attempts: int, jitter: float) -> timedelta | None:
+    """Return how long to wait after that many tries: doubling, capped at an hour; ``None`` after the last.
+
+    ``jitter`` from 0 to 1 takes away up to half, so that what failed together is not tried again together.
+    """
+    if attempts >= MAX_ATTEMPTS:
+        return None
+    pause = min(FIRST_PAUSE * (1 << (attempts - 1)), LONGEST_PAUSE)
+    return pause * (1 - jitter / 2)
+
+
+def _let_go(session: Session, held: Claim, **values: Any) -> bool:
+    return _change(session, held, lease_token="", lease_until=None, **values)
+
+
+def _change(session: Session, held: Claim, **values: Any) -> bool:
+    require_unit_of_work(session)
+    result = session.execute(
+        update(Message)
+        .where(
+            Message.id == held.message_id,
+            Message.lease_token == held.token,
+            Message.status == MessageStatus.PENDING,
+        )
+        .values(**values),
+        execution_options={"synchronize_session": False},
+    )
+    if not isinstance(result, CursorResult):
+        raise TypeError("an UPDATE counts its rows")
+    return result.rowcount == 1
+
+
+def _note(
+    session: Session, partner_id: int, message_id: int, at: datetime, outcome: AttemptOutcome, error: str
+) -> None:
+    session.add(
+        MessageAttempt(partner_id=partner_id, message_id=message_id, at=at, outcome=outcome, error=error[:MAX_ERROR])
+    )

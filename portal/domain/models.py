@@ -1,0 +1,11 @@
+"""Every model, imported once, so that the metadata is whole."""
+
+from portal.domain.background import models as background
+from portal.domain.base import Base
+from portal.domain.contracts import models as contracts
+from portal.domain.jobs import models as jobs
+from portal.domain.messages import models as messages
+from portal.domain.people import models as people
+from portal.domain.scheduling import models as scheduling
+
+__all__ = ["Base", "background", "contracts", "jobs", "messages", "people", "scheduling"]

@@ -1,0 +1,1 @@
+"""Jobs offered to partners before they are anybody's."""

@@ -1,0 +1,84 @@
+"""Pages by key: no OFFSET, no COUNT, so that the last page costs what the first does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from sqlalchemy import ColumnElement, Select, literal, tuple_
+from sqlalchemy.orm import InstrumentedAttribute, Session
+
+R = TypeVar("R")
+Key = tuple[Any, ...]
+PAGE_ROWS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """The columns a list is sorted by, the last one unique, all in one direction."""
+
+    columns: tuple[InstrumentedAttribute[Any], ...]
+    descending: bool = False
+
+    def key_of(self, row: Any) -> Key:
+        """Return where ``row`` stands in this order."""
+        return tuple(getattr(row, column.key) for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where a page starts: right behind ``key``, or right before it when ``backwards``."""
+
+    key: Key
+    backwards: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[R]):
+    """Some rows of a list; ``back`` and ``forward`` lead to the neighbouring pages, where there may be any."""
+
+    rows: Sequence[R]
+    back: Cursor | None = None
+    forward: Cursor | None = None
+
+
+def page_of(
+    session: Session,
+    query: Select[*tuple[Any, ...]],
+    order: Order,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+    scalars: bool = True,
+) -> Page[Any]:
+    """Return at most ``limit`` rows of ``query`` in ``order`` from ``cursor`` on, by one statement.
+
+    ``query`` brings its filters and no order. With ``scalars`` the rows are its first column, else whole tuples, which
+    carry the columns of ``order`` under their names.
+    """
+    backwards = cursor is not None and cursor.backwards
+    if cursor is not None:
+        query = query.where(_beyond(order, cursor))
+    falling = order.descending != backwards
+    query = query.order_by(*(column.desc() if falling else column.asc() for column in order.columns)).limit(limit + 1)
+    result = session.execute(query)
+    found: list[Any] = list(result.scalars() if scalars else result)
+    more, rows = len(found) > limit, found[:limit]
+    if backwards:
+        rows.reverse()
+    # A page that was come to from the other side has something there.
+    has_back, has_forward = (more, True) if backwards else (cursor is not None, more)
+    first = order.key_of(rows[0]) if rows else cursor.key if cursor else None
+    last = order.key_of(rows[-1]) if rows else cursor.key if cursor else None
+    return Page(
+        rows,
+        Cursor(first, backwards=True) if has_back and first else None,
+        Cursor(last) if has_forward and last else None,
+    )
+
+
+def _beyond(order: Order, cursor: Cursor) -> ColumnElement[bool]:
+    here: Any = tuple_(*order.columns)
+    there = tuple_(*(literal(value, column.type) for value, column in zip(cursor.key, order.columns, strict=True)))
+    condition: ColumnElement[bool] = here < there if order.descending != cursor.backwards else here > there
+    return condition

@@ -1,0 +1,159 @@
+"""Partners, log-ins, memberships, technicians, customers and their addresses."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Float,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, synonym
+
+from portal.domain.base import Base, CustomerOwned, Key, Keyed, PartnerScoped, Tenant, Versioned
+
+
+def utc_now() -> datetime:
+    """Return this instant, aware, in UTC; only for the time a row was created."""
+    return datetime.now(UTC)
+
+
+class Partner(Keyed, PartnerScoped, Versioned, Base):
+    """A contractor company: the tenant."""
+
+    __tablename__ = "partners"
+    partner_id: Mapped[int] = synonym("id")
+
+    name: Mapped[str] = mapped_column(String(120))
+    slug: Mapped[str] = mapped_column(String(60), unique=True)
+    timezone: Mapped[str] = mapped_column(String(60), default="UTC")
+    job_prefix: Mapped[str] = mapped_column(String(6), default="D")
+    next_job_number: Mapped[int] = mapped_column(Integer, default=1001)
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    brand_colour: Mapped[str] = mapped_column(String(7), default="#2b4a6f")
+    staff_term: Mapped[str] = mapped_column(String(40), default="")
+    customer_term: Mapped[str] = mapped_column(String(40), default="")
+    suspended_at: Mapped[datetime | None] = mapped_column()
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class User(Keyed, Base):
+    """A person's log-in. What they are to which partner stands in memberships, technicians and customers."""
+
+    __tablename__ = "users"
+
+    email: Mapped[str] = mapped_column(String(255), unique=True)
+    password: Mapped[str | None] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(120), default="")
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    is_operator: Mapped[bool] = mapped_column(Boolean, default=False)
+    # Changed on password reset or deactivation: ends every session that carries the old one.
+    fs_uniquifier: Mapped[str] = mapped_column(String(64), unique=True, default=lambda: uuid.uuid4().hex)
+    locale: Mapped[str] = mapped_column(String(12), default="")
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+
+class Membership(Tenant, Base):
+    """A user's role as a partner's staff: ``partner_admin`` or ``dispatcher``."""
+
+    __tablename__ = "memberships"
+    table_extras = (
+        UniqueConstraint("partner_id", "user_id"),
+        CheckConstraint("role IN ('partner_admin', 'dispatcher')", name="role"),
+        Index("ix_memberships_user_id", "user_id"),
+    )
+
+    user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id"))
+    role: Mapped[str] = mapped_column(String(20))
+    user: Mapped[User] = relationship(lazy="raise")
+
+
+class TechnicianStatus(StrEnum):
+    """Set by staff, never worked out from today's work (``scheduling.md``)."""
+
+    AVAILABLE = "AVAILABLE"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+class Technician(Tenant, Versioned, Base):
+    """Somebody who is sent to customers' doors."""
+
+    __tablename__ = "technicians"
+    table_extras = (
+        CheckConstraint("status IN ('AVAILABLE', 'UNAVAILABLE')", name="status"),
+        Index("ix_technicians_partner_name", "partner_id", "name", "id"),
+        Index("ix_technicians_user_id", "user_id"),
+    )
+
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(255), default="")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    status: Mapped[str] = mapped_column(String(20), default=TechnicianStatus.AVAILABLE)
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+
+    @property
+    def is_available(self) -> bool:
+        """Whether staff may choose this technician (P5): active and set to Available."""
+        return self.active and self.status == TechnicianStatus.AVAILABLE
+
+
+class Customer(Tenant, CustomerOwned, Versioned, Base):
+    """A partner's customer; ``active`` ones can be scheduled for (P2)."""
+
+    __tablename__ = "customers"
+    customer_id: Mapped[int] = synonym("id")
+    table_extras = (
+        Index("ix_customers_partner_name", "partner_id", "name", "id"),
+        Index("ix_customers_user_id", "user_id"),
+    )
+
+    name: Mapped[str] = mapped_column(String(120))
+    email: Mapped[str] = mapped_column(String(255), default="")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    access_notes: Mapped[str] = mapped_column(Text, default="")
+    user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+
+    addresses: Mapped[list[Address]] = relationship(
+        primaryjoin=lambda: Customer.id == foreign(Address.customer_id), lazy="raise", order_by=lambda: Address.id
+    )
+
+
+class Address(Tenant, Versioned, CustomerOwned, Base):
+    """A service address of a customer; latitude and longitude in degrees where known."""
+
+    __tablename__ = "addresses"
+    table_extras: tuple[Any, ...] = (
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        UniqueConstraint("partner_id", "customer_id", "id"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    line: Mapped[str] = mapped_column(String(200))
+    city: Mapped[str] = mapped_column(String(100), default="")
+    postcode: Mapped[str] = mapped_column(String(20), default="")
+    latitude: Mapped[float | None] = mapped_column(Float)
+    longitude: Mapped[float | None] = mapped_column(Float)
+
+    customer: Mapped[Customer] = relationship(
+        primaryjoin=lambda: foreign(Address.customer_id) == Customer.id, lazy="raise", viewonly=True
+    )
+
+    @property
+    def one_line(self) -> str:
+        """The address in one line: "14 Alder Close, Bristol BS6 5QT"."""
+        place = " ".join(part for part in (self.city, self.postcode) if part)
+        return ", ".join(part for part in (self.line, place) if part)

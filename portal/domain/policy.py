@@ -1,0 +1,29 @@
+"""The one function that decides on Modify (M3): button, form, POST and API all ask it."""
+
+from __future__ import annotations
+
+from portal.domain.actor import Role
+from portal.domain.jobs.states import APPOINTMENT, WORKFLOWS, Situation
+from portal.domain.scheduling.rules import Action, Decision, under_rules
+
+
+def decide(action: Action, asked: Situation) -> Decision:
+    """Decide whether ``asked.actor`` may move or cancel ``asked.visit`` now: the tables first, then the rules.
+
+    The decision carries the refusal's code and sentence, the rule that decided and, where a cutoff says so, until when
+    (UTC) it is or was possible. Staff are bound by the tables only.
+    """
+    if asked.visit is None or asked.job is None:
+        raise ValueError("a decision needs the visit and its job")
+    refusal = APPOINTMENT.refusal(action, asked.visit.status, asked)
+    # A cancelled follow-up leaves the job as it is (M7), so the job's own table is asked only where the job moves too.
+    if refusal is None and (action == "reschedule" or asked.job.work_began_at is None):
+        refusal = WORKFLOWS[asked.job.workflow].refusal(action, asked.job.status, asked)
+    if asked.actor.role is not Role.CUSTOMER or asked.controls is None:
+        return Decision(refusal, "status")
+    rules = under_rules(action, asked.controls, asked.visit, asked.now)
+    if refusal is None:
+        return Decision(None, rules.rule, rules.until)
+    if rules.refusal is not None and refusal.code == rules.refusal.code:
+        return rules
+    return Decision(refusal, "status")

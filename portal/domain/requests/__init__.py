@@ -1,0 +1,1 @@
+"""What customers ask for: new service and changes."""

@@ -1,0 +1,1 @@
+"""Time: service types, working hours, time off, holidays, the rules of Modify and the search for free times."""

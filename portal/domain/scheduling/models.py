@@ -1,0 +1,126 @@
+"""What free times are worked out from, and the partner's rules of self-service."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Date,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    String,
+    UniqueConstraint,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from portal.domain.base import Base, Key, Tenant, Versioned
+
+DAY_MINUTES = 24 * 60
+
+
+class ServiceType(Tenant, Versioned, Base):
+    """A kind of work with its usual duration, arrival window, step of start times and buffers, all in minutes."""
+
+    __tablename__ = "service_types"
+    table_extras = (
+        UniqueConstraint("partner_id", "name"),
+        CheckConstraint("duration_minutes > 0 AND window_minutes > 0 AND step_minutes > 0", name="positive"),
+        CheckConstraint("buffer_before_minutes >= 0 AND buffer_after_minutes >= 0", name="buffers"),
+    )
+
+    name: Mapped[str] = mapped_column(String(80))
+    duration_minutes: Mapped[int] = mapped_column(Integer, default=120)
+    window_minutes: Mapped[int] = mapped_column(Integer, default=120)
+    step_minutes: Mapped[int] = mapped_column(Integer, default=30)
+    buffer_before_minutes: Mapped[int] = mapped_column(Integer, default=0)
+    buffer_after_minutes: Mapped[int] = mapped_column(Integer, default=0)
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+
+
+class WorkingHours(Tenant, Base):
+    """One stretch of a weekday (0 is Monday) in wall-clock minutes from midnight, in the partner's zone.
+
+    ``technician_id`` is ``None`` for the partner's own working week, which holds for technicians without hours of
+    their own.
+    """
+
+    __tablename__ = "working_hours"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        CheckConstraint("weekday BETWEEN 0 AND 6", name="weekday"),
+        CheckConstraint(
+            f"start_minute >= 0 AND end_minute <= {DAY_MINUTES} AND start_minute < end_minute", name="stretch"
+        ),
+        Index("ix_working_hours_technician", "partner_id", "technician_id"),
+    )
+
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    weekday: Mapped[int] = mapped_column(Integer)
+    start_minute: Mapped[int] = mapped_column(Integer)
+    end_minute: Mapped[int] = mapped_column(Integer)
+
+
+class TimeOff(Tenant, Base):
+    """A technician's absence, from ``start_at`` up to ``end_at`` (instants, half-open)."""
+
+    __tablename__ = "time_off"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        CheckConstraint("start_at < end_at", name="span"),
+        Index("ix_time_off_technician", "partner_id", "technician_id", "end_at"),
+    )
+
+    technician_id: Mapped[int] = mapped_column(Key)
+    start_at: Mapped[datetime] = mapped_column()
+    end_at: Mapped[datetime] = mapped_column()
+    note: Mapped[str] = mapped_column(String(200), default="")
+
+
+class Holiday(Tenant, Base):
+    """A local date on which nobody of the partner works."""
+
+    __tablename__ = "holidays"
+    table_extras = (UniqueConstraint("partner_id", "day"),)
+
+    day: Mapped[date] = mapped_column(Date)
+    name: Mapped[str] = mapped_column(String(100), default="")
+
+
+class PauseReason(Tenant, Base):
+    """One of the partner's reasons for pausing a visit (J5)."""
+
+    __tablename__ = "pause_reasons"
+    table_extras = (UniqueConstraint("partner_id", "label"),)
+
+    label: Mapped[str] = mapped_column(String(80))
+    position: Mapped[int] = mapped_column(Integer, default=0)
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+
+
+class FeatureControls(Tenant, Versioned, Base):
+    """The partner's rules of Modify (M2). Hours are before the visit's start; self-service is off until switched on."""
+
+    __tablename__ = "feature_controls"
+    table_extras = (
+        UniqueConstraint("partner_id"),
+        CheckConstraint(
+            "reschedule_cutoff_hours >= 0 AND cancel_cutoff_hours >= 0 AND notice_hours >= 0", name="hours"
+        ),
+        CheckConstraint("max_moves >= 0 AND horizon_days >= 1 AND cancel_undo_minutes >= 0", name="counts"),
+    )
+
+    self_service: Mapped[bool] = mapped_column(Boolean, default=False)
+    reschedule_unconfirmed: Mapped[bool] = mapped_column(Boolean, default=True)
+    reschedule_confirmed: Mapped[bool] = mapped_column(Boolean, default=True)
+    cancel_unconfirmed: Mapped[bool] = mapped_column(Boolean, default=True)
+    cancel_confirmed: Mapped[bool] = mapped_column(Boolean, default=False)
+    reschedule_cutoff_hours: Mapped[int] = mapped_column(Integer, default=24)
+    cancel_cutoff_hours: Mapped[int] = mapped_column(Integer, default=48)
+    max_moves: Mapped[int] = mapped_column(Integer, default=3)
+    notice_hours: Mapped[int] = mapped_column(Integer, default=24)
+    horizon_days: Mapped[int] = mapped_column(Integer, default=60)
+    cancel_undo_minutes: Mapped[int] = mapped_column(Integer, default=10)
+    own_choice_confirms: Mapped[bool] = mapped_column(Boolean, default=True)

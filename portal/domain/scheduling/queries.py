@@ -1,0 +1,154 @@
+"""What the search for free times needs, gathered in a number of statements that does not grow with technicians."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.states import ACTIVE
+from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
+from portal.domain.people.models import Partner, Technician
+from portal.domain.scheduling.models import FeatureControls, Holiday, ServiceType, TimeOff, WorkingHours
+from portal.domain.scheduling.slots import Booked, Calendar, Span, Wanted
+from portal.domain.tenancy import NAMES_PARTNER
+
+REACH = timedelta(days=2)
+SERVICE_TYPES_BY = {"name": (ServiceType.name, ServiceType.id)}
+
+
+@dataclass(frozen=True)
+class Board:
+    """The calendars of some technicians over a stretch of time, with the partner's holidays and zone."""
+
+    zone: ZoneInfo
+    holidays: frozenset[date]
+    calendars: Sequence[Calendar]
+
+
+def list_service_types(
+    session: Session, active: bool | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
+) -> Page[ServiceType]:
+    """Return a page of service types; ``active=None`` for all, in one of ``SERVICE_TYPES_BY`` (P16). One statement."""
+    query = select(ServiceType)
+    if active is not None:
+        query = query.where(ServiceType.active.is_(active))
+    return page_of(session, query, order, cursor, limit)
+
+
+def zone_of(session: Session, partner_id: int) -> ZoneInfo:
+    """Return the partner's time zone."""
+    return ZoneInfo(session.scalars(select(Partner.timezone).where(Partner.id == partner_id)).one())
+
+
+def controls_of(session: Session, partner_id: int) -> FeatureControls:
+    """Return the partner's feature controls."""
+    return session.scalars(select(FeatureControls).where(FeatureControls.partner_id == partner_id)).one()
+
+
+def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
+    """Return what a visit of ``service_type`` needs, with its usual duration unless another is given."""
+    return Wanted(
+        duration=timedelta(minutes=service_type.duration_minutes) if duration is None else duration,
+        before=timedelta(minutes=service_type.buffer_before_minutes),
+        after=timedelta(minutes=service_type.buffer_after_minutes),
+        step=timedelta(minutes=service_type.step_minutes),
+    )
+
+
+def bookable_technicians(session: Session, partner_id: int) -> list[Technician]:
+    """Return the technicians whom a time may be given to: active and set to Available, by name."""
+    query = select(Technician).where(Technician.partner_id == partner_id).order_by(Technician.name, Technician.id)
+    return [technician for technician in session.scalars(query) if technician.is_available]
+
+
+def board(
+    session: Session,
+    partner_id: int,
+    technicians: Sequence[Technician],
+    start: datetime,
+    end: datetime,
+    without_visit: int | None = None,
+) -> Board:
+    """Gather the calendars of ``technicians`` between two instants, in five statements.
+
+    ``without_visit`` is the key of an appointment that does not count against itself, for a move.
+    """
+    keys = [technician.id for technician in technicians]
+    own: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
+    shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    hours = select(WorkingHours).where(
+        WorkingHours.partner_id == partner_id,
+        WorkingHours.technician_id.in_(keys) | WorkingHours.technician_id.is_(None),
+    )
+    for row in session.scalars(hours):
+        week = shared if row.technician_id is None else own[row.technician_id]
+        week[row.weekday].append((row.start_minute, row.end_minute))
+    absences: dict[int, list[Span]] = defaultdict(list)
+    time_off = select(TimeOff).where(
+        TimeOff.partner_id == partner_id,
+        TimeOff.technician_id.in_(keys),
+        TimeOff.end_at > start - REACH,
+        TimeOff.start_at < end + REACH,
+    )
+    for absence in session.scalars(time_off):
+        absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    booked = _booked(session, partner_id, keys, start, end, without_visit)
+    holidays = select(Holiday.day).where(
+        Holiday.partner_id == partner_id,
+        Holiday.day.between((start - REACH).date(), (end + REACH).date()),
+    )
+    return Board(
+        zone=zone_of(session, partner_id),
+        holidays=frozenset(session.scalars(holidays)),
+        calendars=[
+            Calendar(
+                technician_id=technician.id,
+                name=technician.name,
+                hours=own.get(technician.id) or shared,
+                time_off=absences[technician.id],
+                booked=booked[technician.id],
+            )
+            for technician in technicians
+        ],
+    )
+
+
+def _booked(
+    session: Session,
+    partner_id: int,
+    keys: Sequence[int],
+    start: datetime,
+    end: datetime,
+    without_visit: int | None,
+) -> dict[int, list[Booked]]:
+    # A customer's session sees only their own visits, but free times depend on everyone's: so this statement names the
+    # partner itself and reads nothing but times.
+    visit, job, kind = Appointment.__table__.c, Job.__table__.c, ServiceType.__table__.c
+    query = (
+        select(visit.technician_id, visit.start_at, visit.end_at, kind.buffer_before_minutes, kind.buffer_after_minutes)
+        .join(Job.__table__, job.id == visit.job_id)
+        .join(ServiceType.__table__, kind.id == job.service_type_id)
+        .where(
+            visit.partner_id == partner_id,
+            visit.technician_id.in_(keys),
+            visit.status.in_(sorted(ACTIVE)),
+            visit.end_at > start - REACH,
+            visit.start_at < end + REACH,
+        )
+        .execution_options(**NAMES_PARTNER)
+    )
+    if without_visit is not None:
+        query = query.where(visit.id != without_visit)
+    booked: dict[int, list[Booked]] = defaultdict(list)
+    for technician_id, visit_start, visit_end, before, after in session.execute(query):
+        booked[technician_id].append(
+            Booked(Span(visit_start, visit_end), timedelta(minutes=before), timedelta(minutes=after))
+        )
+    return booked

@@ -1,0 +1,224 @@
+"""Free times over plain values (M4, ``scheduling.md``): calendars and rules in, offered and refused starts out."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from portal.domain.errors import Refusal, sentence
+from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
+
+DAY_MINUTES = 24 * 60
+NOTHING = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Span:
+    """From ``start`` up to ``end`` (instants, half-open)."""
+
+    start: datetime
+    end: datetime
+
+    def overlaps(self, other: Span) -> bool:
+        """Whether the two share an instant."""
+        return self.start < other.end and other.start < self.end
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Booked:
+    """Somebody's active visit with the buffers of its service type."""
+
+    visit: Span
+    before: timedelta = NOTHING
+    after: timedelta = NOTHING
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What is to be placed: how long the visit is, its buffers, and the step of its starts."""
+
+    duration: timedelta
+    before: timedelta = NOTHING
+    after: timedelta = NOTHING
+    step: timedelta = timedelta(minutes=30)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The instants and dates between which a customer may choose; staff are bound by neither.
+
+    A start exactly at ``earliest`` is allowed; ``last_day`` is the last local date of the horizon, wholly included.
+    """
+
+    earliest: datetime
+    last_day: date | None = None
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """One technician's time: ``hours`` maps a weekday (0 is Monday) to stretches in wall-clock minutes."""
+
+    technician_id: int
+    name: str
+    hours: Mapping[int, Sequence[tuple[int, int]]]
+    time_off: Sequence[Span] = ()
+    booked: Sequence[Booked] = ()
+    _ordered: tuple[Booked, ...] = field(init=False, repr=False, compare=False, default=())
+    _starts: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
+
+    def __post_init__(self) -> None:
+        ordered = tuple(sorted(self.booked))
+        object.__setattr__(self, "_ordered", ordered)
+        object.__setattr__(self, "_starts", tuple(entry.visit.start for entry in ordered))
+
+    def stretches(self, day: date, zone: ZoneInfo) -> list[Span]:
+        """Return the working hours of a local date as instants; a clock change keeps their wall-clock ends."""
+        spans = []
+        for start, end in self.hours.get(day.weekday(), ()):
+            span = Span(_wall(day, start, zone), _wall(day, end, zone))
+            if span.start < span.end:
+                spans.append(span)
+        return spans
+
+    def booked_near(self, span: Span, reach: timedelta) -> Iterable[Booked]:
+        """Yield the visits that could touch ``span`` when both are widened by ``reach``.
+
+        A technician's active visits never overlap, so ordered by start they are ordered by end too.
+        """
+        index = bisect_right(self._starts, span.end + reach)
+        while index > 0:
+            index -= 1
+            entry = self._ordered[index]
+            if entry.visit.end <= span.start - reach:
+                return
+            yield entry
+
+    def booked_on(self, span: Span) -> timedelta:
+        """Return how long this technician is booked within ``span``."""
+        total = NOTHING
+        for entry in self.booked_near(span, NOTHING):
+            start, end = max(entry.visit.start, span.start), min(entry.visit.end, span.end)
+            if start < end:
+                total += end - start
+        return total
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A candidate start (UTC instant): offered with the technician who would take it, or refused with the reason."""
+
+    start: datetime
+    technician_id: int | None
+    refusal: Refusal | None = None
+
+
+def refusal_for(
+    calendar: Calendar,
+    wanted: Wanted,
+    start: datetime,
+    zone: ZoneInfo,
+    holidays: frozenset[date] = frozenset(),
+    limits: Limits | None = None,
+) -> Refusal | None:
+    """Say why ``start`` (an instant) is not free for this technician, or ``None`` if it is."""
+    visit = Span(start, start + wanted.duration)
+    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
+    if limits is not None:
+        refusal = _beyond(limits, start, zone)
+        if refusal is not None:
+            return refusal
+    if not holidays.isdisjoint(days):
+        return Refusal("holiday", sentence("That day is a holiday."))
+    stretches = [stretch for day in days for stretch in calendar.stretches(day, zone)]
+    if not _inside(visit, stretches):
+        return Refusal(
+            "outside_hours",
+            sentence("The visit would not lie inside the working hours of %(name)s.", name=calendar.name),
+        )
+    if any(visit.overlaps(absence) for absence in calendar.time_off):
+        return Refusal("time_off", sentence("%(name)s is off at that time.", name=calendar.name))
+    return booking_refusal(calendar, wanted, start)
+
+
+def booking_refusal(calendar: Calendar, wanted: Wanted, start: datetime) -> Refusal | None:
+    """Say whether another visit, or its buffers, is in the way at ``start``; buffers of neighbours add up."""
+    visit = Span(start, start + wanted.duration)
+    near = None
+    for entry in calendar.booked_near(visit, timedelta(days=1)):
+        if visit.overlaps(entry.visit):
+            return Refusal("booked", sentence("%(name)s is booked at that time.", name=calendar.name))
+        gap_before = visit.start - entry.visit.end if entry.visit.end <= visit.start else None
+        gap_after = entry.visit.start - visit.end if entry.visit.start >= visit.end else None
+        if gap_before is not None and gap_before < entry.after + wanted.before:
+            near = entry
+        if gap_after is not None and gap_after < wanted.after + entry.before:
+            near = entry
+    if near is not None:
+        return Refusal("buffer", sentence("That is too close to another visit of %(name)s.", name=calendar.name))
+    return None
+
+
+def free_times(
+    calendars: Sequence[Calendar],
+    wanted: Wanted,
+    days: Iterable[date],
+    zone: ZoneInfo,
+    holidays: frozenset[date] = frozenset(),
+    limits: Limits | None = None,
+) -> list[Slot]:
+    """Return every candidate start of ``days`` (local dates), offered or refused, in time order.
+
+    Candidates count in steps from the start of each stretch of working hours, in elapsed time. Where several
+    technicians are free the one with the least booked that day takes it, ties by name.
+    """
+    slots: dict[datetime, Slot] = {}
+    for day in days:
+        span = Span(*day_span(day, zone))
+        by_load = sorted(
+            calendars, key=lambda calendar: (calendar.booked_on(span), calendar.name, calendar.technician_id)
+        )
+        for calendar in by_load:
+            for start in _candidates(calendar, wanted, day, zone):
+                known = slots.get(start)
+                if known is not None and known.refusal is None:
+                    continue
+                refusal = refusal_for(calendar, wanted, start, zone, holidays, limits)
+                if refusal is None:
+                    slots[start] = Slot(start, calendar.technician_id)
+                elif known is None:
+                    slots[start] = Slot(start, None, refusal)
+    return [slots[start] for start in sorted(slots)]
+
+
+def _candidates(calendar: Calendar, wanted: Wanted, day: date, zone: ZoneInfo) -> Iterable[datetime]:
+    for stretch in calendar.stretches(day, zone):
+        start = stretch.start
+        while start < stretch.end:
+            yield start
+            start += wanted.step
+
+
+def _inside(visit: Span, stretches: Iterable[Span]) -> bool:
+    # Stretches that adjoin are one: a night's work is written as one until midnight and one from it on.
+    covered = visit.start
+    for stretch in sorted(stretches):
+        if stretch.start <= covered < stretch.end:
+            covered = stretch.end
+    return covered >= visit.end
+
+
+def _beyond(limits: Limits, start: datetime, zone: ZoneInfo) -> Refusal | None:
+    if start < limits.earliest:
+        return Refusal("notice", sentence("That is too soon; the earliest start is %(start)s.", start=limits.earliest))
+    if limits.last_day is not None and local_day(start, zone) > limits.last_day:
+        return Refusal("horizon", sentence("That is too far ahead; the last day is %(day)s.", day=limits.last_day))
+    return None
+
+
+def _wall(day: date, minute: int, zone: ZoneInfo) -> datetime:
+    if minute == DAY_MINUTES:
+        return day_span(day, zone)[1]
+    return instant_at_or_after(day, time(minute // 60, minute % 60), zone)

@@ -1,0 +1,12 @@
+"""The field pages."""
+
+from __future__ import annotations
+
+from flask import Flask
+
+from portal.field.visits import pages
+
+
+def register(app: Flask) -> None:
+    """Register the field pages on ``app``."""
+    app.register_blueprint(pages)

@@ -1,0 +1,34 @@
+// What pages gain with JavaScript: forms in dialogs, more lines without a reload, focus where it helps.
+// Everything here works without it too, only with more page loads.
+"use strict";
+
+(() => {
+  const focusSummary = (root) => root.querySelector(".error-summary, [data-focus]")?.focus();
+
+  // Dialogs: a link with hx-target="#dialog" fills the one <dialog> of the page; what fills it opens it.
+  document.addEventListener("htmx:afterSwap", (event) => {
+    const dialog = event.detail.target.closest("dialog");
+    if (!dialog) return;
+    if (!dialog.open) dialog.showModal();
+    focusSummary(dialog);
+  });
+  // What a dialog sent and was refused comes back with status 4xx or 5xx and says why; show it instead of dropping it.
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.detail.xhr.status >= 400 && event.detail.target.closest("dialog")) {
+      event.detail.shouldSwap = true;
+      event.detail.isError = false;
+    }
+  });
+  document.addEventListener("click", (event) => {
+    const closer = event.target.closest("[data-close-dialog]");
+    const dialog = closer?.closest("dialog");
+    if (!dialog) return;
+    event.preventDefault();
+    dialog.close();
+  });
+  document.addEventListener("close", (event) => {
+    if (event.target.matches?.("dialog")) event.target.replaceChildren();
+  }, true);
+
+  focusSummary(document);
+})();

@@ -1,0 +1,1 @@
+"""What admin, customer and field pages share: sign-in, errors, words, dates, layouts."""

@@ -1,0 +1,32 @@
+"""Versions in the addresses of static files, so that browsers may keep them for ever."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+DIGITS = 10
+
+
+@cache
+def version_of(filename: str) -> str | None:
+    """Return a short hash of a file under ``portal/static``; ``None`` if there is no such file."""
+    try:
+        return hashlib.sha256((STATIC / filename).read_bytes()).hexdigest()[:DIGITS]
+    except OSError:
+        return None
+
+
+def init_app(app: Flask) -> None:
+    """Put the version into every address that ``url_for("static", …)`` makes."""
+    app.url_defaults(_add_version)
+
+
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    if endpoint == "static" and "v" not in values and (version := version_of(values.get("filename", ""))):
+        values["v"] = version

@@ -1,0 +1,146 @@
+"""Errors once, for every page: domain errors and HTTP errors become a page in plain words with a way back."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+import structlog
+from flask import Flask, g, jsonify, render_template, request
+from flask.typing import ResponseReturnValue
+from flask_babel import lazy_gettext
+from flask_wtf.csrf import CSRFError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from werkzeug.exceptions import HTTPException, default_exceptions
+
+from portal.domain.errors import Conflict, Invalid, NotFound, Refused
+from portal.extensions import db
+from portal.web.i18n import translate
+
+log = structlog.get_logger("portal.errors")
+
+# status: (what happened, what is untouched and what to do)
+WORDS: dict[int, tuple[Any, Any]] = {
+    400: (
+        lazy_gettext("That could not be read"),
+        lazy_gettext("Nothing was changed. Go back, load the page again and try once more."),
+    ),
+    403: (
+        lazy_gettext("This page is not for you"),
+        lazy_gettext("You are signed in, but not as somebody who may open it."),
+    ),
+    404: (
+        lazy_gettext("There is nothing here"),
+        lazy_gettext("The page or record does not exist, or it is not yours to see."),
+    ),
+    405: (
+        lazy_gettext("That cannot be done here"),
+        lazy_gettext("Nothing was changed. Go back and use the buttons of the page."),
+    ),
+    409: (
+        lazy_gettext("That is not possible now"),
+        lazy_gettext("Nothing was changed."),
+    ),
+    410: (
+        lazy_gettext("This link has done its work"),
+        lazy_gettext("What it led to is over."),
+    ),
+    413: (
+        lazy_gettext("That is too big"),
+        lazy_gettext("Nothing was saved. Send less at once."),
+    ),
+    429: (
+        lazy_gettext("Too many tries"),
+        lazy_gettext("Wait a few minutes, then try again."),
+    ),
+    500: (
+        lazy_gettext("Something went wrong on our side"),
+        lazy_gettext("Nothing was changed by your last step. We were told about it. Try again in a moment."),
+    ),
+    503: (
+        lazy_gettext("Doorstep is busy"),
+        lazy_gettext("Nothing was changed by your last step. Try again in a moment."),
+    ),
+}
+EXPIRED_FORM = lazy_gettext("The page was open too long or you signed in anew since. Load it again, then send it.")
+# These pages must stand when the database does not.
+STANDALONE = {500, 503}
+
+
+def init_app(app: Flask) -> None:
+    """Map every error of ``app`` to an answer."""
+    app.register_error_handler(NotFound, lambda error: answer(404))
+    app.register_error_handler(Refused, lambda error: answer(409, translate(error.refusal.sentence)))
+    app.register_error_handler(Conflict, lambda error: answer(409, translate(error.refusal.sentence)))
+    # A form shows these at its fields; what has no form, such as a button, says them on a page.
+    app.register_error_handler(Invalid, lambda error: answer(400, " ".join(map(translate, error.errors.values()))))
+    app.register_error_handler(CSRFError, lambda error: answer(400, EXPIRED_FORM))
+    app.register_error_handler(PoolTimeout, _database_away)
+    app.register_error_handler(OperationalError, _database_away)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(500, lambda error: answer(503 if "session_store_error" in g else 500))
+
+
+def answer(status: int, text: Any = None) -> ResponseReturnValue:
+    """Return the page of ``status``; JSON for who reads nothing else, a fragment for a dialog.
+
+    ``text`` says more than the usual words of ``WORDS``.
+    """
+    heading, usual = WORDS.get(status, WORDS[400 if status < 500 else 500])
+    if _wants_json():
+        return jsonify(status=status, error=str(heading), message=str(text or usual)), status
+    if request.headers.get("HX-Request"):
+        return render_template("errors/fragment.html", **_context(status, heading, text or usual)), status
+    if status not in STANDALONE:
+        try:
+            # Whatever the failed view left half done must not reach the page's own queries.
+            db.session.rollback()
+            page = render_template("errors/error.html", **_context(status, heading, text or usual))
+            return page, status
+        except SQLAlchemyError:
+            log.exception("error_page_failed", status=status)
+    return render_template("errors/standalone.html", **_context(status, heading, text or usual)), status
+
+
+def _context(status: int, heading: Any, text: Any) -> dict[str, Any]:
+    return {"status": status, "heading": heading, "text": text, "back": _way_back(), "request_id": g.get("request_id")}
+
+
+def _http(error: HTTPException) -> ResponseReturnValue:
+    status = error.code or 500
+    if status < 400 or error.response is not None:
+        return error
+    own_words = isinstance(error.description, str) and error.description != _stock_words(status)
+    reply = answer(status, error.description if own_words and status == 400 else None)
+    if status == 405 and isinstance(reply, tuple):
+        return (*reply, {"Allow": ", ".join(getattr(error, "valid_methods", None) or ())})
+    return reply
+
+
+def _stock_words(status: int) -> Any:
+    stock = default_exceptions.get(status)
+    return stock.description if stock else None
+
+
+def _database_away(error: Exception) -> ResponseReturnValue:
+    log.error("database_unavailable", error=type(error).__name__, detail=str(getattr(error, "orig", ""))[:200])
+    return answer(503)
+
+
+def _way_back() -> str | None:
+    """Return the page the person came from, if it was one of ours and not this one."""
+    try:
+        came_from = urlsplit(request.referrer or "")
+    except ValueError:
+        # Anybody may send any header; the page of an error must stand all the same.
+        return None
+    same_again = request.method in {"GET", "HEAD"} and came_from.path == request.path
+    if came_from.netloc != request.host or same_again:
+        return None
+    return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
+
+
+def _wants_json() -> bool:
+    accepted = request.accept_mimetypes
+    return bool(accepted["application/json"]) and not accepted["text/html"]

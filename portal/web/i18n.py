@@ -1,0 +1,53 @@
+"""The reader's language, and the domain's sentences in it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from flask import Flask, g, has_request_context, request
+from flask_babel import get_locale, gettext
+
+from portal.domain.errors import Sentence
+from portal.extensions import babel
+
+# English is in the code; each other language has a catalogue in portal/translations.
+DEFAULT = "en_GB"
+LANGUAGES = (DEFAULT,)
+
+
+def init_app(app: Flask) -> None:
+    """Choose each reader's language for ``app``."""
+    app.config.update(BABEL_DEFAULT_LOCALE=DEFAULT, BABEL_DEFAULT_TIMEZONE="UTC")
+    babel.init_app(app, locale_selector=_choose)
+    app.jinja_env.globals["html_lang"] = lambda: str(get_locale()).replace("_", "-")
+    app.jinja_env.filters["translate"] = translate
+
+
+def _choose() -> str:
+    """Return the language the person chose, else the browser's first that exists. Never loads anybody for it."""
+    if not has_request_context():
+        return DEFAULT
+    chosen = getattr(g.get("_login_user"), "locale", "")
+    if chosen in LANGUAGES:
+        return str(chosen)
+    tags = [language.replace("_", "-") for language in LANGUAGES]
+    return (request.accept_languages.best_match(tags) or tags[0]).replace("-", "_")
+
+
+def translate(sentence: Sentence | str, of: Any = None) -> str:
+    """Return ``sentence`` in the reader's language; its instants are shown in the zone of ``of`` (see ``formats``)."""
+    if isinstance(sentence, str):
+        return gettext(sentence)
+    params = {name: _param(value, of) for name, value in sentence.params.items()}
+    return str(gettext(sentence.msgid, **params))
+
+
+def _param(value: object, of: Any) -> object:
+    from portal.web import formats
+
+    if isinstance(value, Sentence):
+        return translate(value, of)
+    if isinstance(value, datetime):
+        return formats.when(value, of)
+    return value

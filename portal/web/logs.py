@@ -1,0 +1,82 @@
+"""Log lines with fields: JSON in production, readable elsewhere; each names its request."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+
+from portal.settings import Environment, Settings
+
+log = structlog.get_logger("portal.requests")
+
+
+def configure(settings: Settings) -> None:
+    """Send every log line of this process to standard error at the level of the settings."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    if settings.doorstep_env is Environment.TEST:
+        # The test runner listens at the root already.
+        return
+    last: list[Any] = (
+        # Local variables hold passwords and addresses: never in a log.
+        [
+            structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False)),
+            structlog.processors.JSONRenderer(),
+        ]
+        if settings.is_production
+        else [
+            structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
+        ]
+    )
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    # Requests are told once, by us.
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
+
+
+def init_app(app: Flask) -> None:
+    """Write one line a request. What nobody expected is told by Flask itself, with its traceback."""
+    app.before_request(_begin)
+    app.after_request(_end)
+
+
+def _begin() -> None:
+    g.began = time.perf_counter()
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=g.get("request_id"))
+
+
+def _end(response: Response) -> Response:
+    actor = g.get("actor")
+    log.info(
+        "request",
+        method=request.method,
+        path=request.path,
+        status=response.status_code,
+        ms=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
+        user=actor.id if actor else None,
+    )
+    return response

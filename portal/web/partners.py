@@ -1,0 +1,84 @@
+"""The partners behind a page: name, zone, colour and words, read once a request."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from zoneinfo import ZoneInfo
+
+from flask import Flask, g
+from flask_babel import gettext
+from sqlalchemy import bindparam, select
+
+from portal.domain.errors import NotFound
+from portal.domain.people.models import Partner
+from portal.extensions import db
+from portal.web.auth import current_actor
+
+
+@dataclass(frozen=True, slots=True)
+class PartnerInfo:
+    """What pages show of a partner."""
+
+    id: int
+    name: str
+    zone: ZoneInfo
+    phone: str
+    colour: str
+    staff_term: str
+    customer_term: str
+
+    @property
+    def handyman(self) -> str:
+        """What the office calls a technician."""
+        return self.staff_term or gettext("Handyman")
+
+    @property
+    def technician(self) -> str:
+        """What customers read for a technician."""
+        return self.customer_term or gettext("technician")
+
+
+# Put together once: every page runs it.
+_PARTNERS = select(
+    Partner.id,
+    Partner.name,
+    Partner.timezone,
+    Partner.phone,
+    Partner.brand_colour,
+    Partner.staff_term,
+    Partner.customer_term,
+).where(Partner.id.in_(bindparam("ids", expanding=True)))
+
+
+def partner_info(partner_id: int) -> PartnerInfo:
+    """Return the partner of that id; ``NotFound`` outside the actor's reach. One statement a request."""
+    known: dict[int, PartnerInfo] = g.setdefault("partner_infos", {})
+    if partner_id not in known:
+        actor = current_actor()
+        wanted = {partner_id} | (actor.partner_ids if actor else set())
+        for row in db.session.execute(_PARTNERS, {"ids": sorted(wanted)}):
+            known[row.id] = PartnerInfo(
+                row.id,
+                row.name,
+                ZoneInfo(row.timezone),
+                row.phone,
+                row.brand_colour,
+                row.staff_term,
+                row.customer_term,
+            )
+    if partner_id not in known:
+        raise NotFound
+    return known[partner_id]
+
+
+def current_partner() -> PartnerInfo | None:
+    """Return the actor's partner, whose name and colour the page carries; ``None`` if they have none or several."""
+    actor = current_actor()
+    if actor is None or len(actor.partner_ids) != 1:
+        return None
+    return partner_info(next(iter(actor.partner_ids)))
+
+
+def init_app(app: Flask) -> None:
+    """Make ``current_partner()`` and ``partner_info(id)`` known to the templates of ``app``."""
+    app.jinja_env.globals.update(current_partner=current_partner, partner_info=partner_info)

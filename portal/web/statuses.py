@@ -1,0 +1,159 @@
+"""How a status looks: one table from status to the class of the style sheet, and the label for who reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask import Flask
+from flask_babel import gettext, lazy_gettext
+
+from portal.domain.actor import Role
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.messages.models import MessageKind, MessageStatus
+from portal.web.auth import current_actor
+from portal.web.i18n import translate
+
+WORKFLOWS = {workflow.name: workflow for workflow in (INSTALLATION, SERVICE)}
+
+NEEDS = "status-needs"
+SCHEDULED = "status-scheduled"
+ENROUTE = "status-enroute"
+PROGRESS = "status-progress"
+PAUSED = "status-paused"
+DONE = "status-done"
+ENDED = "status-ended"
+DRAFT = "status-draft"
+
+CSS = {
+    "installation": {
+        "SCHEDULED": SCHEDULED,
+        "INSTALLER_ASSIGNED": SCHEDULED,
+        "EN_ROUTE": ENROUTE,
+        "INSTALLATION_IN_PROGRESS": PROGRESS,
+        "INSTALLATION_COMPLETED": PROGRESS,
+        "CONTRACT_SENT": PROGRESS,
+        "CONTRACT_SIGNED": PROGRESS,
+        "CUSTOMER_APPROVED": DONE,
+        "CANCELLED": ENDED,
+        "REJECTED": ENDED,
+    },
+    "service": {
+        "DRAFT": DRAFT,
+        "APPROVED": DRAFT,
+        "SCHEDULED": SCHEDULED,
+        "IN_PROGRESS": PROGRESS,
+        "PAUSED": PAUSED,
+        "COMPLETED": DONE,
+        "CANCELLED": ENDED,
+    },
+    "appointment": {
+        "SCHEDULED": SCHEDULED,
+        "PREPARING": SCHEDULED,
+        "ON_THE_WAY": ENROUTE,
+        "ARRIVED": ENROUTE,
+        "WORK_IN_PROGRESS": PROGRESS,
+        "PAUSED": PAUSED,
+        "COMPLETE": DONE,
+        "INCOMPLETE": ENDED,
+        "CANCELLED": ENDED,
+    },
+}
+GROUP_CSS = {
+    "Draft": DRAFT,
+    "Scheduled": SCHEDULED,
+    "En Route": ENROUTE,
+    "In Progress": PROGRESS,
+    "Approved": DONE,
+    "Completed": DONE,
+    "Rejected": ENDED,
+    "Cancelled": ENDED,
+}
+MESSAGE_KINDS = {
+    MessageKind.BOOKED: lazy_gettext("Visit booked"),
+    MessageKind.MOVED: lazy_gettext("Visit moved"),
+    MessageKind.CANCELLED: lazy_gettext("Visit cancelled"),
+    MessageKind.REMINDER: lazy_gettext("Reminder"),
+    MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
+    MessageKind.CONTRACT: lazy_gettext("Contract"),
+}
+# A plan that nobody is to carry out yet asks for somebody.
+WANTS_SOMEBODY = "SCHEDULED"
+# Labels of customers that bring their own picture.
+BARE = frozenset({"ON_THE_WAY", "COMPLETE"})
+
+
+class JobLike(Protocol):
+    """What a job's badge is made from."""
+
+    workflow: str
+    status: str
+    technician_id: int | None
+
+
+class VisitLike(Protocol):
+    """What a visit's badge is made from."""
+
+    status: str
+    technician_id: int | None
+
+
+class MessageLike(Protocol):
+    """What a message's badge is made from."""
+
+    status: str
+    last_error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A status as a page shows it."""
+
+    css: str
+    label: str
+    bare: bool = False
+
+
+def job_css(workflow: str, status: str, has_technician: bool) -> str:
+    """Return the class of a job's status."""
+    return NEEDS if status == WANTS_SOMEBODY and not has_technician else CSS[workflow][status]
+
+
+def badge(job: JobLike) -> Badge:
+    """Return the badge of a job, or of a row with its ``workflow``, ``status`` and ``technician_id``."""
+    label = WORKFLOWS[job.workflow].status(job.status).office
+    return Badge(job_css(job.workflow, job.status, job.technician_id is not None), translate(label))
+
+
+def visit_badge(visit: VisitLike) -> Badge:
+    """Return the badge of a visit, in the customer's words for a customer and the office's for everybody else."""
+    status = APPOINTMENT.status(visit.status)
+    actor = current_actor()
+    if actor is not None and actor.role is Role.CUSTOMER:
+        return Badge(CSS["appointment"][visit.status], translate(status.label), visit.status in BARE)
+    needs = visit.status == WANTS_SOMEBODY and visit.technician_id is None
+    return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
+
+
+def message_badge(message: MessageLike) -> Badge:
+    """Return the badge of a message of the outbox."""
+    if message.status == MessageStatus.SENT:
+        return Badge(DONE, gettext("Sent"))
+    if message.status == MessageStatus.SKIPPED:
+        return Badge(ENDED, gettext("Not sent"))
+    if message.status == MessageStatus.FAILED:
+        return Badge(NEEDS, gettext("Could not be delivered"))
+    if message.last_error:
+        return Badge(PAUSED, gettext("Failed, trying again"))
+    return Badge(SCHEDULED, gettext("Planned"))
+
+
+def init_app(app: Flask) -> None:
+    """Make the badges known to the templates of ``app``."""
+    app.jinja_env.globals.update(
+        badge=badge,
+        visit_badge=visit_badge,
+        message_badge=message_badge,
+        message_kind=MESSAGE_KINDS.__getitem__,
+        group_css=GROUP_CSS.__getitem__,
+    )

@@ -1,0 +1,72 @@
+"""From the facts to a letter: subject, plain text and HTML in the reader's language and the partner's time."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from flask import Flask, g
+from flask_babel import force_locale
+from jinja2 import StrictUndefined
+
+from portal.domain.messages.outbox import Letter
+from portal.domain.messages.queries import Facts
+from portal.settings import Settings
+from portal.web import branding, formats, i18n
+from portal.worker.words import words_for, work_line
+
+_light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
+
+
+class Renderer:
+    """Writes letters from ``templates/messages``; a missing value is an error, never a gap in a sentence."""
+
+    def __init__(self, settings: Settings) -> None:
+        # Only for translations, formats and templates; it serves nothing.
+        self._app = Flask("portal")
+        self._app.jinja_env.undefined = StrictUndefined
+        i18n.init_app(self._app)
+        formats.init_app(self._app)
+        self._base_url = settings.base_url
+        self._host = urlsplit(settings.base_url).hostname or "localhost"
+
+    def letter(self, facts: Facts, now: datetime) -> Letter:
+        """Return the letter that ``facts`` make, as of ``now`` (an instant)."""
+        locale = facts.locale if facts.locale in i18n.LANGUAGES else i18n.DEFAULT
+        with self._app.app_context(), force_locale(locale):
+            g.now = now
+            words = words_for(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
+                "work": work_line(facts),
+                "phone": facts.partner.phone,
+                # Somebody without a log-in has no page to be sent to.
+                "my_url": f"{self._base_url}/my/" if facts.customer.user_id is not None else None,
+                "light": _light(facts.partner.brand_colour),
+                "dark": _dark(facts.partner.brand_colour),
+            }
+            return Letter(
+                message_id=self._message_id(facts),
+                recipient=facts.customer.email or facts.message.recipient,
+                sender=_one_line(facts.partner.name),
+                subject=_one_line(words.subject),
+                body=self._fill("letter.txt", values),
+                body_html=self._fill("letter.html", values),
+            )
+
+    def _fill(self, name: str, values: dict[str, object]) -> str:
+        return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"
+
+    def _message_id(self, facts: Facts) -> str:
+        """Return an id that is the same each time, so that a letter sent twice is recognised as one."""
+        digest = hashlib.sha256(facts.message.key.encode()).hexdigest()[:32]
+        return f"<{digest}@{self._host}>"
+
+
+def _one_line(text: str) -> str:
+    """Return ``text`` fit for a header: a line break in a name would begin another header."""
+    return " ".join(text.split())

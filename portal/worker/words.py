@@ -1,0 +1,131 @@
+"""What each kind of message says, once for both its plain text and its HTML, in the reader's language."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flask_babel import gettext as _
+
+from portal.domain.messages.models import MessageKind
+from portal.domain.messages.queries import Facts
+from portal.web import formats
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details."""
+
+    subject: str
+    heading: str
+    lead: str
+    more: tuple[str, ...] = ()
+
+
+def words_for(facts: Facts) -> Words:
+    """Return the words of the message of ``facts``."""
+    return KINDS[MessageKind(facts.message.kind)](facts)
+
+
+def work_line(facts: Facts) -> str:
+    """Return who does what and how long it takes: "Repair with Tomás Reyes, about 6 hours"."""
+    length = formats.duration(facts.minutes)
+    if facts.technician is None:
+        return str(_("%(work)s, %(length)s", work=facts.service_type.name, length=length))
+    return str(
+        _(
+            "%(work)s with %(technician)s, %(length)s",
+            work=facts.service_type.name,
+            technician=facts.technician.name,
+            length=length,
+        )
+    )
+
+
+def _common(facts: Facts) -> dict[str, str]:
+    return {"work": facts.service_type.name, "day": formats.day(facts.visit.start_at, facts.zone)}
+
+
+def _booked(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Booked: %(work)s on %(day)s", **known),
+        heading=_("We come on %(day)s", **known),
+        lead=_("your visit is booked:"),
+        more=(_if_it_does_not_suit(),),
+    )
+
+
+def _moved(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Moved: %(work)s is now on %(day)s", **known),
+        heading=_("Your visit is now on %(day)s", **known),
+        lead=_("your visit has a new time:"),
+        more=(_if_it_does_not_suit(),),
+    )
+
+
+def _cancelled(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Cancelled: %(work)s on %(day)s", **known),
+        heading=_("Your visit on %(day)s is cancelled", **known),
+        lead=_("nobody will come for this visit:"),
+        more=(_("If you did not expect this, please call us."),),
+    )
+
+
+def _reminder(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Reminder: %(work)s on %(day)s", **known),
+        heading=_("We come on %(day)s", **known),
+        lead=_("this is a reminder of your visit:"),
+        more=(_confirmed(facts), _if_it_does_not_suit()),
+    )
+
+
+def _on_the_way(facts: Facts) -> Words:
+    name = facts.technician.name if facts.technician is not None else facts.partner.name
+    more: tuple[str, ...] = ()
+    if facts.expected_at is not None:
+        more = (_("Expected at about %(time)s.", time=formats.clock(facts.expected_at, facts.zone)),)
+    return Words(
+        subject=_("%(name)s is on the way to you", name=name),
+        heading=_("%(name)s is on the way", name=name),
+        lead=_("we have set off for your visit:"),
+        more=more,
+    )
+
+
+def _contract(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Please sign: contract for %(work)s", **known),
+        heading=_("Your contract is ready"),
+        lead=_("the work of this visit is done, and its contract waits for your signature:"),
+        more=(_("If something in it is not right, please call us before you sign."),),
+    )
+
+
+def _confirmed(facts: Facts) -> str:
+    if facts.visit.is_confirmed:
+        return str(_("This time is confirmed. Thank you."))
+    if facts.customer.user_id is None:
+        return str(_("This time is not confirmed yet. Please call us to confirm it."))
+    return str(_("You have not confirmed this time yet. You can do so in My Schedule."))
+
+
+def _if_it_does_not_suit() -> str:
+    return str(_("If the time does not suit you, please tell us as early as you can."))
+
+
+KINDS: dict[MessageKind, Callable[[Facts], Words]] = {
+    MessageKind.BOOKED: _booked,
+    MessageKind.MOVED: _moved,
+    MessageKind.CANCELLED: _cancelled,
+    MessageKind.REMINDER: _reminder,
+    MessageKind.ON_THE_WAY: _on_the_way,
+    MessageKind.CONTRACT: _contract,
+}

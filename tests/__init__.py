@@ -1,0 +1,1 @@
+"""What holds Doorstep to its word."""

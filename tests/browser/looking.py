@@ -1,0 +1,43 @@
+"""What every browser test asks of a page: nothing that axe complains about, nothing wider than the window."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from tests.helpers import PASSWORD
+
+AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
+
+
+@cache
+def _axe() -> str:
+    return AXE.read_text()
+
+
+def axe_complaints(page: Any) -> list[str]:
+    """Return each violation that axe-core finds on the page, with the elements it is about."""
+    if not page.evaluate("typeof window.axe !== 'undefined'"):
+        page.evaluate(_axe())
+    found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+    return [
+        f"{page.url}: {violation['id']}: {node['html']} ({node['failureSummary']})"
+        for violation in found["violations"]
+        for node in violation["nodes"]
+    ]
+
+
+def overflow(page: Any) -> int:
+    """Return by how many pixels the page is wider than its window."""
+    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    return width
+
+
+def sign_in(page: Any, user: Any, password: str = PASSWORD) -> None:
+    """Sign in by the form."""
+    page.goto("/login")
+    page.get_by_label("Email address").fill(user.email)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(lambda url: "/login" not in url)

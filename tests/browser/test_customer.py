@@ -1,0 +1,211 @@
+"""The customer's pages in a real browser, at the width of a phone and of a desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from playwright.sync_api import expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor, Role
+from portal.domain.contracts import services as contracts
+from portal.domain.jobs import fieldwork, services
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.people.models import Customer, Partner, Technician, User
+from portal.domain.unit_of_work import unit_of_work
+from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.factories import Create
+
+LONDON = ZoneInfo("Europe/London")
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+
+def said(instant: datetime) -> str:
+    """Return "Tue 24 Nov" as the pages do, with the year when it is not this one."""
+    local = instant.astimezone(LONDON)
+    year = "" if local.year == datetime.now(LONDON).year else f" {local.year}"
+    return f"{local:%a} {local.day} {local:%b}{year}"
+
+
+def workday(day: date) -> date:
+    """Return ``day``, or the Monday after it."""
+    return day + timedelta(days=max(0, 7 - day.weekday()) if day.weekday() > 4 else 0)
+
+
+@dataclass
+class Home:
+    """A customer with a visit at nine on a working day of the second week from now, and the working day after it."""
+
+    partner: Partner
+    user: User
+    customer: Customer
+    job: Job
+    start: datetime
+    next_day: datetime
+
+    @property
+    def at(self) -> str:
+        return f"/my/visits/{self.job.appointments[0].id}"
+
+    @property
+    def staff(self) -> Actor:
+        return Actor(None, Role.DISPATCHER, "Dana Okafor", frozenset({self.partner.id}))
+
+
+@pytest.fixture
+def home(
+    create_partner: Create,
+    create_user: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_service_type: Create,
+    create_installation: Create,
+    set_controls: Create,
+) -> Home:
+    partner = create_partner(name="Brightwell Solar & Heat", phone="0117 496 0180", brand_colour="#12476b")
+    set_controls(partner, self_service=True)
+    user = create_user(name="Priya Raman")
+    customer = create_customer(partner, user)
+    first = workday(datetime.now(LONDON).date() + timedelta(days=9))
+    start, next_day = (
+        datetime.combine(day, time(9), LONDON).astimezone(UTC) for day in (first, workday(first + timedelta(days=1)))
+    )
+    kind = create_service_type(partner, name="Solar panel installation", duration_minutes=360)
+    technician = create_technician(partner, name="Tomás Reyes")
+    items = [("Solar panel 430 W", 12), ("Inverter 6 kW", 1)]
+    job = create_installation(partner, customer, technician, start=start, kind=kind, items=items)
+    return Home(partner, user, customer, job, start, next_day)
+
+
+@pytest.fixture(params=[True, False], ids=["with JavaScript", "without"])
+def phone(request: pytest.FixtureRequest, browser: Any, live_server: str) -> Iterator[Any]:
+    """A phone, once with JavaScript and once without."""
+    context = browser.new_context(
+        base_url=live_server, viewport=PHONE, locale="en-GB", has_touch=True, java_script_enabled=request.param
+    )
+    yield context.new_page()
+    context.close()
+
+
+@pytest.mark.row("M1", "C13")
+def test_moving_a_visit_on_a_phone(phone: Any, home: Home, session: Session) -> None:
+    day = home.next_day
+    sign_in(phone, home.user)
+    phone.get_by_role("link", name="Modify").click()
+    expect(phone.get_by_label("Move it to another time")).to_be_checked()
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("link", name="Later").click()
+    phone.locator("#day").get_by_text(said(day)).click()
+    phone.get_by_label("11:00–13:00").check()
+    phone.get_by_role("button", name="Continue").click()
+    # what was entered is kept on the way back
+    phone.get_by_role("link", name="Change the arrival time").click()
+    expect(phone.get_by_role("radio", name="11:00–13:00")).to_be_checked()
+    phone.get_by_label("12:00–14:00").check()
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("button", name=f"Move to {said(day)}, 12:00–14:00").click()
+    expect(phone.get_by_role("heading", level=1)).to_have_text("Your visit is moved")
+    phone.get_by_role("main").get_by_role("link", name="My Schedule").click()
+    expect(phone.locator(".when")).to_have_text(f"{said(day)} 12:00–14:00")
+    expect(phone.get_by_text("You confirmed")).to_be_visible()
+    session.rollback()
+    start = session.scalars(select(Appointment.start_at).where(Appointment.job_id == home.job.id)).one()
+    assert start == day + timedelta(hours=3)
+
+
+@pytest.mark.row("M7", "C13")
+def test_cancelling_and_undoing_on_a_phone(phone: Any, home: Home, session: Session) -> None:
+    sign_in(phone, home.user)
+    phone.get_by_role("link", name="Modify").click()
+    phone.get_by_text("Cancel the visit").click()
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("button", name="Continue").click()
+    expect(phone.locator(".error-summary")).to_contain_text("Enter a reason")
+    phone.get_by_label("Your reason").fill("Nobody at home")
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("button", name="Change the reason").click()
+    expect(phone.get_by_label("Your reason")).to_have_value("Nobody at home")
+    phone.get_by_role("button", name="Continue").click()
+    phone.get_by_role("button", name=f"Cancel {said(home.start)}, 9:00–11:00").click()
+    expect(phone.get_by_role("heading", level=1)).to_contain_text("Cancelling")
+    phone.get_by_role("main").get_by_role("link", name="My Schedule").click()
+    phone.get_by_role("button", name="Undo: keep the visit").click()
+    expect(phone.get_by_role("status")).to_have_text(f"Your visit stays: {said(home.start)}, 9:00–11:00.")
+    session.rollback()
+    assert session.scalars(select(Appointment.cancel_at).where(Appointment.job_id == home.job.id)).one() is None
+
+
+@pytest.mark.row("M5", "C13")
+def test_a_lost_time_puts_the_focus_on_the_news_and_back_is_harmless(
+    page: Any, home: Home, session: Session, create_installation: Create
+) -> None:
+    page.set_viewport_size(PHONE)
+    sign_in(page, home.user)
+    day = home.next_day
+    page.goto(f"{home.at}/move/check?start={day:%Y-%m-%dT%H:%MZ}")
+
+    technician = session.get_one(Technician, home.job.technician_id)
+    create_installation(home.partner, None, technician, start=day)
+    page.get_by_role("button", name="Move to").click()
+    expect(page.locator(".notice-danger")).to_be_focused()
+    expect(page.locator(".notice-danger")).to_contain_text("Not moved")
+    assert axe_complaints(page) == []
+    page.go_back()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Choose a day and a time")
+
+
+@pytest.mark.look
+@pytest.mark.row("C13")
+def test_every_page_is_clean_for_axe_and_fits(
+    page: Any,
+    home: Home,
+    session: Session,
+    create_partner: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+) -> None:
+    day = home.next_day
+    addresses = [*_story(home, session, create_technician, create_installation), "/my/", "/my/visits", home.at]
+    addresses += [f"{home.at}/{path}" for path in ("modify", "move", "move?day=x", "move/check", "cancel", "cancelled")]
+    addresses.append(f"{home.at}/move/check?start={day:%Y-%m-%dT%H:%MZ}")
+    # what a partner that has self-service off refuses, for a customer of both
+    other = create_partner(name="Kestrel Home Care", brand_colour="#86304b", phone="0117 496 0326")
+    job = create_installation(other, create_customer(other, home.user), create_technician(other))
+    addresses.append(f"/my/visits/{job.appointments[0].id}/modify")
+    sign_in(page, home.user)
+    for address in addresses:
+        page.goto(address)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for size in (PHONE, DESK):
+                page.set_viewport_size(size)
+                assert axe_complaints(page) == [], (scheme, size)
+        for width in (360, 390, 1280):
+            page.set_viewport_size({"width": width, "height": 800})
+            assert overflow(page) <= 0, (address, width)
+
+
+def _story(home: Home, session: Session, create_technician: Create, create_installation: Create) -> list[str]:
+    """Give the customer a past: a visit that is cancelled, one that was made, a contract; return their addresses."""
+    cancelled = create_installation(home.partner, home.customer)
+    done = create_installation(home.partner, home.customer, create_technician(home.partner), start=_soon())
+    visit = done.appointments[0]
+    with unit_of_work(session):
+        services.cancel(session, home.staff, datetime.now(UTC), cancelled.id, "Not needed")
+    for act in (fieldwork.set_off, fieldwork.arrive, fieldwork.start_work, fieldwork.complete):
+        with unit_of_work(session):
+            act(session, home.staff, _soon(), visit.id, visit.move_number)
+    with unit_of_work(session):
+        contract_id = contracts.send_contract(session, home.staff, datetime.now(UTC), done.id).id
+    return [f"/my/visits/{visit.id}", f"/my/jobs/{done.id}", f"/my/contracts/{contract_id}"]
+
+
+def _soon() -> datetime:
+    return datetime.now(UTC) + timedelta(minutes=1)

@@ -1,0 +1,290 @@
+"""What every test stands on: a migrated database on each engine, the application over it, people to sign in as."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, event, text
+from sqlalchemy.orm import Session, sessionmaker
+from werkzeug.serving import make_server
+
+from portal import create_app
+from portal.domain import tenancy
+from portal.domain.tenancy import set_scope, system_scope
+from portal.extensions import db
+from portal.settings import Settings
+from tests import databases
+from tests.helpers import Site
+
+pytest_plugins = ["tests.factories"]
+
+IN_CI = bool(os.environ.get("DOORSTEP_CI"))
+CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+
+
+@dataclass(frozen=True)
+class Database:
+    """One migrated database, shared by the tests of a process; ``clean`` empties it for the next."""
+
+    name: str
+    app: Flask
+    clean: Callable[[], None]
+
+
+def cannot(reason: str) -> None:
+    """Skip with ``reason``; in CI, where everything has to be there, fail instead."""
+    if IN_CI:
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the second run of tests that are only about what the browser makes of a page."""
+    twice = [item for item in items if item.get_closest_marker("look") and "[postgresql" in item.name]
+    config.hook.pytest_deselected(items=twice)
+    items[:] = [item for item in items if item not in twice]
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def _database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    folder = tmp_path_factory.mktemp(request.param)
+    if request.param == "sqlite":
+        url, name = databases.sqlite_url(folder / "test.sqlite3"), None
+    else:
+        if databases.postgres_url() is None:
+            cannot(databases.postgres_reason())
+        name = f"doorstep_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
+        url = databases.create_database(name)
+    app = create_app(make_settings(folder, database_url=url))
+    with app.app_context():
+        flask_migrate.upgrade()
+        engine = db.engine
+    cleaner = _sqlite_cleaner(folder) if name is None else _postgres_cleaner(engine)
+    yield Database(request.param, app, cleaner)
+    engine.dispose()
+    if name is not None:
+        databases.drop_database(name)
+
+
+def make_settings(folder: Path, **given: Any) -> Settings:
+    """Return settings for a test that keeps everything in ``folder``."""
+    values: dict[str, Any] = {
+        "doorstep_env": "test",
+        "session_dir": folder / "sessions",
+        "throttle": False,
+        "log_level": "WARNING",
+        "redis_url": None,
+        "smtp_url": None,
+    }
+    return Settings.load(**(values | given))
+
+
+def _sqlite_cleaner(folder: Path) -> Callable[[], None]:
+    empty, live = folder / "empty.sqlite3", folder / "test.sqlite3"
+    with closing(sqlite3.connect(live)) as source, closing(sqlite3.connect(empty)) as copy:
+        source.backup(copy)
+
+    def clean() -> None:
+        with closing(sqlite3.connect(empty)) as source, closing(sqlite3.connect(live, timeout=5)) as target:
+            source.backup(target)
+
+    return clean
+
+
+def _postgres_cleaner(engine: Engine) -> Callable[[], None]:
+    with engine.begin() as connection:
+        tables = connection.scalars(
+            text("SELECT tablename FROM pg_tables WHERE schemaname = 'public' AND tablename <> 'alembic_version'")
+        ).all()
+        may_switch_off = connection.scalar(text("SELECT rolsuper FROM pg_roles WHERE rolname = current_user"))
+        # Tests commit a lot and outlive no power cut.
+        connection.execute(text(f'ALTER DATABASE "{engine.url.database}" SET synchronous_commit = off'))
+    engine.dispose()
+    filled = " UNION ALL ".join(f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name})" for name in tables)
+    restart = (
+        "SELECT setval(format('%I', sequencename)::regclass, 1, false) FROM pg_sequences "
+        "WHERE schemaname = 'public' AND last_value IS NOT NULL"
+    )
+
+    def clean() -> None:
+        with engine.begin() as connection:
+            # A test that left a transaction open is to be told, not waited for.
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            names = connection.scalars(text(filled)).all()
+            if names and may_switch_off:
+                # Without triggers and foreign keys; a hundred times faster than TRUNCATE, which makes new files.
+                connection.execute(text("SET LOCAL session_replication_role = replica"))
+                for name in names:
+                    connection.execute(text(f"DELETE FROM {name}"))
+            elif names:
+                connection.execute(text(f"TRUNCATE {', '.join(names)} CASCADE"))
+            connection.execute(text(restart))
+
+    return clean
+
+
+@pytest.fixture
+def database(_database: Database) -> Database:
+    """The migrated, empty database of this test; each test that asks for it runs on SQLite and on PostgreSQL."""
+    _database.clean()
+    return _database
+
+
+@pytest.fixture
+def app(database: Database) -> Flask:
+    """The application over the empty database."""
+    return database.app
+
+
+@pytest.fixture
+def make_app(database: Database, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+    """Make further applications over the same database, with other settings: ``make_app(throttle=True)``."""
+    made: list[Flask] = []
+
+    def make(**given: Any) -> Flask:
+        url = database.app.config["SETTINGS"].database_url
+        made.append(create_app(make_settings(tmp_path, **({"database_url": url} | given))))
+        return made[-1]
+
+    yield make
+    for each in made:
+        with each.app_context():
+            db.engine.dispose()
+
+
+@pytest.fixture
+def engine(app: Flask) -> Engine:
+    """The application's own engine."""
+    with app.app_context():
+        return db.engine
+
+
+@pytest.fixture
+def statements(engine: Engine) -> Iterator[list[str]]:
+    """Every SQL statement the application's engine has run since the test began, or since ``statements.clear()``."""
+    seen: list[str] = []
+
+    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if not statement.startswith("BEGIN"):
+            seen.append(statement)
+
+    event.listen(engine, "before_cursor_execute", note)
+    yield seen
+    event.remove(engine, "before_cursor_execute", note)
+
+
+@pytest.fixture
+def new_session(engine: Engine) -> Iterator[Callable[..., Session]]:
+    """Open sessions as the application does: ``new_session(actor.scope)``, or with the scope of the system."""
+    factory = sessionmaker(engine)
+    tenancy.enforce(factory)
+    opened: list[Session] = []
+
+    def open_session(scope: tenancy.Scope | None = None) -> Session:
+        session = factory()
+        set_scope(session, scope or system_scope("system"))
+        opened.append(session)
+        return session
+
+    yield open_session
+    for session in opened:
+        session.close()
+
+
+@pytest.fixture
+def session(new_session: Callable[..., Session]) -> Session:
+    """A session that sees everything, for arranging and looking. ``session.rollback()`` to see what others wrote."""
+    return new_session()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    """A browser without JavaScript, nobody signed in."""
+    return app.test_client()
+
+
+@pytest.fixture
+def site(client: FlaskClient) -> Site:
+    """The same browser with the manners of a person: opens pages, fills in their forms, sends them."""
+    return Site(client)
+
+
+@pytest.fixture
+def live_server(app: Flask) -> Iterator[str]:
+    """The address of the application served over real sockets, for browsers."""
+    server = make_server("127.0.0.1", 0, app, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium, started once a process."""
+    if not Path(CHROMIUM).exists():
+        cannot(f"no Chromium at {CHROMIUM}; set CHROMIUM to where it is")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def open_window(browser: Any, live_server: str) -> Iterator[Callable[..., Any]]:
+    """Open fresh browser windows on the live server, each with cookies of its own: ``open_window(**options)``.
+
+    What a console complains about, a file that does not load and a request to another host fail the test. A page that
+    answers 4xx is for the test itself to judge.
+    """
+    contexts: list[Any] = []
+    complaints: list[str] = []
+
+    def on_console(message: Any) -> None:
+        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+            complaints.append(message.text)
+
+    def on_response(response: Any) -> None:
+        part_of_page = response.request.resource_type not in {"document", "xhr", "fetch"}
+        if part_of_page and response.status >= 400:
+            complaints.append(f"{response.status} for {response.url}")
+
+    def on_request(request: Any) -> None:
+        if not request.url.startswith((live_server, "data:")):
+            complaints.append(f"a request to another host: {request.url}")
+
+    def open_it(**options: Any) -> Any:
+        given = {"base_url": live_server, "viewport": {"width": 1280, "height": 900}, "locale": "en-GB"} | options
+        contexts.append(browser.new_context(**given))
+        window = contexts[-1].new_page()
+        window.on("console", on_console)
+        window.on("pageerror", lambda error: complaints.append(str(error)))
+        window.on("response", on_response)
+        window.on("request", on_request)
+        return window
+
+    yield open_it
+    for context in contexts:
+        context.close()
+    assert not complaints
+
+
+@pytest.fixture
+def page(open_window: Callable[..., Any]) -> Any:
+    """One such window at the width of a desk."""
+    return open_window()

@@ -1,0 +1,114 @@
+"""A browser without JavaScript that behaves as a person does, for tests through real forms."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+from bs4 import BeautifulSoup, Tag
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+PASSWORD = "correct horse battery"
+
+
+def soup(response: TestResponse) -> BeautifulSoup:
+    """Return the page of ``response``."""
+    return BeautifulSoup(response.get_data(as_text=True), "html.parser")
+
+
+def fields_of(form: Tag) -> dict[str, list[str]]:
+    """Return what a browser would send for ``form`` untouched and submitted by no particular button."""
+    values: dict[str, list[str]] = {}
+    for control in form.select("input[name], select[name], textarea[name]"):
+        name, kind = str(control["name"]), control.get("type", "text")
+        if control.has_attr("disabled") or kind in {"submit", "button", "file", "image", "reset"}:
+            continue
+        if kind in {"checkbox", "radio"}:
+            if control.has_attr("checked"):
+                values.setdefault(name, []).append(str(control.get("value", "on")))
+        elif control.name == "select":
+            options = control.select("option[selected]") or control.select("option")[:1]
+            values.setdefault(name, []).extend(str(option.get("value", option.text)) for option in options)
+        elif control.name == "textarea":
+            values.setdefault(name, []).append(control.text)
+        else:
+            values.setdefault(name, []).append(str(control.get("value", "")))
+    return values
+
+
+class Site:
+    """Opens pages and sends their forms, token and all. ``last`` is the latest answer, ``url`` its address."""
+
+    def __init__(self, client: FlaskClient) -> None:
+        self.client = client
+        self.last: TestResponse | None = None
+        self.url = "/"
+
+    def get(self, url: str, **kwargs: Any) -> TestResponse:
+        """Open ``url`` and follow redirects."""
+        self.last = self.client.get(url, follow_redirects=True, **kwargs)
+        self.url = self.last.request.full_path.rstrip("?")
+        return self.last
+
+    @property
+    def page(self) -> BeautifulSoup:
+        """The page in front of the person."""
+        assert self.last is not None
+        return soup(self.last)
+
+    @property
+    def text(self) -> str:
+        """What the page in front of the person says."""
+        return " ".join(self.page.get_text(" ").split())
+
+    def form(self, action: str | None = None, button: str | None = None) -> Tag:
+        """Return the form of the page that goes to a path ending in ``action``, or that has a button saying so.
+
+        Without either, the one in ``main``. Fails unless exactly one fits.
+        """
+        forms = self.page.select("form" if action or button else "main form, dialog form")
+        if action:
+            forms = [form for form in forms if urlsplit(str(form.get("action") or self.url)).path.endswith(action)]
+        if button:
+            forms = [form for form in forms if any(button in control.text for control in form.select("button"))]
+        assert len(forms) == 1, f"{len(forms)} forms fit {action or button or 'main'} on {self.url}"
+        return forms[0]
+
+    def submit(
+        self, data: dict[str, Any] | None = None, action: str | None = None, button: str | None = None, **kwargs: Any
+    ) -> TestResponse:
+        """Fill ``data`` into a form of the page (see ``form``), press ``button`` and follow where it leads."""
+        form = self.form(action, button)
+        values: dict[str, Any] = fields_of(form)
+        for control in form.select("button[name]"):
+            if button and button in control.text:
+                values[str(control["name"])] = [str(control.get("value", ""))]
+        values.update(data or {})
+        target = urljoin(self.url, str(form.get("action") or self.url))
+        if str(form.get("method", "get")).lower() == "get":
+            return self.get(urlsplit(target).path, query_string=values, **kwargs)
+        self.last = self.client.post(target, data=values, follow_redirects=True, **kwargs)
+        self.url = self.last.request.full_path.rstrip("?")
+        return self.last
+
+    def token(self) -> str:
+        """Return a CSRF token of this browser's session, for posts that no form on a page makes."""
+        page = soup(self.client.get("/logout", follow_redirects=True))
+        return str(page.select_one("input[name=csrf_token]")["value"])  # type: ignore[index]
+
+    def post(self, url: str, data: dict[str, Any] | None = None, **kwargs: Any) -> TestResponse:
+        """Send ``data`` to ``url`` by hand, with a good token, past whatever the screen offers."""
+        values = {"csrf_token": self.token(), **(data or {})}
+        self.last = self.client.post(url, data=values, **kwargs)
+        return self.last
+
+    def sign_in(self, who: Any, password: str = PASSWORD) -> TestResponse:
+        """Sign in by the form as ``who``: a user or an e-mail address."""
+        self.get("/login")
+        return self.submit({"email": getattr(who, "email", who), "password": password}, action="/login")
+
+    def sign_out(self) -> TestResponse:
+        """Sign out by the form."""
+        self.get("/logout")
+        return self.submit()

@@ -1,0 +1,142 @@
+"""What one of the racing processes does; a module of its own, so that a fresh process imports little else."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import create_engine, select
+
+from portal.domain.actor import Actor
+from portal.domain.database import prepare_engine
+from portal.domain.errors import Conflict, Invalid, Refused
+from portal.domain.jobs import services
+from portal.domain.jobs.services import Booking, ItemInput
+from portal.domain.lookup import lock_technicians
+from portal.domain.people.models import Technician
+from portal.domain.tenancy import set_scope
+from portal.domain.unit_of_work import unit_of_work
+from tests.domain.office import NOW, People, sessions_of
+
+# Few times for many visits of two hours each.
+STARTS = [NOW + timedelta(days=3, minutes=30 * number) for number in range(12)]
+
+_gates: dict[int, Any] = {}
+
+
+@dataclass(frozen=True)
+class Target:
+    """An installation to fight over: the keys of job and visit, and whose it is."""
+
+    job_id: int
+    visit_id: int
+    customer: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How the calls of a process ended, and what ended as it never should."""
+
+    ends: Counter[str]
+    errors: list[str]
+
+
+def wait_at(gates: dict[int, Any]) -> None:
+    """Remember the gates, by how many processes wait at them, at which this process waits for the others."""
+    _gates.update(gates)
+
+
+class Clerk:
+    """Calls use cases over a connection of its own. Without ``locks``, as if nobody had thought of any."""
+
+    def __init__(self, url: str, people: People, locks: bool = True) -> None:
+        engine = create_engine(url)
+        self.engine = prepare_engine(engine) if locks else engine
+        self.sessions = sessions_of(self.engine)
+        self.people = people
+        self.outcome = Outcome(Counter(), [])
+        services.lock_technicians = lock_technicians if locks else _look_without_locking  # type: ignore[attr-defined]
+
+    def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Call a use case; being told no, with a sentence, is an end like any other. Anything else is an error."""
+        name = use_case.__name__
+        try:
+            with self.sessions() as session:
+                set_scope(session, actor.scope)
+                with unit_of_work(session):
+                    use_case(session, actor, NOW, *args, **kwargs)
+            end, said = "done", "done"
+        except (Refused, Conflict) as no:
+            end, said = no.refusal.code, str(no.refusal.sentence)
+        except Invalid as no:
+            end, said = "invalid", str(no)
+        except Exception as error:  # whatever it is, the test shows it
+            end, said = "error", ""
+            self.outcome.errors.append(f"{name}: {type(error).__name__}: {str(error)[:400]}")
+        if end != "error" and not said:
+            self.outcome.errors.append(f"{name}: {end} without a word")
+        self.outcome.ends[f"{name}: {end}"] += 1
+
+    def act_at_random(self, chance: random.Random, targets: Sequence[Target]) -> None:
+        """Do one of the five things that book a time."""
+        people, start = self.people, chance.choice(STARTS)
+        technician_id = people.technician_id(chance.randrange(len(people.technicians)))
+        target = chance.choice(targets)
+        what = chance.choice(["schedule", "assign", "reassign", "reschedule", "reschedule", "move"])
+        if what == "schedule":
+            booking = Booking(
+                people.customer_id(target.customer),
+                people.addresses[target.customer],
+                people.service_type_id,
+                start,
+                [ItemInput("Panel", 1)],
+                technician_id=technician_id,
+            )
+            self.call(people.dispatcher, services.schedule_installation, booking)
+        elif what == "move":
+            self.call(people.customers[target.customer], services.move_by_customer, target.visit_id, start)
+        elif what == "reschedule":
+            self.call(people.dispatcher, services.reschedule, target.job_id, start)
+        else:
+            self.call(people.dispatcher, getattr(services, what), target.job_id, technician_id)
+
+
+def book_at_random(url: str, people: People, targets: Sequence[Target], seed: int, rounds: int, among: int) -> Outcome:
+    """Book at random, ``among`` processes at once."""
+    clerk, chance = Clerk(url, people), random.Random(seed)
+    _gates[among].wait()
+    for _ in range(rounds):
+        clerk.act_at_random(chance, targets)
+    clerk.engine.dispose()
+    return clerk.outcome
+
+
+def move_in_step(
+    url: str, people: People, target: Target, starts: Sequence[datetime], locks: bool, among: int
+) -> Outcome:
+    """Move one visit for its customer to each of ``starts``, waiting for the others before each."""
+    clerk = Clerk(url, people, locks)
+    for start in starts:
+        _gates[among].wait()
+        clerk.call(people.customers[target.customer], services.move_by_customer, target.visit_id, start)
+    clerk.engine.dispose()
+    return clerk.outcome
+
+
+def reassign_in_step(url: str, people: People, target: Target, technician_id: int, rounds: int, among: int) -> Outcome:
+    """Reassign one installation again and again, waiting for the others before each try."""
+    clerk = Clerk(url, people)
+    for _ in range(rounds):
+        _gates[among].wait()
+        clerk.call(people.dispatcher, services.reassign, target.job_id, technician_id)
+    clerk.engine.dispose()
+    return clerk.outcome
+
+
+def _look_without_locking(session: Any, keys: Any) -> list[Technician]:
+    query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
+    return list(session.scalars(query))

@@ -1,0 +1,92 @@
+"""Migrations and models agree, and what only the database can hold stands after each revision on both engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import flask_migrate
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from flask import Flask
+from sqlalchemy import Connection, text
+
+from portal import create_app
+from portal.domain.models import Base
+from portal.extensions import db
+from portal.web.health import MIGRATIONS
+from tests import databases
+from tests.conftest import cannot, make_settings
+
+REVISIONS = [revision.revision for revision in reversed(list(ScriptDirectory(str(MIGRATIONS)).walk_revisions()))]
+
+# What each engine must hold from the first revision on; written down here, not read from the code.
+SQLITE_TRIGGERS = {
+    "tr_appointments_overlap_insert",
+    "tr_appointments_overlap_update",
+    "tr_history_no_delete",
+    "tr_history_no_update",
+}
+POSTGRESQL_GUARDS = {"ex_appointments_technician_overlap", "tr_history_append_only"}
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def empty_app(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    """An application over a database without a single table."""
+    name = None
+    if request.param == "sqlite":
+        url = databases.sqlite_url(tmp_path / "empty.sqlite3")
+    else:
+        if databases.postgres_url() is None:
+            cannot(databases.postgres_reason())
+        name = f"doorstep_migrations_{tmp_path.name[-30:]}_{id(tmp_path)}".lower()
+        url = databases.create_database(name)
+    app = create_app(make_settings(tmp_path, database_url=url))
+    yield app
+    with app.app_context():
+        db.engine.dispose()
+    if name is not None:
+        databases.drop_database(name)
+
+
+def guards(connection: Connection) -> set[str]:
+    """Return the names of triggers and exclusion constraints."""
+    if connection.dialect.name == "sqlite":
+        return set(connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'trigger'")))
+    return set(
+        connection.scalars(
+            text(
+                "SELECT conname FROM pg_constraint WHERE contype = 'x' "
+                "UNION SELECT tgname FROM pg_trigger WHERE NOT tgisinternal"
+            )
+        )
+    )
+
+
+def test_every_revision_keeps_the_guards(empty_app: Flask) -> None:
+    with empty_app.app_context():
+        for revision in REVISIONS:
+            flask_migrate.upgrade(revision=revision)
+            with db.engine.connect() as connection:
+                wanted = SQLITE_TRIGGERS if connection.dialect.name == "sqlite" else POSTGRESQL_GUARDS
+                assert guards(connection) >= wanted, f"after {revision}"
+
+
+def test_models_and_migrations_say_the_same(empty_app: Flask) -> None:
+    with empty_app.app_context():
+        flask_migrate.upgrade()
+        with db.engine.connect() as connection:
+            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            assert compare_metadata(context, Base.metadata) == []
+
+
+def test_the_way_back_leaves_nothing(empty_app: Flask) -> None:
+    with empty_app.app_context():
+        flask_migrate.upgrade()
+        flask_migrate.downgrade(revision="base")
+        with db.engine.connect() as connection:
+            assert guards(connection) == set()
+            assert set(db.inspect(connection).get_table_names()) <= {"alembic_version"}
+        flask_migrate.upgrade()

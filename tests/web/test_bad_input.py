@@ -1,0 +1,494 @@
+"""What an attacker tries, as every role, over every address and form that there is: nothing breaks, nothing leaks (C7).
+
+A new route or form is walked by itself. Every request goes through ``Intruder.open``: no answer may be 5xx, only a
+POST that leads on may have written anything, and what it wrote is taken back, so that the next one finds all as it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from portal.domain.actor import Role
+from portal.domain.contracts.models import Contract
+from portal.domain.jobs.models import Job
+from portal.domain.jobs.services import reject
+from portal.domain.messages.models import Message
+from portal.domain.people.models import Customer, Partner, Technician, User
+from portal.domain.scheduling.models import ServiceType
+from portal.domain.unit_of_work import unit_of_work
+from portal.web.auth import AREAS, area_of
+from tests.factories import Create, actor_for
+from tests.helpers import PASSWORD, Site, fields_of, soup
+from tests.web.hostile import ODD_KEYS, SCRIPT, SQL, Intruder, Ledger, every_row, let_out
+from tests.web.office import NOW, clock
+
+__all__ = ["clock"]
+
+pytestmark = [pytest.mark.row("C7"), pytest.mark.usefixtures("clock")]
+
+UNKNOWN = 987_654
+# Answered to anybody.
+PUBLIC = {
+    "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
+    "brand.sheet", "static", "admin.static", "security.static",
+}  # fmt: skip
+# The states in which forms of their own are open, beside those of the technicians.
+STATES = (
+    "SCHEDULED", "NEEDS_A_VISIT", "INSTALLATION_COMPLETED", "CONTRACT_SENT", "CONTRACT_SIGNED", "CANCELLED",
+    "CANCELLING",
+)  # fmt: skip
+AT_WORK = ("INSTALLER_ASSIGNED", "EN_ROUTE", "INSTALLATION_IN_PROGRESS", "PAUSED")
+STARTS = {
+    "anonymous": "/login", "operator": "/admin/", "partner_admin": "/admin/", "dispatcher": "/admin/",
+    **{f"technician {state}": "/field/" for state in AT_WORK}, "customer": "/my/",
+}  # fmt: skip
+
+
+@dataclass
+class Rows:
+    """One row of each kind that an address can name."""
+
+    job: int
+    visit: int
+    contract: int
+    customer: int
+    technician: int
+    kind: int
+    message: int
+
+
+@dataclass
+class World:
+    """Two partners with everything; ``own`` and ``foreign`` give the rows for each person."""
+
+    app: Flask
+    ledger: Ledger
+    people: dict[str, Intruder]
+    own: dict[str, Rows]
+    foreign: dict[str, Rows]
+
+
+@pytest.fixture
+def world(
+    app: Flask,
+    engine: Engine,
+    session: Session,
+    create_partner: Create,
+    create_user: Create,
+    create_staff: Create,
+    create_technician: Create,
+    create_customer: Create,
+    create_service_type: Create,
+    create_installation_in: Create,
+    set_controls: Create,
+) -> Iterator[World]:
+    """Everything that somebody can type holds a script that would run."""
+    users: dict[str, User] = {"operator": create_user(is_operator=True, name=SCRIPT)}
+
+    def make(partner: Partner, customer: Customer, states: tuple[str, ...], **given: Any) -> list[Job]:
+        given |= {"kind": kinds[partner.id], "notes": SCRIPT, "items": [(SCRIPT, 1)]}
+        return [create_installation_in(partner, state, customer, **given) for state in states]
+
+    def rows(partner: Partner, customer: Customer, technician: Technician, job: Job, signed: Job) -> Rows:
+        return Rows(
+            job.id,
+            job.appointments[0].id,
+            session.scalars(select(Contract.id).where(Contract.job_id == signed.id)).one(),
+            customer.id,
+            technician.id,
+            kinds[partner.id].id,
+            session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
+        )
+
+    def person(partner: Partner, name: str) -> Customer:
+        users[name] = create_user(name=SCRIPT)
+        made: Customer = create_customer(partner, users[name], address=SCRIPT, access_notes=SCRIPT)
+        return made
+
+    ours, theirs = (create_partner(name=f"{number} {SCRIPT}") for number in (1, 2))
+    kinds = {partner.id: create_service_type(partner, name=SCRIPT) for partner in (ours, theirs)}
+    for role in ("partner_admin", "dispatcher"):
+        users[role] = create_staff(ours, role=role, name=SCRIPT)
+    technicians = {}
+    for state in AT_WORK:
+        users[f"technician {state}"] = user = create_user(name=SCRIPT)
+        technicians[state] = create_technician(ours, user)
+    mine, neighbour, stranger = person(ours, "customer"), create_customer(ours), create_customer(theirs)
+    set_controls(
+        ours, self_service=True, notice_hours=0, reschedule_cutoff_hours=0, cancel_cutoff_hours=0,
+        reschedule_confirmed=True, cancel_confirmed=True,
+    )  # fmt: skip
+    jobs = make(ours, mine, STATES)
+    # Tomorrow, so that there is something to move.
+    jobs += make(ours, mine, ("SCHEDULED",), start=NOW + timedelta(days=3))
+    unwanted = make(ours, mine, ("SCHEDULED",))[0]
+    with unit_of_work(session):
+        reject(session, actor_for(users["dispatcher"], Role.DISPATCHER, ours), NOW, unwanted.id, SCRIPT)
+    worked = {state: make(ours, mine, (state,), technician=technicians[state])[0] for state in AT_WORK}
+    fitter, outsider = create_technician(ours), create_technician(theirs)
+    next_door = make(ours, neighbour, ("INSTALLER_ASSIGNED",), technician=fitter) + make(
+        ours, neighbour, ("CONTRACT_SENT",)
+    )
+    far_away = make(theirs, stranger, ("INSTALLER_ASSIGNED",), technician=outsider) + make(
+        theirs, stranger, ("CONTRACT_SENT",)
+    )
+    with unit_of_work(session):
+        for message in session.scalars(select(Message)):
+            message.subject = message.body = SCRIPT
+
+    staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
+    staff_foreign = rows(theirs, stranger, outsider, *far_away)
+    neighbours = rows(ours, neighbour, fitter, *next_door)
+    own, foreign = dict.fromkeys(STARTS, staff_own), dict.fromkeys(STARTS, staff_foreign)
+    foreign["customer"] = neighbours
+    for state in AT_WORK:
+        own[f"technician {state}"] = rows(
+            ours, mine, technicians[state], worked[state], jobs[STATES.index("CONTRACT_SENT")]
+        )
+        foreign[f"technician {state}"] = neighbours
+    session.rollback()
+
+    people = {}
+    for name in STARTS:
+        site = Site(app.test_client())
+        site.get("/login")
+        if name in users:
+            site.sign_in(users[name])
+        people[name] = Intruder(app, None, site, name, site.token())  # type: ignore[arg-type]
+    with Ledger(app, engine).watching() as ledger:
+        for each in people.values():
+            each.ledger = ledger
+        yield World(app, ledger, people, own, foreign)
+        assert every_row(engine) == ledger.before
+
+
+# Every page and every form
+
+
+def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(world: World) -> None:
+    abused: set[Any] = set()
+    escaped = 0
+    for name, person in world.people.items():
+        # The dispatcher's pages are the partner admin's, less the set-up.
+        for url, (answer, page) in person.crawl(STARTS[name], most=2 if name == "dispatcher" else 14).items():
+            # What a page leads to is there, and for who sees it.
+            assert answer.status_code < 400, f"{name}: {url}"
+            assert_guarded(answer)
+            if page is not None:
+                assert let_out(page) == [], f"{name}: {url}"
+                escaped += "&lt;script&gt;" in answer.text
+        while new := [form for form in person.forms.values() if form.name not in abused]:
+            for form in new:
+                abused.add(form.name)
+                person.abuse(form)
+    assert escaped > 100
+    assert len(abused) > 50
+    # Without which the refusals would prove little.
+    assert sum(person.accepted for person in world.people.values()) > 100
+
+
+def assert_guarded(answer: TestResponse) -> None:
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy or "sandbox" in policy
+    assert "script-src" not in policy
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+# Every address
+
+
+def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "assign") -> str:
+    """Return the address of ``rule`` with the keys of ``rows``, or one and the same key everywhere."""
+    path = rule.rule
+    for name, converter in rule._converters.items():
+        if "Integer" in type(converter).__name__:
+            named = names_a_row(rule) and isinstance(rows, Rows)
+            key = getattr(rows, row_of(rule, name)) if named else rows if isinstance(rows, int | str) else 1
+            path = re.sub(rf"<[^<>]*\b{name}>", str(key), path)
+        else:
+            path = re.sub(rf"<[^<>]*\b{name}>", words, path)
+    return path
+
+
+def row_of(rule: Rule, name: str) -> str:
+    """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
+    kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract"}
+    views = {"customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message"}
+    return kinds.get(name) or views[rule.endpoint.partition(".")[0]]
+
+
+def names_a_row(rule: Rule) -> bool:
+    return any("Integer" in type(one).__name__ for one in rule._converters.values()) and rule.endpoint != "brand.sheet"
+
+
+def words_of(answer: TestResponse) -> str:
+    """Return what an answer says, but for what differs with every request."""
+    return re.sub(r"[0-9a-f]{16}", "", soup(answer).get_text(" "))
+
+
+def test_a_foreign_key_is_as_good_as_none_in_every_address(world: World) -> None:
+    """With and without a dialog's header, for everybody whose area it is; the words of a step are those of its role."""
+    tried = 0
+    for rule in filter(names_a_row, world.app.url_map.iter_rules()):
+        for name, person in world.people.items():
+            if Role(name.split()[0]) not in AREAS[area_of(rule.rule)] if name != "anonymous" else True:
+                continue
+            step = "pause" if area_of(rule.rule) == "field" else "reject"
+            # For staff one of the same partner's is their own.
+            foreign, unknown = (with_keys(world, rule, rows, step) for rows in (world.foreign[name], UNKNOWN))
+            sent = {"move_number": "0", "reason": "Because", "start": "2026-11-25T10:00Z", "name": "X", "consent": "y"}
+            for headers in ({}, {"HX-Request": "true"}):
+                for method in sorted(rule.methods & {"GET", "POST"}):
+                    values = {"data": {"csrf_token": person.token, **sent}} if method == "POST" else {}
+                    answers = [person.open(method, path, headers=headers, **values) for path in (foreign, unknown)]
+                    assert [one.status_code for one in answers] in ([404, 404], [403, 403]), (name, method, foreign)
+                    assert words_of(answers[0]) == words_of(answers[1])
+                    tried += 1
+    assert tried > 150
+
+
+def test_odd_keys_lead_nowhere(world: World) -> None:
+    for rule in filter(names_a_row, world.app.url_map.iter_rules()):
+        name = {"admin": "partner_admin", "field": "technician PAUSED", "my": "customer"}[area_of(rule.rule)]
+        for key in ODD_KEYS:
+            path = with_keys(world, rule, key)
+            for method in sorted(rule.methods & {"GET", "POST"}):
+                answer = world.people[name].open(method, path, data={"csrf_token": world.people[name].token})
+                # A page may have the same address but for a word; %00 is no text.
+                assert answer.status_code in {400, 404, 405}, (method, path)
+
+
+def test_nobody_enters_an_area_of_others_and_nothing_is_done_without_a_token(world: World) -> None:
+    for rule in world.app.url_map.iter_rules():
+        area = area_of(rule.rule)
+        for name in ("anonymous", "operator", "dispatcher", "technician EN_ROUTE", "customer"):
+            person = world.people[name]
+            enters = area in AREAS and name != "anonymous" and Role(name.split()[0]) in AREAS[area]
+            if enters or rule.endpoint in PUBLIC:
+                continue
+            path = with_keys(world, rule, world.own[name])
+            refused = {302, 401} if name == "anonymous" else {403}
+            for method in sorted(rule.methods & {"GET", "POST"}):
+                answer = person.open("GET", path) if method == "GET" else person.post(path)
+                # Not every view of the library's has a use here.
+                assert answer.status_code in refused | {404}, (name, method, path)
+        owner = {"admin": "partner_admin", "field": "technician EN_ROUTE", "my": "customer"}.get(area, "anonymous")
+        path = with_keys(world, rule, world.own[owner])
+        for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
+            answer = world.people[owner].open(method, path)
+            if method == "POST" and method in rule.methods:
+                assert answer.status_code == 400, path
+            elif method not in {"OPTIONS", "HEAD"}:
+                assert 400 <= answer.status_code < 500, (method, path)
+            answer.close()
+
+
+# What an address asks
+
+
+ARGUMENTS = (
+    "q", "sort", "page", "page_size", "after", "before", "active", "group", "first", "last", "technician", "type",
+    "status", "mode", "date", "day", "act", "start", "customer", "url", "next", "minutes", "partner_id", "csrf_token",
+)  # fmt: skip
+GARBAGE = (
+    "", "-1", "9" * 5000, "2027-06-31", "0001-01-01", "9999-12-31", "9999-12-31T23:59Z", f"😀{SCRIPT}{SQL}", '["",0]',
+    '["9999-12-31T23:59:59+00:00",0]', "http://[x", "//evil.example", "/admin/customers/\r\nX: y",
+)  # fmt: skip
+
+
+def test_garbage_in_addresses_is_left_out(world: World) -> None:
+    """Each piece in every argument that any page reads, at once."""
+    everywhere = [*ARGUMENTS, "nobody_knows_this"]
+    for name in ("anonymous", "operator", "partner_admin", "technician PAUSED", "customer"):
+        person = world.people[name]
+        crawled = person.crawl(STARTS[name], most=1)
+        pages = [url for url, (answer, _) in crawled.items() if "?" not in url and answer.status_code == 200]
+        assert pages
+        for url in pages:
+            for value in GARBAGE:
+                answer = person.open("GET", url, query_string=dict.fromkeys(everywhere, value))
+                assert answer.status_code in {200, 302, 400, 409, 422}, (url, value)
+                if answer.status_code == 302:
+                    assert answer.headers["Location"].startswith("/"), (url, value)
+                    assert not answer.headers["Location"].startswith("//"), (url, value)
+                # In a file of comma-separated values it is but text.
+                assert answer.mimetype == "text/csv" or "<script>alert" not in answer.text, (url, value)
+
+
+# What a browser says of itself
+
+
+@pytest.mark.parametrize(
+    ("header", "value"),
+    [
+        ("Referer", "http://[x"),
+        ("Referer", "javascript:alert(1)"),
+        ("Referer", "\xff" * 3000),
+        ("Accept", "application/json;q=x, */"),
+        ("Accept-Language", "-,*-*,en_GB@x;q=9e99"),
+        ("Cookie", "doorstep=../../../etc/passwd"),
+        ("Cookie", "doorstep=" + "A" * 9000),
+        ("If-None-Match", "\xff,,"),
+        ("Content-Length", "-5"),
+        ("Content-Type", "multipart/form-data; boundary=\xff"),
+        ("X-Forwarded-For", "' OR 1=1"),
+        ("X-CSRFToken", "é"),
+        ("HX-Request", "x"),
+    ],
+)
+def test_odd_headers_change_no_answer_into_a_failure(client: FlaskClient, header: str, value: str) -> None:
+    assert client.get("/login", headers={header: value}).status_code == 200
+    assert client.get("/nowhere", headers={header: value}).status_code == 404
+    assert client.post("/login", headers={header: value}).status_code == 400
+
+
+def test_sign_in_takes_forms_alone(site: Site, create_user: Create) -> None:
+    user = create_user()
+    right = json.dumps({"email": user.email, "password": PASSWORD, "next": {"a": 1}})
+    odd = '{"email": "\\ud800@x.example", "password": "x"}'
+    bodies = ("[]", '"x"', "null", "{", '{"email": 5, "password": 1}', odd, right)
+    for body in bodies:
+        headers = {"X-CSRFToken": site.token()}
+        answer = site.client.post("/login", data=body, content_type="application/json", headers=headers)
+        assert answer.status_code in {400, 415}, body
+    assert site.client.get("/admin/").status_code == 302
+
+
+@pytest.mark.parametrize(
+    "address", ["//[evil", "/\\[evil", "/my/%0d%0aSet-Cookie:%20x=1", "/%09/evil.example", "http:///evil.example"]
+)
+def test_after_signing_in_no_address_leads_off_or_breaks(site: Site, create_user: Create, address: str) -> None:
+    user = create_user(is_operator=True)
+    values = {"email": user.email, "password": PASSWORD}
+    answer = site.post(f"/login?next={address}", values)
+    assert answer.status_code in {200, 302, 400}
+    assert "Set-Cookie: x" not in str(answer.headers)
+    assert re.match(r"/(?![/\\])", answer.headers.get("Location", "/"))
+
+
+def test_no_stock_page_of_the_sign_in_library_is_left(site: Site, create_user: Create) -> None:
+    site.sign_in(create_user(is_operator=True))
+    for path in ("/verify", "/reset", "/register", "/change", "/confirm", "/tf-setup", "/us-signin", "/wan-register"):
+        assert site.client.get(path).status_code == 404, path
+
+
+# Text that means something to others
+
+
+@pytest.fixture
+def desk(site: Site, create_partner: Create, create_staff: Create) -> tuple[Site, Partner]:
+    """A partner's admin at the browser."""
+    partner: Partner = create_partner()
+    site.sign_in(create_staff(partner, role="partner_admin"))
+    return site, partner
+
+
+def test_a_name_with_a_line_break_begins_no_mail_header(desk: tuple[Site, Partner], session: Session) -> None:
+    """Names of technicians and service types stand in subjects."""
+    site, _ = desk
+    site.get("/admin/technicians/new/")
+    assert site.submit({"name": "Ines\r\nBcc: x@evil.example"}, button="Add technician").status_code == 200
+    assert session.scalars(select(Technician.name)).one() == "Ines Bcc: x@evil.example"
+    session.rollback()
+    site.get("/admin/service-types/new/")
+    assert site.submit({"name": "Repair\u2028\nX: y"}, button="Add service type").status_code == 200
+    assert session.scalars(select(ServiceType.name)).one() == "Repair X: y"
+
+
+@pytest.mark.row("P10")
+@pytest.mark.parametrize("reason", ["\u200b", " \u00a0\u3000 ", "\u202e\u2066", "\ufeff\x1b"])
+def test_a_reason_that_nobody_can_see_is_blank(
+    desk: tuple[Site, Partner], session: Session, create_installation: Create, reason: str
+) -> None:
+    site, partner = desk
+    job = create_installation(partner)
+    for act in ("reject", "cancel"):
+        answer = site.post(f"/admin/installations/{job.id}/{act}", {"reason": reason})
+        assert answer.status_code == 422
+    assert session.get_one(Job, job.id, populate_existing=True).status == job.status
+
+
+@pytest.mark.row("P16")
+def test_an_export_computes_nothing_whatever_was_typed(
+    desk: tuple[Site, Partner], create_customer: Create, create_technician: Create
+) -> None:
+    site, partner = desk
+    formulas = ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\r=1")
+    for text in formulas:
+        create_customer(partner, name=text, phone=text, address=text)
+        create_technician(partner, name=text, phone=text)
+    for name in ("customers", "technicians"):
+        answer = site.client.get(f"/admin/{name}/export/csv/")
+        assert answer.mimetype == "text/csv"
+        rows = list(csv.reader(io.StringIO(answer.text.lstrip("\ufeff"), newline="")))
+        assert len(rows) == 1 + len(formulas)
+        assert not [cell for row in rows for cell in row if cell.startswith(tuple("=+-@\t\r"))]
+
+
+# Two people at once
+
+
+def editable(
+    partner: Partner, create_customer: Create, create_technician: Create, create_service_type: Create,
+    create_installation: Create,
+) -> dict[str, tuple[str, str]]:  # fmt: skip
+    """Return by its name each form that edits something: its address, and the field that two people change."""
+    return {
+        "customer": (f"/admin/customers/edit/?id={create_customer(partner).id}", "name"),
+        "technician": (f"/admin/technicians/edit/?id={create_technician(partner).id}", "name"),
+        "service type": (f"/admin/service-types/edit/?id={create_service_type(partner).id}", "name"),
+        "feature controls": ("/admin/feature-controls/", "max_moves"),
+        "installation": (f"/admin/installations/{create_installation(partner).id}/edit", "notes"),
+    }
+
+
+@pytest.mark.row("P16")
+@pytest.mark.parametrize("which", ["customer", "technician", "service type", "feature controls", "installation"])
+def test_of_two_people_with_the_same_form_the_second_is_shown_both_versions(
+    app: Flask,
+    engine: Engine,
+    desk: tuple[Site, Partner],
+    create_staff: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_service_type: Create,
+    create_installation: Create,
+    which: str,
+) -> None:
+    first, partner = desk
+    second = Site(app.test_client())
+    second.sign_in(create_staff(partner, role="partner_admin"))
+    makers = (create_customer, create_technician, create_service_type, create_installation)
+    url, field = editable(partner, *makers)[which]
+    path = urlsplit(url).path
+    first.get(url)
+    second.get(url)
+    one, other = ("41", "42") if field == "max_moves" else ("First words", "Second words")
+    assert first.submit({field: one}, action=path).status_code == 200
+    saved = every_row(engine)
+    assert second.submit({field: other}, action=path).status_code == 409
+    assert every_row(engine) == saved
+    shown = second.page.select_one(".conflict").get_text(" ")  # type: ignore[union-attr]
+    assert one in shown
+    assert other in shown
+    assert fields_of(second.form(path))[field][0].strip() == other
+    # Sent once more, it is a decision.
+    assert second.submit(action=path).status_code == 200
+    assert every_row(engine) != saved
