@@ -103,7 +103,7 @@
         element: place,
         id: kind.id,
         name: name === "customer" ? "customer_text" : "",
-        defaultValue: text,
+        defaultValue: focus ? "" : text,
         minLength: kind.fewest,
         showAllValues: kind.fewest === 0,
         dropdownArrow: () => "",
@@ -134,7 +134,14 @@
       const input = place.querySelector("input");
       // What is typed without choosing is looked up by the server when the form is sent.
       if (name === "customer") input.maxLength = 200;
-      if (focus) input.focus();
+      if (focus) {
+        input.focus();
+        // Somebody who began to type before this script came is in the middle of it, and wants to see who is found.
+        if (text) {
+          input.value = text;
+          input.dispatchEvent(new Event("input", { bubbles: true }));
+        }
+      }
       sayWhoComes(null);
     };
 
