@@ -196,6 +196,19 @@ def test_nobody_found_is_said_and_the_choice_can_be_changed(page: Any, desk: Des
     expect(page.get_by_role("option").filter(has_text="Nobody found")).to_be_visible()
 
 
+@pytest.mark.look
+@pytest.mark.row("P2")
+def test_what_was_typed_before_the_script_came_is_looked_up(page: Any, desk: Desk) -> None:
+    sign_in(page, desk.dana)
+    held: list[Any] = []
+    page.route("**/js/installations.js*", lambda route: held.append(route))
+    page.goto(f"{URL}schedule", wait_until="commit")
+    page.get_by_label("Customer", exact=True).press_sequentially("raman")
+    held.pop().continue_()
+    expect(page.get_by_role("option").filter(has_text="Priya Raman")).to_be_visible()
+    expect(page.get_by_role("combobox", name="Customer")).to_be_focused()
+
+
 @pytest.mark.row("P9")
 def test_assigning_from_the_row_keeps_the_filters(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
