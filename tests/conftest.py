@@ -31,6 +31,8 @@ pytest_plugins = ["tests.factories"]
 
 IN_CI = bool(os.environ.get("DOORSTEP_CI"))
 CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+# Seconds that a browser may take over what a busy machine is slow at; nothing that works waits for it.
+PATIENCE = 30
 
 
 @dataclass(frozen=True)
@@ -237,8 +239,9 @@ def browser() -> Iterator[Any]:
     """Chromium, started once a process."""
     if not Path(CHROMIUM).exists():
         cannot(f"no Chromium at {CHROMIUM}; set CHROMIUM to where it is")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE * 1000)
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield chromium

@@ -20,7 +20,7 @@ from portal.worker import start_in_background
 
 LONDON = ZoneInfo("Europe/London")
 PHONE = {"width": 390, "height": 844}
-A_WHILE = 60
+A_WHILE = 120
 
 
 @pytest.fixture

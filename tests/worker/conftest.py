@@ -36,7 +36,7 @@ START = datetime(2026, 11, 26, 9, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-PATIENCE = 30
+PATIENCE = 120
 
 
 class Clock:
