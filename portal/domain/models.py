@@ -6,6 +6,7 @@ from portal.domain.contracts import models as contracts
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
+from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 
-__all__ = ["Base", "background", "contracts", "jobs", "messages", "people", "scheduling"]
+__all__ = ["Base", "background", "contracts", "jobs", "messages", "people", "requests", "scheduling"]

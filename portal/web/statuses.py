@@ -10,7 +10,9 @@ from flask_babel import gettext, lazy_gettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.lifecycle import HasStatus
 from portal.domain.messages.models import MessageKind, MessageStatus
+from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
 
@@ -59,6 +61,7 @@ CSS = {
         "CANCELLED": ENDED,
     },
 }
+REQUEST_CSS = {"PENDING": NEEDS, "APPLIED": DONE, "DECLINED": ENDED, "LAPSED": ENDED}
 GROUP_CSS = {
     "Draft": DRAFT,
     "Scheduled": SCHEDULED,
@@ -135,6 +138,11 @@ def visit_badge(visit: VisitLike) -> Badge:
     return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
 
 
+def request_badge(request: HasStatus) -> Badge:
+    """Return the badge of a change request."""
+    return Badge(REQUEST_CSS[request.status], translate(CHANGE_REQUEST.status(request.status).label))
+
+
 def message_badge(message: MessageLike) -> Badge:
     """Return the badge of a message of the outbox."""
     if message.status == MessageStatus.SENT:
@@ -153,6 +161,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         badge=badge,
         visit_badge=visit_badge,
+        request_badge=request_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,
         group_css=GROUP_CSS.__getitem__,

@@ -169,8 +169,19 @@ class ReasonForm(InstallationForm):
     reason = TextAreaField(lazy_gettext("Reason"))
 
 
+class CancelForm(ReasonForm):
+    """Why an installation is cancelled; ``answers`` is the change request that this applies."""
+
+    answers = HiddenField()
+
+
 class RescheduleForm(InstallationForm):
-    """When instead (P13): a day, then one of the free times of that day or any other."""
+    """When instead (P13): a day, then one of the free times of that day or any other.
+
+    ``answers`` is the change request that this applies.
+    """
+
+    answers = HiddenField()
 
     date = StringField(lazy_gettext("Date"), widget=DateInput())
     slot = LooseRadio(lazy_gettext("Free times"), choices=[])
