@@ -7,10 +7,9 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
 from wtforms import RadioField, TextAreaField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from portal.customer.blueprint import customer, go, move_number, page_of_visit, session, visit_of
-from portal.domain.errors import Invalid, Refused
+from portal.domain.errors import Conflict, Invalid, Refused
 from portal.domain.jobs.customer_queries import CustomerVisit
 from portal.domain.requests import queries, services
 from portal.domain.requests.models import Wish
@@ -35,7 +34,7 @@ class AskForm(FlaskForm):
 def ask_form(item: CustomerVisit) -> AskForm:
     """Return the form with the wishes that are open for ``item``; the first one is chosen."""
     form = AskForm()
-    form.wish.choices = [SelectChoice(wish.value, WISHES[wish]) for wish in item.wishes]
+    form.wish.choices = [(wish.value, WISHES[wish]) for wish in item.wishes]
     if not form.wish.data and item.wishes:
         form.wish.data = item.wishes[0].value
     return form
@@ -69,7 +68,7 @@ def send(visit_id: int) -> ResponseReturnValue:
         form = ask_form(item)
         add_errors(form, invalid.errors)
         return page_of_visit("customer/ask.html", item, form=form), 422
-    except Refused as refused:
+    except (Refused, Conflict) as refused:
         item = visit_of(visit_id)
         said = translate(refused.refusal.sentence, item.visit.partner_id)
         return page_of_visit("customer/ask.html", item, form=ask_form(item), stopped=said), 409

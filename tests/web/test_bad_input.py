@@ -30,6 +30,7 @@ from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Partner, Technician, User
+from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
@@ -71,6 +72,7 @@ class Rows:
     technician: int
     kind: int
     message: int
+    change_request: int
 
 
 @dataclass
@@ -114,6 +116,7 @@ def world(
             technician.id,
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
+            session.scalars(select(ChangeRequest.id).where(ChangeRequest.partner_id == partner.id)).first() or 0,
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -151,6 +154,14 @@ def world(
     with unit_of_work(session):
         for message in session.scalars(select(Message)):
             message.subject = message.body = SCRIPT
+        for job in (jobs[-1], next_door[0], far_away[0]):
+            wished = job.appointments[0]
+            session.add(
+                ChangeRequest(
+                    partner_id=job.partner_id, customer_id=job.customer_id, job_id=job.id, appointment_id=wished.id,
+                    status="PENDING", wish="reschedule", words=SCRIPT, start_at=wished.start_at, asked_at=NOW,
+                )
+            )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
     staff_foreign = rows(theirs, stranger, outsider, *far_away)
@@ -231,6 +242,7 @@ def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract"}
     views = {"customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message"}
+    views["change_requests"] = "change_request"
     return kinds.get(name) or views[rule.endpoint.partition(".")[0]]
 
 
