@@ -21,6 +21,7 @@ from portal.domain.actor import Actor, Permission
 from portal.domain.errors import Conflict, Invalid, NotFound
 from portal.domain.lookup import find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page
+from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -351,6 +352,8 @@ class ScopedModelView(Guarded, ModelView):
 
     def export_batches(self, asked: Asked) -> Iterator[Sequence[Any]]:
         """Yield everything that is filtered, some rows at a time."""
+        # What is streamed is read after the request, whose session is gone with its scope: a new one gets the same.
+        set_scope(db.session(), the_actor().scope)
         cursor: Cursor | None = None
         while True:
             page = self.export_page(replace(asked, cursor=cursor))

@@ -41,7 +41,7 @@ Batches = Iterable[Sequence[Any]]
 def file_of(kind: str, name: str, columns: Columns, batches: Batches) -> Response:
     """Return the answer that brings ``batches`` of rows as a file called ``name``; instants in the partner's zone."""
     if kind == CSV:
-        # With its context, so that what is read while sending has the scope, the zone and the language of the request.
+        # With its context, so that what is written while sending is in the zone and the language of the request.
         answer = Response(stream_with_context(csv_lines(columns, batches)), mimetype=TYPES[CSV])
         answer.headers.set("Content-Disposition", "attachment", filename=name)
     else:

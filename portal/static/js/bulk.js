@@ -34,6 +34,13 @@
       if (every && target !== every && !target.checked) every.checked = false;
       show();
     });
+    // What is asked first is asked in the dialog.
+    list.addEventListener("click", (event) => {
+      const button = event.target.closest("[data-ask]");
+      if (!button) return;
+      event.preventDefault();
+      window.htmx.ajax("POST", button.formAction, { source: list, target: "#dialog" });
+    });
     list.addEventListener("click", (event) => {
       if (!event.target.closest("[data-none]")) return;
       event.preventDefault();
