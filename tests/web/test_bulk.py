@@ -208,6 +208,11 @@ def test_everything_that_the_filter_matches_up_to_a_limit(office: Office) -> Non
     assert numbers_of(whole)[0] == first.number
     assert past.number not in numbers_of(whole)
     assert "There are more: 500 at once are the most" in whole.get_text()
+    label = office.site.client.get(URL).get_data(as_text=True)
+    assert "Select everything from today on, on all pages (up to 500)" in label
+    file = office.site.post(f"{URL}export/csv/", {"all": "1"}).get_data(as_text=True)
+    assert f"\n{first.number}," in file
+    assert f"\n{past.number}," not in file
     # One filter further it fits, and whatever page one looks at, all of its pages are meant.
     narrow = soup(office.site.post(f"{action}?q=many&last=2026-11-24&before=%5B1%5D", {"all": "1"}))
     assert numbers_of(narrow) == [f"D-{5000 + index}" for index in range(15)]

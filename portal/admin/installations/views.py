@@ -155,15 +155,11 @@ class InstallationView(BulkActions, ScopedModelView):
     def export_page(self, asked: Asked) -> Page[Exported]:
         """Return some rows of everything that is filtered, past and to come, or of what is ticked."""
         keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()
-        return queries.exported(
-            db.session(),
-            formats.zone_of(),
-            wanted_of(asked.filters),
-            ListSort(asked.sort),
-            keys,
-            asked.cursor,
-            EXPORT_ROWS,
-        )
+        wanted, sort, zone, cursor = wanted_of(asked.filters), ListSort(asked.sort), formats.zone_of(), asked.cursor
+        if self.picks_everything() and cursor is None:
+            # What the tick says: everything from where the list begins.
+            cursor = queries.beginning(wanted, sort, formats.now(), zone)
+        return queries.exported(db.session(), zone, wanted, sort, keys, cursor, EXPORT_ROWS)
 
     def export_columns(self) -> dict[str, Any]:
         """Return what an office keeps of an installation in its own files."""

@@ -139,7 +139,7 @@ def list_installations(
     """
     order = ORDERS[sort]
     query = _narrowed(_listed(), wanted, zone)
-    today = _today(wanted, sort, now, zone) if cursor is None else None
+    today = beginning(wanted, sort, now, zone) if cursor is None else None
     if today is not None:
         # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
         past = query.where(Job.start_at < today.key[0])
@@ -153,8 +153,8 @@ def list_installations(
     return Page(rows, back, page.forward)
 
 
-def _today(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo) -> Cursor | None:
-    """Return where the list begins if it is with today, else ``None``."""
+def beginning(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo) -> Cursor | None:
+    """Return where the list begins where that is today in ``zone``; ``None`` where it is its first row."""
     if sort is not ListSort.DATE or not wanted.starts_today:
         return None
     return Cursor((day_span(local_day(now, zone), zone)[0], 0))
@@ -272,9 +272,9 @@ def picked(session: Session, keys: Sequence[int], most: int) -> Picked:
 
 
 def picked_by(session: Session, now: datetime, zone: ZoneInfo, wanted: ListFilter, sort: ListSort, most: int) -> Picked:
-    """Return the first ``most`` of what is ``wanted``, from where the list begins (see ``list_installations``)."""
+    """Return the first ``most`` of what is ``wanted``, from where the list begins."""
     query = _narrowed(_ticked().add_columns(Job.start_at), wanted, zone)
-    page = page_of(session, query, ORDERS[sort], _today(wanted, sort, now, zone), most, scalars=False)
+    page = page_of(session, query, ORDERS[sort], beginning(wanted, sort, now, zone), most, scalars=False)
     return Picked(page.rows, page.forward is not None)
 
 

@@ -75,7 +75,9 @@
     const all = into.querySelectorAll("[data-row]").length;
     const done = number(into.querySelector("[data-kind=done]"));
     sum.textContent = fill(sum.dataset.sum, { done, all });
-    sum.closest(".notice").classList.toggle("notice-ok", done === all);
+    const notice = sum.closest(".notice").classList;
+    notice.toggle("notice-ok", done === all);
+    notice.toggle("notice-warn", done < all);
   };
 
   const send = async (form, keys) => {
