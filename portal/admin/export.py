@@ -24,7 +24,7 @@ from portal.web import formats
 CSV, XLSX = "csv", "xlsx"
 TYPES = {CSV: "text/csv", XLSX: "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"}
 # A spreadsheet computes what begins so; digits and blanks after a plus are a telephone number and compute nothing.
-FORMULA = re.compile(r"[=+\-@\t\r]")
+FORMULA = re.compile(r"[=+\-@\t\r\n＝＋－＠]")
 PHONE = re.compile(r"\+[0-9 ]+")
 # What no XML can hold.
 UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")

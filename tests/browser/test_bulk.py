@@ -133,7 +133,7 @@ def test_a_long_selection_shows_how_far_it_is_and_can_be_stopped(
 
     page.route(re.compile("bulk/assign"), lambda route: route.abort(), times=1)
     dialog.get_by_role("button", name="Go on with the rest").click()
-    expect(dialog.get_by_role("alert")).to_contain_text("The connection was lost after 4 of 5.")
+    expect(dialog.get_by_role("alert")).to_contain_text("Interrupted after 4 of 5.")
     assert not axe_complaints(page)
     dialog.get_by_role("button", name="Go on with the rest").click()
     expect(dialog.get_by_role("status")).to_have_text("4 of 5 went through.")

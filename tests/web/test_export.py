@@ -23,7 +23,7 @@ from tests.web.office import NOW, TUESDAY, URL, Office, clock, office
 __all__ = ["clock", "office"]
 
 DAY = timedelta(days=1)
-FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "#N/A", "=cmd|' /C calc'!A0")
+FORMULAS = ("=1+1", "+1+1", "-1+1", "@SUM(1)", "\t=1", "\n=1", "＝1+1", "#N/A", "=cmd|' /C calc'!A0")
 
 pytestmark = pytest.mark.row("P16")
 

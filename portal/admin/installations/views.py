@@ -46,6 +46,7 @@ from portal.admin.installations.timeline import moments
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
 from portal.domain.jobs import queries
+from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
@@ -154,7 +155,7 @@ class InstallationView(BulkActions, ScopedModelView):
 
     def export_page(self, asked: Asked) -> Page[Exported]:
         """Return some rows of everything that is filtered, past and to come, or of what is ticked."""
-        keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()
+        keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()[:MOST_ROWS]
         wanted, sort, zone, cursor = wanted_of(asked.filters), ListSort(asked.sort), formats.zone_of(), asked.cursor
         if self.picks_everything() and cursor is None:
             # What the tick says: everything from where the list begins.
