@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from flask import Response, abort, flash, redirect, request
+from flask import abort, flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_admin.contrib.sqla import ModelView
@@ -19,10 +16,12 @@ from wtforms import Form, IntegerField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, SearchInput
 
+from portal.admin.export import CSV, TYPES, XLSX, file_of
 from portal.domain.actor import Actor, Permission
 from portal.domain.errors import Conflict, Invalid, NotFound
 from portal.domain.lookup import find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page
+from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -31,9 +30,7 @@ from portal.web.cursors import cursor_args, cursor_from
 from portal.web.forms import add_errors
 
 EXPORT_ROWS = 500
-# A spreadsheet computes what begins so; digits and blanks after a plus are a telephone number and compute nothing.
-FORMULA = re.compile(r"[=+\-@\t\r]")
-PHONE = re.compile(r"\+[0-9 ]+")
+EXPORT_NAMES = {CSV: lazy_gettext("CSV"), XLSX: lazy_gettext("Excel (XLSX)")}
 
 
 class Guarded:
@@ -184,7 +181,10 @@ class ScopedModelView(Guarded, ModelView):
         return self._edit_form_class(obj=row)
 
     def export_columns(self) -> dict[str, Any]:
-        """Return the columns of the export: heading, and the function that takes the value out of a row."""
+        """Return the columns of the export: heading, and the function that takes the value out of a row.
+
+        Numbers, dates and instants are written as such, everything else as text.
+        """
         raise NotImplementedError
 
     def rearranged(self, form: Any) -> bool:
@@ -224,9 +224,9 @@ class ScopedModelView(Guarded, ModelView):
         """Return the address of this list without filters, sorted as it is."""
         return self.list_url(asked, **dict.fromkeys(asked.filters))
 
-    def export_url(self, asked: Asked) -> str:
-        """Return the address of exactly this list as CSV."""
-        return str(self.get_url(".export", kind="csv", **asked.args))
+    def export_links(self, asked: Asked) -> dict[str, str]:
+        """Return the addresses of exactly this list as a file, by what each kind of file is called."""
+        return {str(name): self.get_url(".export", kind=kind, **asked.args) for kind, name in EXPORT_NAMES.items()}
 
     def sort_links(self, asked: Asked) -> dict[str, tuple[str, str | None]]:
         """Return for each sort its address and, for the present one, ``ascending`` or ``descending``."""
@@ -338,26 +338,28 @@ class ScopedModelView(Guarded, ModelView):
 
     @expose("/export/<kind>/")
     def export(self, kind: str) -> ResponseReturnValue:
-        """Return exactly what is filtered as CSV."""
-        if not self.can_export or kind != "csv":
+        """Return exactly what is filtered as a file."""
+        if not self.can_export or kind not in TYPES:
             raise NotFound
         asked = self.asked()
-        name = f"{self.endpoint}-{formats.today().isoformat()}.csv"
-        return Response(
-            # Not streamed: what is read after the request has no scope any more.
-            "".join(self._csv(asked)),
-            mimetype="text/csv",
-            headers={"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"},
-        )
+        name = f"{self.endpoint.replace('_', '-')}-{formats.today().isoformat()}.{kind}"
+        columns = {str(heading): value_of for heading, value_of in self.export_columns().items()}
+        return file_of(kind, name, columns, self.export_batches(asked))
 
-    def _csv(self, asked: Asked) -> Iterator[str]:
-        columns = self.export_columns()
-        # The mark by which spreadsheets know UTF-8.
-        yield "\ufeff" + csv_line([str(heading) for heading in columns])
+    def export_page(self, asked: Asked) -> Page[Any]:
+        """Return some rows of the export from where ``asked`` is."""
+        return self.get_list(asked, EXPORT_ROWS)
+
+    def export_batches(self, asked: Asked) -> Iterator[Sequence[Any]]:
+        """Yield everything that is filtered, some rows at a time."""
+        # What is streamed is read after the request, whose session is gone with its scope: a new one gets the same.
+        set_scope(db.session(), the_actor().scope)
         cursor: Cursor | None = None
         while True:
-            page = self.get_list(Asked(asked.filters, asked.sort, asked.order, cursor), limit=EXPORT_ROWS)
-            yield "".join(csv_line([value_of(row) for value_of in columns.values()]) for row in page.rows)
+            page = self.export_page(replace(asked, cursor=cursor))
+            yield page.rows
+            # Whoever downloads slowly keeps no connection to the database.
+            db.session.rollback()
             cursor = page.forward
             if cursor is None:
                 return
@@ -411,18 +413,6 @@ def the_partner_id(actor: Actor) -> int:
     if len(actor.partner_ids) != 1:
         abort(403)
     return next(iter(actor.partner_ids))
-
-
-def csv_line(values: list[Any]) -> str:
-    """Return one line of CSV in which no spreadsheet finds a formula."""
-    line = io.StringIO()
-    csv.writer(line).writerow([_harmless(value) for value in values])
-    return line.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    text = str(value)
-    return f"'{text}" if FORMULA.match(text) and not PHONE.fullmatch(text) else value
 
 
 def differences_of(form: Any, stored: Any) -> list[Difference]:

@@ -136,6 +136,8 @@ class CustomerView(PeopleView):
             gettext("Email address"): lambda row: row.email,
             gettext("Telephone number"): lambda row: row.phone,
             gettext("Service addresses"): lambda row: "; ".join(address.one_line for address in row.addresses),
+            gettext("Access notes"): lambda row: row.access_notes,
+            gettext("Added"): lambda row: row.created_at,
             gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
         }
 

@@ -75,6 +75,7 @@ class ServiceTypeView(SwitchedView, ScopedModelView):
     """Service types with their duration, window, steps and buffers."""
 
     permission = Permission.MANAGE_SETTINGS
+    can_export = True
     add_label = lazy_gettext("Add service type")
     list_template = "admin/setup/service_types.html"
     create_template = edit_template = "admin/setup/service_type.html"
@@ -101,6 +102,17 @@ class ServiceTypeView(SwitchedView, ScopedModelView):
 
     def set_active(self, session: Session, key: int, active: bool) -> ServiceType:
         return services.set_service_type_active(session, key, active)
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Name"): lambda row: row.name,
+            gettext("Duration in minutes"): lambda row: row.duration_minutes,
+            gettext("Arrival window in minutes"): lambda row: row.window_minutes,
+            gettext("Start times every, in minutes"): lambda row: row.step_minutes,
+            gettext("Kept free before, in minutes"): lambda row: row.buffer_before_minutes,
+            gettext("Kept free after, in minutes"): lambda row: row.buffer_after_minutes,
+            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
+        }
 
 
 class ControlsForm(VersionedForm):

@@ -11,10 +11,12 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from io import BytesIO
 from typing import Any
 
 import pytest
 from flask import Flask
+from openpyxl import load_workbook
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 from werkzeug.test import TestResponse
@@ -369,16 +371,39 @@ def test_no_order_and_no_page_leads_to_others(world: World) -> None:
 
 
 def test_exports_hold_own_rows_only(world: World) -> None:
-    for name in ("customers", "technicians"):
-        for query in ({}, {"q": WORD}, {"active": "all"}, {"ids": getattr(world.theirs, BY_KEY[name]).id}):
+    for name in LISTS:
+        key = getattr(world.theirs, BY_KEY.get(name, "job")).id
+        for query in ({}, {"q": WORD}, {"active": "all"}, {"ids": key, "pick": key, "picked": key}):
             answer = world.get(f"{name}/export/csv/", **query)
             assert answer.status_code == 200
             assert answer.mimetype == "text/csv"
             assert world.hides(answer)
-            assert ("Avalon" in answer.get_data(as_text=True)) is ("q" not in query)
-        assert world.get(f"{name}/export/xlsx/").status_code == 404
-    for name in ("installations", "messages", "service-types"):
-        assert world.get(f"{name}/export/csv/").status_code == 404
+            searched = "q" in query and name != "service-types"
+            assert ("Avalon" in answer.get_data(as_text=True)) is not searched, (name, query)
+        book = world.site.client.get(f"/admin/{name}/export/xlsx/", buffered=True)
+        cells = [str(cell) for row in load_workbook(BytesIO(book.get_data())).worksheets[0].values for cell in row]
+        assert any("Avalon" in cell for cell in cells), name
+        assert not any(WORD in cell for cell in cells), name
+
+
+def test_ticked_rows_of_others_are_as_if_not_there(world: World) -> None:
+    before = rows_of(world.session, world.ours.partner)
+    for foreign in (world.theirs.job.id, world.theirs.rejected.id, MISSING):
+        for act in ("assign", "reject"):
+            decided = {"sent": 1, "technician": world.ours.technician.id, "reason": "Mine now"}
+            for values in ({}, decided):
+                answer = world.post(f"installations/bulk/{act}", pick=foreign, **values)
+                assert answer.status_code == 303
+                assert world.hides(answer)
+            mixed = world.post(f"installations/bulk/{act}", pick=[world.ours.rejected.id, foreign], **decided)
+            assert [str(row["data-row"]) for row in soup(mixed).select("[data-row]")] == [str(world.ours.rejected.id)]
+            assert world.hides(mixed)
+        answer = world.post("installations/export/csv/", pick=foreign)
+        assert len(answer.get_data(as_text=True).splitlines()) == 1
+    chosen = {"pick": world.ours.job.id, "sent": 1, "technician": world.theirs.technician.id}
+    assert world.post("installations/bulk/assign", **chosen).status_code == 404
+    assert world.hides(world.post("installations/bulk/assign", pick=world.ours.job.id))
+    assert rows_of(world.session, world.ours.partner) == before
 
 
 # 13. Bulk actions

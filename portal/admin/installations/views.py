@@ -15,7 +15,7 @@ from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from markupsafe import Markup
 
-from portal.admin.base import Asked, ScopedModelView, the_actor, the_partner_id
+from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
 from portal.admin.installations.acts import (
     ACTS,
     GRAVE,
@@ -27,6 +27,7 @@ from portal.admin.installations.acts import (
     chosen_name,
     stop_at_errors,
 )
+from portal.admin.installations.bulk import BulkActions
 from portal.admin.installations.forms import (
     ScheduleForm,
     StepForm,
@@ -45,9 +46,10 @@ from portal.admin.installations.timeline import moments
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
 from portal.domain.jobs import queries
+from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
-from portal.domain.jobs.queries import RECENT, Installation, ListRow, ListSort
+from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION
@@ -57,7 +59,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_from
-from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, message_badge
+from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
 # When a partner without a working week begins its day.
@@ -66,14 +68,15 @@ MORNING = time(9)
 MOST_FOUND = 20
 
 
-class InstallationView(ScopedModelView):
-    """Every installation of the partner (P1-P14)."""
+class InstallationView(BulkActions, ScopedModelView):
+    """Every installation of the partner (P1-P16)."""
 
     permission = Permission.SEE_JOBS
     list_template = "admin/installations/list.html"
     can_create = False
     can_edit = False
-    create_view = edit_view = export = None
+    can_export = True
+    create_view = edit_view = None
     filter_form = staticmethod(filter_form)  # type: ignore[assignment]
     sorts = {"date": (Job.start_at, Job.id), "number": (Job.id,)}
     sorted_by_time = True
@@ -134,10 +137,51 @@ class InstallationView(ScopedModelView):
         """Say which days are shown and how many there are in all, beside what every list shows."""
         return {
             **super().list_context(asked, page),
+            **self.picked_context(),
             "wanted": wanted_of(asked.filters),
             "overview": overview(db.session(), the_partner_id(the_actor()), INSTALLATION),
             "group_names": GROUP_NAMES,
             "group_css": GROUP_CSS,
+        }
+
+    # As a file
+
+    @expose("/export/<kind>/", methods=("GET", "POST"))
+    def export(self, kind: str) -> ResponseReturnValue:
+        """Return what is filtered as a file or, sent by the form around the list, only what is ticked."""
+        if request.method == "POST" and not self.picks_everything() and not self.picked_keys():
+            return self.nothing_picked()
+        return super().export(kind)
+
+    def export_page(self, asked: Asked) -> Page[Exported]:
+        """Return some rows of everything that is filtered, past and to come, or of what is ticked."""
+        keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()[:MOST_ROWS]
+        wanted, sort, zone, cursor = wanted_of(asked.filters), ListSort(asked.sort), formats.zone_of(), asked.cursor
+        if self.picks_everything() and cursor is None:
+            # What the tick says: everything from where the list begins.
+            cursor = queries.beginning(wanted, sort, formats.now(), zone)
+        return queries.exported(db.session(), zone, wanted, sort, keys, cursor, EXPORT_ROWS)
+
+    def export_columns(self) -> dict[str, Any]:
+        """Return what an office keeps of an installation in its own files."""
+        return {
+            gettext("Number"): lambda one: one.row.number,
+            gettext("Title"): lambda one: one.row.title,
+            gettext("Status"): lambda one: badge(one.row).label,
+            gettext("Customer"): lambda one: one.row.customer,
+            gettext("Email address"): lambda one: one.row.email,
+            gettext("Telephone number"): lambda one: one.row.phone,
+            gettext("Street and number"): lambda one: one.row.line,
+            gettext("Town or city"): lambda one: one.row.city,
+            gettext("Postcode"): lambda one: one.row.postcode,
+            gettext("Start"): lambda one: one.row.start_at,
+            gettext("End"): lambda one: one.row.end_at,
+            gettext("Service type"): lambda one: one.row.service_type,
+            term(): lambda one: one.row.technician,
+            gettext("Items"): lambda one: one.items,
+            gettext("Notes"): lambda one: one.row.notes,
+            gettext("Reason"): lambda one: one.row.reject_reason or one.row.cancel_reason,
+            gettext("Created"): lambda one: one.row.created_at,
         }
 
     # One installation

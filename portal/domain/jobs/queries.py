@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session, joinedload, selectinload
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
 from portal.domain.errors import NotFound
-from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
 from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_taken, open_visit
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, Situation
 from portal.domain.lookup import MAX_KEY, find
@@ -138,10 +138,8 @@ def list_installations(
     By date and without another beginning the first page starts with today in ``zone``; *back* leads into the past.
     """
     order = ORDERS[sort]
-    query = _listed(wanted, zone)
-    today: Cursor | None = None
-    if cursor is None and sort is ListSort.DATE and wanted.starts_today:
-        today = Cursor((day_span(local_day(now, zone), zone)[0], 0))
+    query = _narrowed(_listed(), wanted, zone)
+    today = beginning(wanted, sort, now, zone) if cursor is None else None
     if today is not None:
         # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
         past = query.where(Job.start_at < today.key[0])
@@ -155,7 +153,14 @@ def list_installations(
     return Page(rows, back, page.forward)
 
 
-def _listed(wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
+def beginning(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo) -> Cursor | None:
+    """Return where the list begins where that is today in ``zone``; ``None`` where it is its first row."""
+    if sort is not ListSort.DATE or not wanted.starts_today:
+        return None
+    return Cursor((day_span(local_day(now, zone), zone)[0], 0))
+
+
+def _listed() -> Select[Any]:
     columns: tuple[Any, ...] = (
         Job.id,
         Job.workflow,
@@ -171,13 +176,20 @@ def _listed(wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
         Address.line,
         Address.postcode,
     )
-    query: Select[Any] = (
-        select(*columns)
-        .join(Customer, Customer.id == Job.customer_id)
+    return _joined(select(*columns))
+
+
+def _joined(query: Select[Any]) -> Select[Any]:
+    """Return ``query`` of installations with everything that filters look at."""
+    return (
+        query.join(Customer, Customer.id == Job.customer_id)
         .join(Address, Address.id == Job.address_id)
         .outerjoin(Technician, Technician.id == Job.technician_id)
         .where(Job.workflow == INSTALLATION.name)
     )
+
+
+def _narrowed(query: Select[Any], wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
     if wanted.group is not None:
         query = query.where(Job.status.in_(statuses_of(wanted.group)))
     if wanted.first is not None:
@@ -241,6 +253,79 @@ def _with_actions(session: Session, actor: Actor, now: datetime, zone: ZoneInfo,
             )
         )
     return listed
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Installations that somebody ticked, each by key, number and customer; ``more`` says that these are not all."""
+
+    rows: Sequence[Any]
+    more: bool
+
+
+def picked(session: Session, keys: Sequence[int], most: int) -> Picked:
+    """Return the first ``most`` of the installations with ``keys``, in that order; what is not there is left out."""
+    wanted = list(dict.fromkeys(key for key in keys if 0 < key <= MAX_KEY))
+    query = _ticked().where(Job.id.in_(wanted[:most]))
+    place = {key: index for index, key in enumerate(wanted)}
+    return Picked(sorted(session.execute(query), key=lambda row: place[row.id]), len(wanted) > most)
+
+
+def picked_by(session: Session, now: datetime, zone: ZoneInfo, wanted: ListFilter, sort: ListSort, most: int) -> Picked:
+    """Return the first ``most`` of what is ``wanted``, from where the list begins."""
+    query = _narrowed(_ticked().add_columns(Job.start_at), wanted, zone)
+    page = page_of(session, query, ORDERS[sort], beginning(wanted, sort, now, zone), most, scalars=False)
+    return Picked(page.rows, page.forward is not None)
+
+
+def _ticked() -> Select[Any]:
+    columns: tuple[Any, ...] = (Job.id, Job.number, Customer.name.label("customer"))
+    return _joined(select(*columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One installation as the export shows it: its columns by name, and its lines in one text."""
+
+    row: Any
+    items: str
+
+
+def exported(
+    session: Session,
+    zone: ZoneInfo,
+    wanted: ListFilter,
+    sort: ListSort,
+    keys: Sequence[int] | None = None,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[Exported]:
+    """Return some rows of the export (P16): everything that is ``wanted``, past and to come; with ``keys`` only these.
+
+    Two statements.
+    """
+    columns: tuple[Any, ...] = (
+        Customer.email,
+        Customer.phone,
+        Address.city,
+        Job.end_at,
+        Job.service_type_id,
+        Job.notes,
+        Job.created_at,
+        ServiceType.name.label("service_type"),
+    )
+    query = _listed().join(ServiceType, ServiceType.id == Job.service_type_id).add_columns(*columns)
+    query = _narrowed(query, wanted, zone)
+    if keys is not None:
+        query = query.where(Job.id.in_([key for key in keys if 0 < key <= MAX_KEY]))
+    page = page_of(session, query, ORDERS[sort], cursor, limit, scalars=False)
+    items: dict[int, list[str]] = defaultdict(list)
+    lines = select(JobItem.job_id, JobItem.name, JobItem.quantity).where(
+        JobItem.job_id.in_([row.id for row in page.rows])
+    )
+    for job_id, name, quantity in session.execute(lines.order_by(JobItem.job_id, JobItem.position)):
+        items[job_id].append(f"{quantity} × {name}")
+    return Page([Exported(row, "; ".join(items[row.id])) for row in page.rows], page.back, page.forward)
 
 
 def list_options(session: Session) -> ListOptions:

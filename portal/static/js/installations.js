@@ -317,5 +317,12 @@
       slots(form);
     });
   };
+  // The acts of a row open in the dialog, unless somebody wants them in a window of their own.
+  document.querySelector(".list-jobs")?.addEventListener("click", (event) => {
+    const link = event.target.closest(".do .btn");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    window.htmx.ajax("GET", link.href, "#dialog");
+  });
   document.addEventListener("htmx:load", (event) => improve(event.detail.elt.parentElement ?? document));
 })();
