@@ -14,7 +14,7 @@ from portal.domain.base import Base, Key, Tenant
 class SettingChange(Tenant, Base):
     """One change of one setting: ``subject`` is its kind, ``key`` and ``name`` say which, as it was called then.
 
-    ``before`` and ``after`` hold the values that differ, by field, as JSON; an empty ``before`` means that it was added.
+    ``before`` and ``after`` hold the values that differ, by field, as JSON. An empty ``before``: it was added then.
     """
 
     __tablename__ = "setting_changes"
