@@ -46,7 +46,7 @@ FIELDS: dict[str, Any] = {
     "label": lazy_gettext("Reason"),
     "logo": lazy_gettext("Logo"),
     "name": lazy_gettext("Name"),
-    "order": lazy_gettext("Order"),
+    "place": lazy_gettext("Place in the list"),
     "skills": lazy_gettext("Skills"),
     "staff_term": lazy_gettext("What a technician is called in the office"),
     "customer_term": lazy_gettext("What a technician is called to customers"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import Blueprint, Flask, Response, abort, url_for
@@ -160,12 +161,21 @@ RULES_VERSION = 1
 
 
 @pages.get("/brand/<int:version>/<colour>.css")
-@pages.get("/brand/<int:version>/<colour>/looks.css", defaults={"looks": True}, endpoint="sheet")
-def sheet(version: int, colour: str, looks: bool = False) -> Response:
-    """Serve the style sheet of one colour, or of its preview; it is the same for everybody and never changes."""
+def sheet(version: int, colour: str) -> Response:
+    """Serve the style sheet of one colour; it is the same for everybody and never changes."""
+    return _sheet(version, colour, style_sheet)
+
+
+@pages.get("/brand/<int:version>/<colour>/looks.css")
+def looks(version: int, colour: str) -> Response:
+    """Serve the style sheet for a preview of one colour."""
+    return _sheet(version, colour, looks_sheet)
+
+
+def _sheet(version: int, colour: str, write: Callable[[str], str]) -> Response:
     if version != RULES_VERSION or not HEX.fullmatch(colour):
         abort(404)
-    response = Response(looks_sheet(colour) if looks else style_sheet(colour), mimetype="text/css")
+    response = Response(write(colour), mimetype="text/css")
     response.headers["Cache-Control"] = FOR_EVER
     return response
 
@@ -189,7 +199,7 @@ def sheet_url(colour: str) -> str:
 
 def looks_url(colour: str) -> str:
     """Return the address of the style sheet for a preview of ``colour`` (``#rrggbb``)."""
-    return url_for("brand.sheet", version=RULES_VERSION, colour=colour.lower().removeprefix("#"), looks=True)
+    return url_for("brand.looks", version=RULES_VERSION, colour=colour.lower().removeprefix("#"))
 
 
 def logo_url(digest: str) -> str:

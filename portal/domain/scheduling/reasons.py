@@ -80,16 +80,13 @@ def move_reason(session: Session, actor: Actor, now: datetime, model: type[R], k
     other = place + (1 if down else -1)
     if not 0 <= other < len(alike):
         return reason
-    before = [row.label for row in alike]
     # Two may have had the same place, since a list may come from anywhere.
     for number, row in enumerate(rows):
         row.position = number
     neighbour = alike[other]
     reason.position, neighbour.position = neighbour.position, reason.position
-    alike[place], alike[other] = neighbour, reason
     session.flush()
-    after = [row.label for row in alike]
-    record_setting_change(session, actor, now, _subject(reason), {"order": before}, {"order": after})
+    record_setting_change(session, actor, now, _subject(reason), {"place": place + 1}, {"place": other + 1})
     return reason
 
 
