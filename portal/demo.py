@@ -20,6 +20,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
@@ -477,6 +478,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
     moved_away = acme.add_customer("Piet Jansen", "11 Wharf Lane", "Bristol", "BS1 5TX", "07700 900250")
     moved_away.active = False
+    _set_up_acme(acme)
 
     training = acme.workday(5)
     acme.taken.add(("Leon Adeyemi", training))
@@ -493,6 +495,32 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _of_every_day):
         acme.stories.extend(stories(acme))
     return acme
+
+
+def _set_up_acme(acme: Company) -> None:
+    """What the partner admin has changed in the first days: skills, reasons, a logo, a label in words of their own."""
+    session, admin, kinds = acme.session, acme.office[0], acme.kinds
+    session.flush()
+    demo_set_up.give_skills(
+        session,
+        admin,
+        acme.opened_at + 3 * HOUR,
+        needed_by={
+            "Electrician": [kinds[kind.name] for kind in (SOLAR, BATTERY, CHARGER)],
+            "F-gas certificate": [kinds[HEAT_PUMP.name]],
+            "Works at heights": [kinds[SOLAR.name]],
+        },
+        lacking={
+            "Sana Iqbal": ["F-gas certificate"],
+            "Joe Pritchard": ["F-gas certificate", "Works at heights"],
+        },
+        technicians=list(acme.crew.values()),
+    )
+    demo_set_up.upload_logo(session, admin, acme.opened_at + 4 * HOUR, acme.partner)
+    demo_set_up.add_reject_reasons(
+        session, admin, acme.opened_at + DAY, "Roof does not carry the panels", "Supply too small for the charger"
+    )
+    demo_set_up.reword(session, admin, acme.opened_at + 2 * DAY, acme.partner, INCOMPLETE="To be continued")
 
 
 def _globex(session: Session, now: datetime, rng: random.Random, password: str) -> Company:
@@ -514,6 +542,10 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
     globex.add_staff("Pete Sandoval", "dispatch@globex.test", Role.DISPATCHER)
     globex.add_technician("Bill Novotny", "tech@globex.test", "518-555-0151")
     globex.add_technician("Aisha Greene", "aisha@globex.test", "518-555-0152")
+    opened = globex.opened_at + 3 * HOUR
+    demo_set_up.reword(
+        session, globex.office[0], opened, partner, staff_term="Technician", customer_term="service engineer"
+    )
     ellen = globex.add_customer(
         "Ellen Abrams", "52 Willett Street", "Albany", "12210", "518-555-0160", "customer@globex.test"
     )

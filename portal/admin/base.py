@@ -432,6 +432,8 @@ def readable(one: Any) -> str:
         return ", ".join(
             filter(None, (readable(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
         )
+    if getattr(one, "choices", None) and isinstance(one.data, list):
+        return ", ".join(str(label) for value, label, *_ in one.iter_choices() if value in one.data)
     if getattr(one, "choices", None):
         return next((str(label) for value, label, *_ in one.iter_choices() if value == one.data), str(one.data))
     if isinstance(one.data, bool):

@@ -32,10 +32,13 @@ from portal.admin.base import (
     key_from,
     the_partner_id,
 )
+from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people import queries, services
 from portal.domain.people.models import Customer, Technician, TechnicianStatus
+from portal.domain.scheduling.queries import skills_of_technicians
+from portal.domain.scheduling.skills import set_technician_skills
 from portal.extensions import db
 from portal.web.forms import Lines
 
@@ -73,6 +76,11 @@ class TechnicianForm(VersionedForm):
     status = SelectField(
         lazy_gettext("Status"), choices=[SelectChoice(str(name), text) for name, text in STATUS_NAMES.items()]
     )
+    skill_ids = SkillTicks(lazy_gettext("Skills"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.skill_ids.offer()
 
 
 class PeopleFilter(FilterForm, ActiveFilter):
@@ -163,10 +171,16 @@ class TechnicianView(PeopleView):
         )
 
     def create(self, session: Session, actor: Actor, now: datetime, form: Any) -> Technician:
-        return services.create_technician(session, the_partner_id(actor), _technician_input(form))
+        technician = services.create_technician(session, the_partner_id(actor), _technician_input(form))
+        return set_technician_skills(session, actor, now, technician.id, form.skill_ids.data)
 
     def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> Technician:
-        return services.edit_technician(session, key, form.version.data or 0, _technician_input(form))
+        services.edit_technician(session, key, form.version.data or 0, _technician_input(form))
+        return set_technician_skills(session, actor, now, key, form.skill_ids.data)
+
+    def form_of(self, row: Technician) -> Any:
+        skills = skills_of_technicians(db.session(), [row.id])[row.id]
+        return self._edit_form_class(obj=row, data={"skill_ids": [skill.id for skill in skills]})
 
     def set_active(self, session: Session, key: int, active: bool) -> Technician:
         return services.set_technician_active(session, key, active)

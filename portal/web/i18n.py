@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_babel import get_locale, gettext
+from flask_babel import LazyString, get_locale, gettext
+from markupsafe import escape
 
 from portal.domain.errors import Sentence
 from portal.extensions import babel
@@ -14,6 +15,13 @@ from portal.extensions import babel
 # English is in the code; each other language has a catalogue in portal/translations.
 DEFAULT = "en_GB"
 LANGUAGES = (DEFAULT,)
+
+
+class TypedText(LazyString):
+    """A text that somebody typed, looked up when it is shown. A plain ``LazyString`` passes for HTML: it is ours."""
+
+    def __html__(self) -> str:
+        return str(escape(str(self)))
 
 
 def init_app(app: Flask) -> None:

@@ -1,7 +1,8 @@
-"""The partners behind a page: name, zone, colour and words, read once a request."""
+"""The partners behind a page: name, zone, colour, logo and words, read once a request."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,7 @@ from flask import Flask, g
 from flask_babel import gettext
 from sqlalchemy import bindparam, select
 
+from portal.domain.branding.models import PartnerLogo
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
 from portal.extensions import db
@@ -17,7 +19,7 @@ from portal.web.auth import current_actor
 
 @dataclass(frozen=True, slots=True)
 class PartnerInfo:
-    """What pages show of a partner."""
+    """What pages show of a partner; ``logo`` is the digest of its picture, "" for none."""
 
     id: int
     name: str
@@ -26,6 +28,8 @@ class PartnerInfo:
     colour: str
     staff_term: str
     customer_term: str
+    status_labels: Mapping[str, str]
+    logo: str
 
     @property
     def handyman(self) -> str:
@@ -39,15 +43,21 @@ class PartnerInfo:
 
 
 # Put together once: every page runs it.
-_PARTNERS = select(
-    Partner.id,
-    Partner.name,
-    Partner.timezone,
-    Partner.phone,
-    Partner.brand_colour,
-    Partner.staff_term,
-    Partner.customer_term,
-).where(Partner.id.in_(bindparam("ids", expanding=True)))
+_PARTNERS = (
+    select(
+        Partner.id,
+        Partner.name,
+        Partner.timezone,
+        Partner.phone,
+        Partner.brand_colour,
+        Partner.staff_term,
+        Partner.customer_term,
+        Partner.status_labels,
+        PartnerLogo.digest,
+    )
+    .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
+    .where(Partner.id.in_(bindparam("ids", expanding=True)))
+)
 
 
 def partner_info(partner_id: int) -> PartnerInfo:
@@ -65,6 +75,8 @@ def partner_info(partner_id: int) -> PartnerInfo:
                 row.brand_colour,
                 row.staff_term,
                 row.customer_term,
+                row.status_labels,
+                row.digest or "",
             )
     if partner_id not in known:
         raise NotFound

@@ -201,7 +201,7 @@ def assigns_one_and_rejects_another(dana: Person) -> None:
     dana.follow("Reject", row_of(dana, second))
     dana.form.locator("[data-act]").click()
     expect(dana.form.get_by_text("Enter a reason").first).to_be_visible()
-    dana.form.get_by_label("Reason").fill("No access to the fuse box")
+    dana.form.get_by_label("In your own words").fill("No access to the fuse box")
     dana.send()
     looks_for(dana, second)
     expect(row_of(dana, second)).to_contain_text("Rejected")

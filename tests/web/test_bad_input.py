@@ -28,9 +28,10 @@ from portal.domain.actor import Role
 from portal.domain.contracts.models import Contract
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
+from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Partner, Technician, User
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
 from tests.factories import Create, actor_for
@@ -46,7 +47,7 @@ UNKNOWN = 987_654
 # Answered to anybody.
 PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
-    "brand.sheet", "static", "admin.static", "security.static",
+    "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
 }  # fmt: skip
 # The states in which forms of their own are open, beside those of the technicians.
 STATES = (
@@ -71,6 +72,9 @@ class Rows:
     technician: int
     kind: int
     message: int
+    skill: int
+    pause_reason: int
+    reject_reason: int
 
 
 @dataclass
@@ -114,6 +118,10 @@ def world(
             technician.id,
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
+            *(
+                session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
+                for model in (Skill, PauseReason, RejectReason)
+            ),
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -123,6 +131,11 @@ def world(
 
     ours, theirs = (create_partner(name=f"{number} {SCRIPT}") for number in (1, 2))
     kinds = {partner.id: create_service_type(partner, name=SCRIPT) for partner in (ours, theirs)}
+    with unit_of_work(session):
+        session.add_all(Skill(partner_id=partner.id, name=SCRIPT) for partner in (ours, theirs))
+        ours_there = session.get_one(Partner, ours.id)
+        ours_there.status_labels = {status.name: SCRIPT for status in APPOINTMENT.statuses}
+        ours_there.staff_term = ours_there.customer_term = SCRIPT[:40]
     for role in ("partner_admin", "dispatcher"):
         users[role] = create_staff(ours, role=role, name=SCRIPT)
     technicians = {}
@@ -230,12 +243,17 @@ def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "as
 def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract"}
-    views = {"customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message"}
+    views = {
+        "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
+        "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
+    }  # fmt: skip
     return kinds.get(name) or views[rule.endpoint.partition(".")[0]]
 
 
 def names_a_row(rule: Rule) -> bool:
-    return any("Integer" in type(one).__name__ for one in rule._converters.values()) and rule.endpoint != "brand.sheet"
+    return any("Integer" in type(one).__name__ for one in rule._converters.values()) and not rule.endpoint.startswith(
+        "brand."
+    )
 
 
 def words_of(answer: TestResponse) -> str:

@@ -28,9 +28,9 @@ from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageStatus
 from portal.domain.people.models import Address, Customer, Partner, Technician, User
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
 from portal.domain.unit_of_work import unit_of_work
-from tests.factories import actor_for
+from tests.factories import actor_for, save
 from tests.helpers import Site, soup
 
 Create = Callable[..., Any]
@@ -46,6 +46,9 @@ BY_ENDPOINT = {
     "service_types": "kind",
     "messages": "message",
     "installations": "job",
+    "skills": "skill",
+    "pause_reasons": "pause_reason",
+    "reject_reasons": "reject_reason",
 }
 
 pytestmark = pytest.mark.row("C7")
@@ -64,6 +67,9 @@ class Side:
     job: Job
     rejected: Job
     message: Message
+    skill: Skill
+    pause_reason: PauseReason
+    reject_reason: RejectReason
 
 
 @dataclass(frozen=True)
@@ -118,7 +124,12 @@ def make_side(
             message.subject = message.body = message.body_html = f"{word} letter"
             session.flush()
             session.expunge(message)
-        return Side(partner, admin, technician, customer, customer.addresses[0], kind, job, rejected, message)
+        listed = (
+            save(session, Skill(partner_id=partner.id, name=f"{word} skill")),
+            save(session, PauseReason(partner_id=partner.id, label=f"{word} pause")),
+            save(session, RejectReason(partner_id=partner.id, label=f"{word} reject")),
+        )
+        return Side(partner, admin, technician, customer, customer.addresses[0], kind, job, rejected, message, *listed)
 
     return make
 

@@ -22,6 +22,7 @@ from portal.admin.installations.forms import (
     PaperForm,
     PauseForm,
     ReasonForm,
+    RejectForm,
     RescheduleForm,
     SetOffForm,
     StepForm,
@@ -176,17 +177,30 @@ class Reassign(WithTechnician):
         return f"{self.button} {name}" if name else gettext("Reassign")
 
 
-class Reject(Act[ReasonForm]):
+class Reject(Act[RejectForm]):
     name = "reject"
     title = lazy_gettext("Reject")
     button = lazy_gettext("Reject installation")
     done = lazy_gettext("%(number)s is rejected.")
     lead = lazy_gettext("A rejected installation cannot come back. The customer is told that the visit is cancelled.")
-    form = ReasonForm
+    form = RejectForm
+    template = "admin/installations/acts/reject.html"
     danger = True
 
-    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
-        return services.reject(session, actor, now, target.job_id, form.reason.data or "")
+    def fill(self, form: RejectForm, target: Installation, fresh: bool) -> None:
+        """Offer the partner's reasons."""
+        reasons = queries.reject_reasons(db.session())
+        form.chosen.choices = [
+            ("", gettext("Another reason")),
+            *((str(reason.id), reason.label) for reason in reasons),
+        ]
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RejectForm) -> object:
+        chosen = None
+        if (form.chosen.data or "").strip():
+            chosen = read_key(form.chosen, gettext("Choose one of the reasons"))
+        stop_at_errors(form)
+        return services.reject(session, actor, now, target.job_id, form.reason.data or "", chosen)
 
 
 class Cancel(Act[ReasonForm]):

@@ -169,6 +169,13 @@ class ReasonForm(InstallationForm):
     reason = TextAreaField(lazy_gettext("Reason"))
 
 
+class RejectForm(ReasonForm):
+    """Why: one of the partner's reasons, words of one's own, or both (P10)."""
+
+    chosen = LooseSelect(lazy_gettext("One of your reasons"), choices=[])
+    reason = TextAreaField(lazy_gettext("In your own words"))
+
+
 class RescheduleForm(InstallationForm):
     """When instead (P13): a day, then one of the free times of that day or any other."""
 

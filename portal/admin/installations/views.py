@@ -12,7 +12,6 @@ from flask import flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
-from flask_babel.speaklater import LazyString
 from markupsafe import Markup
 
 from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
@@ -59,6 +58,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_from
+from portal.web.i18n import TypedText
 from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
@@ -87,7 +87,7 @@ class InstallationView(BulkActions, ScopedModelView):
         "title": lazy_gettext("Title"),
         "customer": lazy_gettext("Customer and address"),
         "date": lazy_gettext("Date and window"),
-        "technician": LazyString(term),
+        "technician": TypedText(term),
         "status": lazy_gettext("Status"),
     }
 

@@ -24,7 +24,7 @@ from portal.domain.messages.models import Message
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
-from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, WorkingHours
+from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, WorkingHours
 from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for
 from portal.domain.scheduling.slots import Limits, Slot, free_times
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
@@ -435,6 +435,12 @@ def service_types(session: Session) -> list[ServiceType]:
 def pause_reasons(session: Session) -> list[PauseReason]:
     """Return the partner's reasons for pausing, in their order (J5)."""
     query = select(PauseReason).where(PauseReason.active.is_(True)).order_by(PauseReason.position, PauseReason.id)
+    return list(session.scalars(query))
+
+
+def reject_reasons(session: Session) -> list[RejectReason]:
+    """Return the partner's reasons for rejecting, in their order (P10)."""
+    query = select(RejectReason).where(RejectReason.active.is_(True)).order_by(RejectReason.position, RejectReason.id)
     return list(session.scalars(query))
 
 

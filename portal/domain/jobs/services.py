@@ -53,11 +53,18 @@ from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import RejectReason, ServiceType
 from portal.domain.scheduling.queries import board, bookable_technicians, controls_of, wanted_for, zone_of
-from portal.domain.scheduling.slots import Limits, Wanted, booking_refusal, free_times, refusal_for
+from portal.domain.scheduling.slots import (
+    Limits,
+    Wanted,
+    booking_refusal,
+    free_times,
+    skill_refusal,
+    time_refusal,
+)
 from portal.domain.scheduling.zones import local_day
-from portal.domain.texts import one_line
+from portal.domain.texts import one_line, shows
 
 MAX_NAME = 200
 MAX_TITLE = 500
@@ -91,8 +98,8 @@ def schedule_installation(
 ) -> Job:
     """Create an installation with its first visit (P1-P6) and, with a technician chosen, assign it as well.
 
-    Two history events then, one transaction. ``despite_warnings`` is staff ticking past hours, time off, holidays and
-    buffers; overlap is never ticked past.
+    Two history events then, one transaction. ``despite_warnings`` is staff ticking past hours, time off, holidays,
+    buffers and skills; overlap is never ticked past.
     """
     partner_id = _only_partner(actor)
     status = INSTALLATION.start("schedule", _nothing_yet(session, actor, now, partner_id))
@@ -164,13 +171,18 @@ def reassign(
     return _assign_locked(session, actor, now, job_id, technician_id, "reassign", despite_warnings)
 
 
-def reject(session: Session, actor: Actor, now: datetime, job_id: int, reason: str) -> Job:
-    """Reject an unassigned installation with a reason (P10); its visit is cancelled and the customer told."""
+def reject(
+    session: Session, actor: Actor, now: datetime, job_id: int, reason: str, reason_id: int | None = None
+) -> Job:
+    """Reject an unassigned installation with a reason (P10); its visit is cancelled and the customer told.
+
+    ``reason_id`` is the key of one of the partner's reasons, which ``reason`` may then say more about, or be blank.
+    """
     job = lock(session, Job, job_id)
     visits = visits_of(session, job)
     asked = situation(session, actor, now, job, None, visits)
     demand(INSTALLATION.refusal("reject", job.status, asked))
-    text = required_text(reason, "reason", sentence("Enter a reason"))
+    text = _reject_reason(session, reason, reason_id)
     before = job.status
     job.reject_reason = text
     INSTALLATION.move(job, "reject", asked)
@@ -179,6 +191,17 @@ def reject(session: Session, actor: Actor, now: datetime, job_id: int, reason: s
         end_visit(session, actor, now, job, visit, text)
     touch(job, visits, now)
     return job
+
+
+def _reject_reason(session: Session, note: str, reason_id: int | None) -> str:
+    if reason_id is None:
+        return required_text(note, "reason", sentence("Enter a reason"))
+    chosen = find(session, RejectReason, reason_id)
+    if not chosen.active:
+        raise Invalid({"chosen": sentence("Choose one of the reasons")})
+    if not shows(note):
+        return chosen.label
+    return f"{chosen.label}: {required_text(note, 'reason', sentence('Enter a reason'))}"
 
 
 def reschedule(
@@ -582,9 +605,14 @@ def _check_staff_choice(
     booked = booking_refusal(calendar, wanted, start)
     if booked is not None and booked.code == "booked":
         raise Invalid({field: booked.sentence})
-    warning = refusal_for(calendar, wanted, start, times.zone, times.holidays)
+    lacking, busy = skill_refusal(calendar, wanted), time_refusal(calendar, wanted, start, times.zone, times.holidays)
+    # Whoever ticks past one is told of both.
+    if lacking is not None and busy is not None:
+        warning: Sentence | None = sentence("%(skill)s %(time)s", skill=lacking.sentence, time=busy.sentence)
+    else:
+        warning = next((refusal.sentence for refusal in (lacking, busy) if refusal is not None), None)
     if warning is not None and not despite_warnings:
-        raise Warned({field: warning.sentence})
+        raise Warned({field: warning})
     return technician
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     CheckConstraint,
     Float,
@@ -30,7 +31,11 @@ def utc_now() -> datetime:
 
 
 class Partner(Keyed, PartnerScoped, Versioned, Base):
-    """A contractor company: the tenant."""
+    """A contractor company: the tenant.
+
+    ``staff_term`` and ``customer_term`` are what the office and customers call a technician; ``status_labels`` are the
+    partner's own words for what customers read of a visit's status, by status. Blank or absent: the usual ones.
+    """
 
     __tablename__ = "partners"
     partner_id: Mapped[int] = synonym("id")
@@ -44,6 +49,7 @@ class Partner(Keyed, PartnerScoped, Versioned, Base):
     brand_colour: Mapped[str] = mapped_column(String(7), default="#2b4a6f")
     staff_term: Mapped[str] = mapped_column(String(40), default="")
     customer_term: Mapped[str] = mapped_column(String(40), default="")
+    status_labels: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
     suspended_at: Mapped[datetime | None] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

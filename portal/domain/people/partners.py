@@ -13,12 +13,13 @@ from portal.domain.actor import Role
 from portal.domain.errors import Invalid, Sentence, sentence
 from portal.domain.messages.models import Channel, MessageKind, MessageRule
 from portal.domain.people.models import Membership, Partner, User
-from portal.domain.scheduling.models import FeatureControls, PauseReason, WorkingHours
+from portal.domain.scheduling.models import FeatureControls, PauseReason, RejectReason, WorkingHours
 from portal.domain.unit_of_work import require_unit_of_work
 
 REMINDER_DAYS_BEFORE = 1
 REMINDER_AT = time(18, 0)
 PAUSE_REASONS = ("Part needed", "Customer absent", "Unsafe to work", "Weather", "Emergency elsewhere", "Other")
+REJECT_REASONS = ("Outside our area", "Not possible at this address", "Ordered twice", "Customer cannot be reached")
 WORKDAYS = range(5)
 DAY_BEGINS, DAY_ENDS = 8 * 60, 18 * 60
 
@@ -79,8 +80,8 @@ def create_partner_with_defaults(
     """Add a partner, created at ``now`` (an instant), and return it.
 
     It starts with a message rule for each kind by e-mail (the reminder the day before at 18:00 local time), the usual
-    pause reasons, working hours from Monday to Friday, 8:00 to 18:00, and self-service off (M2). Runs within
-    ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
+    reasons for pausing and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, and self-service off
+    (M2). Runs within ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
     """
     require_unit_of_work(session)
     partner = Partner(
@@ -99,6 +100,10 @@ def create_partner_with_defaults(
     session.add_all(
         PauseReason(partner_id=partner.id, label=label, position=position)
         for position, label in enumerate(PAUSE_REASONS)
+    )
+    session.add_all(
+        RejectReason(partner_id=partner.id, label=label, position=position)
+        for position, label in enumerate(REJECT_REASONS)
     )
     session.add_all(
         WorkingHours(partner_id=partner.id, weekday=weekday, start_minute=DAY_BEGINS, end_minute=DAY_ENDS)

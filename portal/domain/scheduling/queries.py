@@ -1,4 +1,4 @@
-"""What the search for free times needs, gathered in a number of statements that does not grow with technicians."""
+"""Reading set-up, and what the search for free times needs: as many statements for many technicians as for one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,35 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, selectinload
 
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician
-from portal.domain.scheduling.models import FeatureControls, Holiday, ServiceType, TimeOff, WorkingHours
-from portal.domain.scheduling.slots import Booked, Calendar, Span, Wanted
+from portal.domain.scheduling.models import (
+    FeatureControls,
+    Holiday,
+    PauseReason,
+    RejectReason,
+    ServiceType,
+    Skill,
+    TechnicianSkill,
+    TimeOff,
+    WorkingHours,
+)
+from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
 REACH = timedelta(days=2)
 SERVICE_TYPES_BY = {"name": (ServiceType.name, ServiceType.id)}
+SKILLS_BY = {"name": (Skill.name, Skill.id)}
+
+ReasonModel = type[PauseReason] | type[RejectReason]
 
 
 @dataclass(frozen=True)
@@ -35,10 +49,62 @@ class Board:
 def list_service_types(
     session: Session, active: bool | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
 ) -> Page[ServiceType]:
-    """Return a page of service types; ``active=None`` for all, in one of ``SERVICE_TYPES_BY`` (P16). One statement."""
-    query = select(ServiceType)
+    """Return a page of service types with their skills; ``active=None`` for all, in one of ``SERVICE_TYPES_BY`` (P16).
+
+    Two statements.
+    """
+    query = select(ServiceType).options(selectinload(ServiceType.skill_links))
     if active is not None:
         query = query.where(ServiceType.active.is_(active))
+    return page_of(session, query, order, cursor, limit)
+
+
+def list_skills(
+    session: Session, active: bool | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
+) -> Page[Skill]:
+    """Return a page of skills; ``active=None`` for all, in one of ``SKILLS_BY`` (P16). One statement."""
+    query = select(Skill)
+    if active is not None:
+        query = query.where(Skill.active.is_(active))
+    return page_of(session, query, order, cursor, limit)
+
+
+def offered_skills(session: Session) -> list[Skill]:
+    """Return the skills that forms offer, by name: those that are not deactivated."""
+    return list(session.scalars(select(Skill).where(Skill.active.is_(True)).order_by(Skill.name, Skill.id)))
+
+
+def skills_of_technicians(session: Session, keys: Sequence[int]) -> dict[int, list[Skill]]:
+    """Return the skills of the technicians with those keys, by name, without deactivated ones; one statement."""
+    query = (
+        select(TechnicianSkill.technician_id, Skill)
+        .join(Skill, Skill.id == TechnicianSkill.skill_id)
+        .where(TechnicianSkill.technician_id.in_(keys), Skill.active.is_(True))
+        .order_by(Skill.name, Skill.id)
+    )
+    found: dict[int, list[Skill]] = {key: [] for key in keys}
+    for technician_id, skill in session.execute(query):
+        found[technician_id].append(skill)
+    return found
+
+
+def reasons_by(model: ReasonModel) -> tuple[Any, Any]:
+    """Return the columns by which reasons are in their order."""
+    return model.position, model.id
+
+
+def list_reasons(
+    session: Session,
+    model: ReasonModel,
+    active: bool | None,
+    order: Order,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[Any]:
+    """Return a page of a partner's reasons; ``active=None`` for all, in the order of ``reasons_by``. One statement."""
+    query: Select[Any] = select(model)
+    if active is not None:
+        query = query.where(model.active.is_(active))
     return page_of(session, query, order, cursor, limit)
 
 
@@ -53,12 +119,16 @@ def controls_of(session: Session, partner_id: int) -> FeatureControls:
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
-    """Return what a visit of ``service_type`` needs, with its usual duration unless another is given."""
+    """Return what a visit of ``service_type`` needs, with its usual duration unless another is given.
+
+    One statement for the skills, unless they are loaded.
+    """
     return Wanted(
         duration=timedelta(minutes=service_type.duration_minutes) if duration is None else duration,
         before=timedelta(minutes=service_type.buffer_before_minutes),
         after=timedelta(minutes=service_type.buffer_after_minutes),
         step=timedelta(minutes=service_type.step_minutes),
+        skills=tuple(Ability(skill.id, skill.name) for skill in service_type.skills),
     )
 
 
@@ -76,7 +146,7 @@ def board(
     end: datetime,
     without_visit: int | None = None,
 ) -> Board:
-    """Gather the calendars of ``technicians`` between two instants, in five statements.
+    """Gather the calendars of ``technicians`` between two instants, in six statements.
 
     ``without_visit`` is the key of an appointment that does not count against itself, for a move.
     """
@@ -99,6 +169,12 @@ def board(
     )
     for absence in session.scalars(time_off):
         absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    skills: dict[int, set[int]] = defaultdict(set)
+    known = select(TechnicianSkill.technician_id, TechnicianSkill.skill_id).where(
+        TechnicianSkill.partner_id == partner_id, TechnicianSkill.technician_id.in_(keys)
+    )
+    for technician_id, skill_id in session.execute(known):
+        skills[technician_id].add(skill_id)
     booked = _booked(session, partner_id, keys, start, end, without_visit)
     holidays = select(Holiday.day).where(
         Holiday.partner_id == partner_id,
@@ -114,6 +190,7 @@ def board(
                 hours=own.get(technician.id) or shared,
                 time_off=absences[technician.id],
                 booked=booked[technician.id],
+                skills=frozenset(skills[technician.id]),
             )
             for technician in technicians
         ],
