@@ -32,11 +32,10 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.settings import Environment, Settings, SettingsError
 from portal.web.auth import hash_password
-from portal.web.signin import LONGEST_PASSWORD
+from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB_THREADS = 4
-SHORTEST_PASSWORD = 12
 console = Console(highlight=False)
 
 

@@ -12,7 +12,7 @@ from portal.web.http import allow_file
 
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
-    from portal.admin import calendar, dashboard, installations, log, lookups, people, setup
+    from portal.admin import calendar, dashboard, installations, log, lookups, operator, people, setup, staff
 
     admin = Admin(
         app,
@@ -20,7 +20,7 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (installations, calendar, people, setup, log):
+    for part in (operator, installations, calendar, people, setup, staff, log):
         admin.add_views(*part.views())
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
@@ -26,6 +27,7 @@ class PartnerInfo:
     colour: str
     staff_term: str
     customer_term: str
+    suspended: bool
 
     @property
     def handyman(self) -> str:
@@ -47,6 +49,7 @@ _PARTNERS = select(
     Partner.brand_colour,
     Partner.staff_term,
     Partner.customer_term,
+    Partner.suspended_at,
 ).where(Partner.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -57,18 +60,24 @@ def partner_info(partner_id: int) -> PartnerInfo:
         actor = current_actor()
         wanted = {partner_id} | (actor.partner_ids if actor else set())
         for row in db.session.execute(_PARTNERS, {"ids": sorted(wanted)}):
-            known[row.id] = PartnerInfo(
-                row.id,
-                row.name,
-                ZoneInfo(row.timezone),
-                row.phone,
-                row.brand_colour,
-                row.staff_term,
-                row.customer_term,
-            )
+            known[row.id] = info_of(row)
     if partner_id not in known:
         raise NotFound
     return known[partner_id]
+
+
+def info_of(row: Any) -> PartnerInfo:
+    """Return what pages show of ``row``, a partner or a row with its columns."""
+    return PartnerInfo(
+        row.id,
+        row.name,
+        ZoneInfo(row.timezone),
+        row.phone,
+        row.brand_colour,
+        row.staff_term,
+        row.customer_term,
+        row.suspended_at is not None,
+    )
 
 
 def current_partner() -> PartnerInfo | None:
