@@ -177,7 +177,7 @@ def _show_addresses(settings: Settings) -> None:
 
     console.print(f"\nDoorstep is at [bold]{settings.base_url}/[/bold]   (Ctrl+C ends it, the data stays)\n")
     for title, email in ACCOUNTS:
-        console.print(f"  {title:32} {email}")
+        console.print(f"  {title:34} {email}")
     console.print(f"\n  Password of all: [bold]{PASSWORD}[/bold]\n")
 
 

@@ -22,6 +22,7 @@ def register(app: Flask) -> None:
     )
     for part in (operator, installations, calendar, people, setup, staff, log):
         admin.add_views(*part.views())
+    app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     app.register_blueprint(lookups.pages)

@@ -31,12 +31,12 @@ from portal.admin.base import (
 from portal.admin.log import OUTCOMES
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.background.services import recorded_jobs
-from portal.domain.errors import Invalid, Warned
+from portal.domain.errors import Invalid, NotFound, Warned
 from portal.domain.messages.queries import backlog
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people import look_ins, partners
-from portal.domain.people.invitations import state_of, waiting_invitations
-from portal.domain.people.models import LookIn, Partner, PartnerEvent
+from portal.domain.people.invitations import resend, state_of, waiting_invitations
+from portal.domain.people.models import Invitation, LookIn, Partner, PartnerEvent
 from portal.domain.people.record import MAX_REASON, partner_events
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
@@ -246,6 +246,15 @@ class PartnersView(ScopedModelView):
         looking.switch_on(look_in)
         return redirect(self.get_url("admin.index"), 303)
 
+    @expose("/<int:key>/invitations/<int:invitation_id>/resend", methods=("POST",))
+    def resend_view(self, key: int, invitation_id: int) -> ResponseReturnValue:
+        with operator_writes() as session:
+            invitation = resend(session, the_actor(), formats.now(), invitation_key(), invitation_id)
+            if invitation.partner_id != key:
+                raise NotFound
+        flash(gettext("The invitation goes to %(email)s again.", email=invitation.email), "ok")
+        return redirect(self.get_url(".partner_view", key=key), 303)
+
     def _act(self, key: int, use_case: Any, done: str) -> ResponseReturnValue:
         form = SwitchForm(request.form)
         try:
@@ -322,10 +331,12 @@ def _value(text: str) -> str:
 
 def invitation_rows(session: Session, partner_id: int, now: datetime) -> list[dict[str, Any]]:
     """Return the invitations to a partner's staff that wait, each with its state and, in the demo, its link."""
-    return [
-        {"invitation": one, "state": state_of(one, now).value, "link": demo_link(one)}
-        for one in waiting_invitations(session, partner_id)
-    ]
+    return [invitation_row(one, now) for one in waiting_invitations(session, partner_id)]
+
+
+def invitation_row(invitation: Invitation, now: datetime) -> dict[str, Any]:
+    """Return an invitation with its state at ``now`` and, in the demo, its link."""
+    return {"invitation": invitation, "state": state_of(invitation, now).value, "link": demo_link(invitation)}
 
 
 class HealthView(AdminPage):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import flash, redirect
+from flask import flash, redirect, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
@@ -25,18 +26,18 @@ from portal.admin.base import (
     the_actor,
     the_partner_id,
 )
-from portal.admin.operator import invitation_rows, told
+from portal.admin.operator import invitation_row, invitation_rows, told
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people import invitations, staff
-from portal.domain.people.models import Invitation, Membership
+from portal.domain.people.models import Customer, Invitation, Membership, Technician
 from portal.domain.people.record import partner_events
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
 from portal.web.i18n import translate
-from portal.web.invitations import demo_link, invitation_key
+from portal.web.invitations import invitation_key
 
 ROLES = [SelectChoice(role.value, ROLE_NAMES[role]) for role in (Role.DISPATCHER, Role.PARTNER_ADMIN)]
 
@@ -179,16 +180,24 @@ class InvitationsView(AdminPage):
         return str(self.get_url("staff.index_view"))
 
 
-def log_in_of(technician_id: int | None = None, customer_id: int | None = None) -> dict[str, Any]:
-    """Return the invitation that waits for a technician or customer, its state and, in the demo, its link."""
-    waiting = invitations.invitation_for(db.session(), technician_id, customer_id)
-    if waiting is None:
-        return {}
-    return {
-        "invitation": waiting,
-        "state": invitations.state_of(waiting, formats.now()).value,
-        "link": demo_link(waiting),
-    }
+@dataclass(frozen=True, slots=True)
+class LogIn:
+    """How somebody of a list may come to sign in: where their invitation is sent from, and the one that waits."""
+
+    invite_url: str
+    waiting: dict[str, Any] | None
+
+
+def log_in_of(person: Technician | Customer) -> LogIn:
+    """Return how a technician or customer without a log-in gets one, for the page of their record."""
+    is_technician = isinstance(person, Technician)
+    keys = {"technician_id" if is_technician else "customer_id": person.id}
+    waiting = invitations.invitation_for(db.session(), **keys)
+    view = "technician_view" if is_technician else "customer_view"
+    return LogIn(
+        url_for(f"invitations.{view}", key=person.id),
+        invitation_row(waiting, formats.now()) if waiting is not None else None,
+    )
 
 
 def views() -> list[BaseView]:

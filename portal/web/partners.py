@@ -88,6 +88,14 @@ def current_partner() -> PartnerInfo | None:
     return partner_info(next(iter(actor.partner_ids)))
 
 
+def suspended_names() -> str:
+    """Return the names of those of the actor's partners that are suspended."""
+    actor = current_actor()
+    return ", ".join(partner_info(key).name for key in sorted(actor.suspended)) if actor is not None else ""
+
+
 def init_app(app: Flask) -> None:
     """Make ``current_partner()`` and ``partner_info(id)`` known to the templates of ``app``."""
-    app.jinja_env.globals.update(current_partner=current_partner, partner_info=partner_info)
+    app.jinja_env.globals.update(
+        current_partner=current_partner, partner_info=partner_info, suspended_names=suspended_names
+    )

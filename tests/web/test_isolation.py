@@ -37,8 +37,13 @@ WORD = "Xanadu"
 MISSING = 987_654
 LISTS = ("customers", "technicians", "service-types", "installations", "messages", "staff")
 # Everything that a key of the other partner's may be tried at.
-BY_KEY = {"customers": "customer", "technicians": "technician", "service-types": "kind", "messages": "message"}
-BY_KEY["staff"] = "membership"
+BY_KEY = {
+    "customers": "customer",
+    "technicians": "technician",
+    "service-types": "kind",
+    "messages": "message",
+    "staff": "membership",
+}
 
 BY_ENDPOINT = {
     "customers": "customer",

@@ -246,6 +246,8 @@ def revoke(session: Session, actor: Actor, now: datetime, invitation_id: int) ->
 
 
 def _demand_manageable(actor: Actor, invitation: Invitation) -> None:
+    if actor.may(Permission.MANAGE_PARTNERS):
+        return
     staff = invitation.role in STAFF
     demand_permission(actor, Permission.MANAGE_STAFF if staff else Permission.MANAGE_PEOPLE)
 
@@ -264,10 +266,11 @@ def invitation_for(
     session: Session, technician_id: int | None = None, customer_id: int | None = None
 ) -> Invitation | None:
     """Return the invitation of a technician or customer that was neither accepted nor revoked, if there is one."""
+    whose = Invitation.customer_id == customer_id
+    if technician_id is not None:
+        whose = Invitation.technician_id == technician_id
     query = select(Invitation).where(
-        Invitation.technician_id == technician_id
-        if technician_id is not None
-        else Invitation.customer_id == customer_id,
+        whose,
         Invitation.accepted_at.is_(None),
         Invitation.revoked_at.is_(None),
     )
