@@ -165,7 +165,7 @@ def _errors(
 ) -> dict[str, Sentence]:
     errors: dict[str, Sentence] = {}
     slug = slug_of(name)
-    same_name = select(Partner.id).where(or_(Partner.slug == slug, Partner.name == one_line(name)))
+    same_name = select(Partner.id).where(or_(Partner.slug == slug, func.lower(Partner.name) == one_line(name).lower()))
     if not slug:
         errors["name"] = sentence("Enter a name with letters")
     elif len(one_line(name)) > MAX_NAME:
