@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import BooleanField, EmailField, Form, SelectField, StringField, TextAreaField
+from wtforms import EmailField, Form, SelectField, StringField, TextAreaField
 from wtforms.widgets import TextInput
 
 from portal.admin.base import (
@@ -31,7 +31,7 @@ from portal.admin.base import (
 from portal.admin.log import OUTCOMES
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.background.services import recorded_jobs
-from portal.domain.errors import Invalid, NotFound, Warned
+from portal.domain.errors import Invalid, NotFound
 from portal.domain.messages.queries import backlog
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people import look_ins, partners
@@ -51,6 +51,7 @@ EVENTS = {
     "create": lazy_gettext("Created"),
     "rename": lazy_gettext("Renamed"),
     "move_zone": lazy_gettext("Time zone changed"),
+    "shift_visits": lazy_gettext("Planned visits shifted to the same clock time"),
     "suspend": lazy_gettext("Suspended"),
     "reactivate": lazy_gettext("Reactivated"),
     "invite": lazy_gettext("Invited"),
@@ -125,7 +126,15 @@ class PartnerForm(VersionedForm):
 
     name = StringField(lazy_gettext("Name of the company"), default="", render_kw={"autocomplete": "off"})
     timezone = ZoneField()
-    zone_understood = BooleanField(lazy_gettext("Visits keep their instant: that is meant"))
+    visits = SelectField(
+        lazy_gettext("Planned visits"),
+        default=ANY,
+        choices=[
+            SelectChoice(ANY, lazy_gettext("Choose")),
+            SelectChoice(partners.KEEP, lazy_gettext("Keep the instant, so that the clock time reads differently")),
+            SelectChoice(partners.SHIFT, lazy_gettext("Shift to the same clock time in the new zone")),
+        ],
+    )
     reason = reason_field(lazy_gettext("Reason"))
 
 
@@ -194,9 +203,6 @@ class PartnersView(ScopedModelView):
         try:
             with operator_writes() as session:
                 return use_case(session, the_actor(), formats.now())
-        except Warned as warned:
-            g.zone_warned = True
-            add_errors(form, warned.errors)
         except Invalid as refused:
             add_errors(form, refused.errors)
         return None
@@ -218,7 +224,7 @@ class PartnersView(ScopedModelView):
             name=form.name.data,
             timezone=form.timezone.data,
             reason=form.reason.data,
-            zone_understood=form.zone_understood.data,
+            visits=form.visits.data,
         )
         return partners.edit_partner(session, actor, now, key, typed)
 

@@ -39,7 +39,7 @@ class Postbox:
 
 @dataclass
 class Platform:
-    """Robin runs it. Of Acme are Alma (admin), Dana (dispatcher), Tom (technician), Cleo (customer); of Zenith nobody."""
+    """Robin runs it; Acme has Alma (admin), Dana (dispatcher), Tom (technician), Cleo (customer); Zenith has nobody."""
 
     app: Flask
     session: Session

@@ -261,7 +261,7 @@ def test_another_zone_keeps_the_instants_and_says_how_many(platform: Platform, c
     assert robin.submit({"timezone": "Asia/Tokyo", "reason": "Moved"}, button="Save").status_code == 422
     assert "Visits planned: 1." in problems(robin)[0]
     assert partner_as_is(platform, platform.acme).timezone == "Europe/London"
-    assert robin.submit({"zone_understood": "y"}, button="Save").status_code == 200
+    assert robin.submit({"visits": "keep"}, button="Save").status_code == 200
     assert robin.url == f"{PARTNERS}{platform.acme.id}"
     changed = partner_as_is(platform, platform.acme)
     assert changed.timezone == "Asia/Tokyo"
@@ -274,6 +274,32 @@ def test_another_zone_keeps_the_instants_and_says_how_many(platform: Platform, c
     assert partner_as_is(platform, platform.acme).name == "Acme"
     sent = {"version": str(changed.version), "name": "Zenith", "timezone": "Asia/Tokyo", "reason": "x"}
     assert robin.post(address, sent).status_code == 422
+
+
+def test_another_zone_may_shift_visits_to_the_same_clock_time(
+    clock: Any, platform: Platform, create_installation: Create
+) -> None:
+    days = [timedelta(days=number) for number in (1, 2, 3)]
+    # one right behind the other, so that they have to be moved in the right order
+    starts = [NOW + day + timedelta(hours=hours) for day in days for hours in (0, 2)]
+    kept = [create_installation(platform.acme, platform.customer, platform.technician, start=start) for start in starts]
+    soon = create_installation(platform.acme, platform.customer, start=NOW + timedelta(hours=1))
+    robin = platform.browser(platform.robin)
+    for zone, hours in (("Europe/Berlin", -1), ("Europe/London", 0), ("Asia/Tokyo", -9)):
+        robin.get(f"{PARTNERS}edit/?id={platform.acme.id}")
+        robin.submit({"timezone": zone, "reason": "Moved"}, button="Save")
+        assert robin.submit({"visits": "shift"}, button="Save").status_code == 200
+        platform.session.rollback()
+        for job in kept:
+            visit = platform.session.get_one(Appointment, job.appointments[0].id, populate_existing=True)
+            assert visit.start_at == job.appointments[0].start_at + timedelta(hours=hours)
+            assert visit.end_at - visit.start_at == timedelta(hours=2)
+            assert platform.session.get_one(Job, job.id, populate_existing=True).start_at == visit.start_at
+        if zone == "Europe/Berlin":
+            # eleven o'clock in Berlin is now
+            left = platform.session.get_one(Appointment, soon.appointments[0].id)
+            assert left.start_at == soon.appointments[0].start_at
+    assert platform.run_worker().failed == 0
 
 
 def test_the_list_costs_the_same_for_more_partners(

@@ -30,6 +30,7 @@ from portal.domain.errors import (
     too_long,
 )
 from portal.domain.jobs.models import Appointment, JobCount, JobCountDelta
+from portal.domain.jobs.shifting import shift_visits
 from portal.domain.jobs.states import OPEN
 from portal.domain.lookup import MAX_KEY
 from portal.domain.messages.models import RULED, Channel, Message, MessageKind, MessageRule, MessageStatus
@@ -51,9 +52,11 @@ WORKDAYS = range(5)
 DAY_BEGINS, DAY_ENDS = 8 * 60, 18 * 60
 MAX_NAME = 120
 WEEK = timedelta(days=7)
+KEEP, SHIFT = "keep", "shift"
 
 PARTNERS_BY = {"name": (Partner.name, Partner.id), "since": (Partner.created_at, Partner.id)}
 PARTNERS_BY_NAME = Order(PARTNERS_BY["name"])
+HAS_ACCOUNT = sentence("Somebody has an account with that address already")
 NAME_TAKEN = sentence("There is a partner of that name already")
 
 
@@ -71,13 +74,16 @@ class NewPartner:
 
 @dataclass(frozen=True, slots=True)
 class PartnerEdit:
-    """The form of a partner, as typed. ``version`` is the one the form was made from."""
+    """The form of a partner, as typed. ``version`` is the one the form was made from.
+
+    ``visits`` says what becomes of planned ones in another zone: ``KEEP`` or ``SHIFT``, "" where it was not asked.
+    """
 
     version: int
     name: str
     timezone: str
     reason: str
-    zone_understood: bool = False
+    visits: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +122,7 @@ def found_partner(
     email = admin_email.strip().lower()
     errors = _errors(session, name, timezone, job_prefix)
     if session.scalars(select(User.id).where(User.email == email)).first() is not None:
-        errors["admin_email"] = sentence("Somebody has an account with that address already")
+        errors["admin_email"] = HAS_ACCOUNT
     if errors:
         raise Invalid(errors)
     partner = create_partner_with_defaults(session, now, one_line(name), slug_of(name), timezone, job_prefix)
@@ -125,6 +131,18 @@ def found_partner(
     session.flush()
     session.add(Membership(partner_id=partner.id, user_id=user.id, role=Role.PARTNER_ADMIN.value))
     return partner
+
+
+def add_operator(session: Session, now: datetime, email: str, name: str, password_hash: str) -> User:
+    """Create the account of an operator of the platform and return it; raises ``Invalid`` for an address in use."""
+    require_unit_of_work(session)
+    address = email.strip().lower()
+    if session.scalars(select(User.id).where(User.email == address)).first() is not None:
+        raise Invalid({"email": HAS_ACCOUNT})
+    user = User(email=address, name=one_line(name), password=password_hash, is_operator=True, created_at=now)
+    session.add(user)
+    session.flush()
+    return user
 
 
 def found_by_invitation(session: Session, actor: Actor, now: datetime, key: str, form: NewPartner) -> Partner:
@@ -188,8 +206,8 @@ def time_zones() -> frozenset[str]:
 def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int, form: PartnerEdit) -> Partner:
     """Change a partner's name and zone, and record why.
 
-    Another zone keeps the instants of visits that are planned; the first time, ``Warned`` says how many then read
-    another clock time, and the form has to say that this is understood. Raises ``Conflict`` for an old ``version``.
+    With another zone planned visits keep their instant or are shifted to the same clock time; ``Warned`` says how many
+    there are until the form says which. Raises ``Conflict`` for an old ``version``.
     """
     demand_permission(actor, Permission.MANAGE_PARTNERS)
     partner = lock_partner(session, partner_id)
@@ -204,12 +222,11 @@ def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int,
     if errors:
         raise Invalid(errors)
     ahead = visits_ahead(session, now, partner.id) if form.timezone != partner.timezone else 0
-    if ahead and not form.zone_understood:
+    if ahead and form.visits not in {KEEP, SHIFT}:
         raise Warned(
             {
                 "timezone": sentence(
-                    "Visits planned: %(count)s. Each keeps its instant, so that its clock time reads differently in "
-                    "the new zone. Tick below that this is meant.",
+                    "Visits planned: %(count)s. Choose below whether they keep their instant or their clock time.",
                     count=ahead,
                 )
             }
@@ -219,6 +236,9 @@ def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int,
         if value != before:
             setattr(partner, field, value)
             note(session, actor, now, partner.id, action, before=before, after=value, reason=reason)
+            if action == "move_zone" and form.visits == SHIFT:
+                moved = shift_visits(session, actor, now, partner.id, ZoneInfo(before), ZoneInfo(value))
+                note(session, actor, now, partner.id, "shift_visits", after=str(moved), reason=reason)
     session.flush()
     return partner
 
