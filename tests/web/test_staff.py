@@ -158,6 +158,7 @@ def test_an_invitation_is_sent_again_taken_back_and_runs_out(platform: Platform)
     assert invite(alma, "Jordan@Mail.example").status_code == 200
     assert invite(alma, "jordan@mail.example").status_code == 422
     assert "invited already" in problems(alma)[0]
+    assert invite(alma, "jordan@mail.example", role="partner_admin").status_code == 422
     first = platform.link()
     before = platform.invitation("jordan@mail.example")
     for _ in range(3):

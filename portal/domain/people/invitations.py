@@ -25,7 +25,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import STAFF, Actor, Permission, Role, demand_permission
-from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused, Sentence, sentence, suspended, too_long
+from portal.domain.errors import (
+    Conflict,
+    Invalid,
+    NotFound,
+    Refusal,
+    Refused,
+    Sentence,
+    changed_meanwhile,
+    sentence,
+    suspended,
+    too_long,
+)
 from portal.domain.lookup import lock
 from portal.domain.messages.models import Channel, Message, MessageKind
 from portal.domain.people.contacts import NotUsable, clean_email
@@ -182,7 +193,8 @@ def new_invitation(
     same = select(Invitation.id).where(
         Invitation.partner_id == partner_id,
         Invitation.email == email,
-        Invitation.role == role.value,
+        # Of staff there is one at a time, as whatever it is.
+        Invitation.role.in_([one.value for one in (STAFF if role in STAFF else {role})]),
         Invitation.accepted_at.is_(None),
         Invitation.revoked_at.is_(None),
     )
@@ -311,7 +323,11 @@ def choose_password(session: Session, now: datetime, token: str, name: str, pass
         session.add(User(email=invitation.email, name=clean, password=password_hash, created_at=now))
     elif known.password is None:
         known.password = password_hash
-    session.flush()
+    try:
+        session.flush()
+    except IntegrityError as error:
+        # Another partner's invitation made the account at this very moment.
+        raise Conflict(changed_meanwhile()) from error
     return invitation
 
 
@@ -348,6 +364,8 @@ def _join_staff(session: Session, invitation: Invitation, user: User) -> None:
 
 def _lock_open(session: Session, now: datetime, token: str) -> Invitation:
     found = opened(session, now, token)
+    # Who joins one partner joins after one another, so that nobody joins twice.
+    session.execute(select(Partner.id).where(Partner.id == found.partner.id).with_for_update(key_share=True))
     invitation = lock(session, Invitation, found.invitation.id)
     if invitation.token_hash != _hash(token) or state_of(invitation, now) is not InvitationState.OPEN:
         raise Conflict(Refusal("over", sentence("This invitation is no longer open.")))
