@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> Flask:
         health,
         http,
         i18n,
+        invitations,
         logs,
         menu,
         partners,
@@ -55,7 +56,7 @@ def create_app(settings: Settings) -> Flask:
     limiter.init_app(app)
     signin.init_app(app, settings)
     auth.init_app(app)
-    for part in (assets, partners, formats, forms, statuses, branding, menu, errors, health):
+    for part in (assets, partners, formats, forms, statuses, branding, menu, errors, health, invitations):
         part.init_app(app)
     for area in (admin, customer, field):
         area.register(app)

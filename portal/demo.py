@@ -29,6 +29,8 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.people.invitations import InvitationInput, invite_staff
+from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
     Address,
     Customer,
@@ -38,7 +40,13 @@ from portal.domain.people.models import (
     TechnicianStatus,
     User,
 )
-from portal.domain.people.partners import REMINDER_AT, create_partner_with_defaults
+from portal.domain.people.partners import (
+    REMINDER_AT,
+    NewPartner,
+    create_partner_with_defaults,
+    found_by_invitation,
+    suspend_partner,
+)
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
 from portal.domain.scheduling.queries import controls_of
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
@@ -57,6 +65,7 @@ ACCOUNTS = (
     ("Acme, customer", "customer@acme.test"),
     ("Globex, partner admin", "admin@globex.test"),
     ("Globex, customer", "customer@globex.test"),
+    ("Initech, suspended, partner admin", "admin@initech.test"),
     ("Operator of the platform", "operator@doorstep.test"),
 )
 
@@ -398,6 +407,34 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         session.add(operator)
         companies = [_acme(session, now, rng, password), _globex(session, now, rng, password)]
         _play(session, companies, now, progress or (lambda done, total: None))
+        session.flush()
+        _platform(session, now, operator, companies[0], password)
+
+
+def _platform(session: Session, now: datetime, operator: User, acme: Company, password: str) -> None:
+    """What the operator did lately, a partner that is suspended, and an invitation to Acme that waits."""
+    robin = Actor(operator.id, Role.OPERATOR, operator.name)
+    alma = next(actor for actor in acme.office if actor.role is Role.PARTNER_ADMIN)
+    key = current_app.config["SETTINGS"].secret_key.get_secret_value()
+    asked = "Alma asked on the telephone why a reminder had not gone out."
+    look_in = begin_look_in(session, robin, now - 2 * DAY, acme.partner.id, asked)
+    end_look_in(session, now - 2 * DAY + 18 * MINUTE, look_in.id)
+    newcomer = InvitationInput("Jordan Ames", "jordan.ames@mail.example", Role.DISPATCHER)
+    invite_staff(session, alma, now - DAY, key, acme.partner.id, newcomer)
+    contract = NewPartner(
+        "Initech Plumbing",
+        "Europe/Dublin",
+        "IN",
+        "Nuala Byrne",
+        "nuala.byrne@mail.example",
+        "Contract 2041, trial quarter.",
+    )
+    initech = found_by_invitation(session, robin, now - 20 * DAY, key, contract)
+    boss = User(email="admin@initech.test", name="Colm Daly", password=password, created_at=now - 19 * DAY)
+    session.add(boss)
+    session.flush()
+    session.add(Membership(partner_id=initech.id, user_id=boss.id, role=Role.PARTNER_ADMIN))
+    suspend_partner(session, robin, now - 3 * DAY, initech.id, "The trial quarter is over and no contract was signed.")
 
 
 def _play(session: Session, companies: Sequence[Company], until: datetime, progress: Progress) -> None:

@@ -13,7 +13,19 @@ from portal.web.http import allow_file
 
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
-    from portal.admin import branding, calendar, dashboard, installations, log, lookups, people, settings_log, setup
+    from portal.admin import (
+        branding,
+        calendar,
+        dashboard,
+        installations,
+        log,
+        lookups,
+        operator,
+        people,
+        settings_log,
+        setup,
+        staff,
+    )
 
     admin = Admin(
         app,
@@ -21,8 +33,9 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (installations, calendar, people, setup, branding, log, settings_log):
+    for part in (operator, installations, calendar, people, setup, branding, staff, log, settings_log):
         admin.add_views(*part.views())
+    app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import redirect
 from flask.typing import ResponseReturnValue
 from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
-from sqlalchemy.orm import sessionmaker
 
 from portal.admin.base import Guarded, the_actor
-from portal.domain import tenancy
 from portal.domain.jobs import overview
-from portal.domain.people.queries import list_partners
 from portal.domain.scheduling.zones import day_span
-from portal.domain.tenancy import set_scope, system_scope
 from portal.extensions import db
 from portal.web import formats
-
-# An operator's own session reaches no partner; this one is opened for their names alone.
-_operator_sessions = sessionmaker()
-tenancy.enforce(_operator_sessions)
+from portal.web.auth import current_actor
 
 
 class DashboardView(Guarded, AdminIndexView):
@@ -29,12 +23,15 @@ class DashboardView(Guarded, AdminIndexView):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(name=lazy_gettext("Dashboard"), category="Work", **kwargs)
 
+    def is_visible(self) -> bool:
+        # An operator who looks into no partner's data starts at the partners.
+        actor = current_actor()
+        return actor is not None and bool(actor.partner_ids)
+
     @expose("/")
     def index(self) -> ResponseReturnValue:
         if not the_actor().partner_ids:
-            with _operator_sessions(bind=db.engine) as session:
-                set_scope(session, system_scope("operator"))
-                return self.render("admin/dashboard_operator.html", partners=list_partners(session))
+            return redirect(self.get_url("partners.index_view"))
         session = db.session()
         today = formats.today()
         return self.render(

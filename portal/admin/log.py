@@ -57,11 +57,11 @@ class MessageView(ScopedModelView):
     can_create = can_edit = False
     can_export = True
     list_template = "admin/log/messages.html"
-    column_list = ("when", "kind", "customer", "recipient", "status")
+    column_list = ("when", "kind", "name", "recipient", "status")
     column_labels = {
         "when": lazy_gettext("When"),
         "kind": lazy_gettext("What"),
-        "customer": lazy_gettext("Customer"),
+        "name": lazy_gettext("For"),
         "recipient": lazy_gettext("To"),
         "status": lazy_gettext("Status"),
     }

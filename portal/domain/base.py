@@ -75,8 +75,8 @@ class CustomerOwned:
     """Anything with a ``customer_id`` of which a customer may see only the rows that are theirs (C7)."""
 
     @declared_attr
-    def customer_id(cls) -> Mapped[int]:
-        """The customer the row is about; models put their own foreign key on it."""
+    def customer_id(cls) -> Mapped[int | None]:
+        """The customer the row is about; models put their own foreign key on it. A row about none is no customer's."""
         return mapped_column(Key)
 
 

@@ -15,8 +15,11 @@ from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from portal.domain.base import CustomerOwned, PartnerScoped
+from portal.domain.errors import Refused, suspended
 
 SCOPE = "scope"
+# The partners whose rows a unit of work refuses to write, because they are suspended.
+SUSPENDED = "suspended"
 EXCEPTIONS = ("login", "token", "system", "operator")
 # For hand-written SQL that filters by partner in its own text; each such statement has a cross-tenant test.
 NAMES_PARTNER = {"names_partner": True}
@@ -32,12 +35,14 @@ class ScopeError(RuntimeError):
 class Scope:
     """What a session may touch: these partners' rows and, for a customer, only those of these customers.
 
-    ``exception`` names one of ``EXCEPTIONS`` for work across partners; everything then is in reach.
+    ``exception`` names one of ``EXCEPTIONS`` for work across partners; everything then is in reach. A suspended
+    partner's rows can only be read, but by those exceptions and ``past_suspension``: an operator looking in.
     """
 
     partner_ids: frozenset[int] = frozenset()
     customer_ids: frozenset[int] | None = None
     exception: str | None = None
+    past_suspension: bool = False
 
 
 def system_scope(exception: str) -> Scope:
@@ -148,6 +153,9 @@ def _scope_statement(state: ORMExecuteState) -> None:
             raise ScopeError("bulk UPDATE by key passes by the scope: change objects of the session")
         if "partner_id" in _updated(statement, state.parameters):
             raise ScopeError("a row never changes its partner")
+    if isinstance(statement, Update | Delete) and state.session.info.get(SUSPENDED):
+        # Which rows it would reach is not known before, so it is refused as a whole.
+        raise Refused(suspended())
     if isinstance(statement, Update | Delete) or state.is_select:
         state.statement = statement.options(*_criteria(scope))
 
@@ -191,6 +199,8 @@ def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
             continue
         if row.partner_id not in scope.partner_ids:
             raise ScopeError(f"{type(row).__name__} of another partner in this session")
+        if row.partner_id in session.info.get(SUSPENDED, ()):
+            raise Refused(suspended())
         theirs = (
             scope.customer_ids is None or not isinstance(row, CustomerOwned) or row.customer_id in scope.customer_ids
         )

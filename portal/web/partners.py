@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
@@ -30,6 +31,7 @@ class PartnerInfo:
     customer_term: str
     status_labels: Mapping[str, str]
     logo: str
+    suspended: bool
 
     @property
     def handyman(self) -> str:
@@ -52,6 +54,7 @@ _PARTNERS = (
         Partner.brand_colour,
         Partner.staff_term,
         Partner.customer_term,
+        Partner.suspended_at,
         Partner.status_labels,
         PartnerLogo.digest,
     )
@@ -67,20 +70,26 @@ def partner_info(partner_id: int) -> PartnerInfo:
         actor = current_actor()
         wanted = {partner_id} | (actor.partner_ids if actor else set())
         for row in db.session.execute(_PARTNERS, {"ids": sorted(wanted)}):
-            known[row.id] = PartnerInfo(
-                row.id,
-                row.name,
-                ZoneInfo(row.timezone),
-                row.phone,
-                row.brand_colour,
-                row.staff_term,
-                row.customer_term,
-                row.status_labels,
-                row.digest or "",
-            )
+            known[row.id] = info_of(row, row.digest or "")
     if partner_id not in known:
         raise NotFound
     return known[partner_id]
+
+
+def info_of(row: Any, logo: str = "") -> PartnerInfo:
+    """Return what pages show of ``row``, a partner or a row with its columns; ``logo`` is its picture's digest."""
+    return PartnerInfo(
+        row.id,
+        row.name,
+        ZoneInfo(row.timezone),
+        row.phone,
+        row.brand_colour,
+        row.staff_term,
+        row.customer_term,
+        row.status_labels,
+        logo,
+        row.suspended_at is not None,
+    )
 
 
 def current_partner() -> PartnerInfo | None:
@@ -91,6 +100,14 @@ def current_partner() -> PartnerInfo | None:
     return partner_info(next(iter(actor.partner_ids)))
 
 
+def suspended_names() -> str:
+    """Return the names of those of the actor's partners that are suspended."""
+    actor = current_actor()
+    return ", ".join(partner_info(key).name for key in sorted(actor.suspended)) if actor is not None else ""
+
+
 def init_app(app: Flask) -> None:
     """Make ``current_partner()`` and ``partner_info(id)`` known to the templates of ``app``."""
-    app.jinja_env.globals.update(current_partner=current_partner, partner_info=partner_info)
+    app.jinja_env.globals.update(
+        current_partner=current_partner, partner_info=partner_info, suspended_names=suspended_names
+    )

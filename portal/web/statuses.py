@@ -78,6 +78,7 @@ MESSAGE_KINDS = {
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),
+    MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
 # A plan that nobody is to carry out yet asks for somebody.
 WANTS_SOMEBODY = "SCHEDULED"

@@ -55,7 +55,7 @@ def test_each_role_lands_where_its_work_is(
     for user, path in (
         (create_staff(partner), "/admin/"),
         (create_staff(partner, role="partner_admin"), "/admin/"),
-        (operator, "/admin/"),
+        (operator, "/admin/partners/"),
         (technician, "/field/"),
         (customer, "/my/"),
     ):

@@ -114,7 +114,7 @@ def _same_act(one: HistoryEntry, other: HistoryEntry) -> bool:
 
 
 def _who(entry: HistoryEntry) -> str:
-    if entry.actor_role in {Role.CUSTOMER, Role.TECHNICIAN}:
+    if entry.actor_role in {Role.CUSTOMER, Role.TECHNICIAN, Role.OPERATOR}:
         role = str(ROLE_NAMES[Role(entry.actor_role)]).lower()
         return gettext("%(name)s, %(role)s", name=entry.actor_name, role=role)
     return entry.actor_name

@@ -25,6 +25,7 @@ from portal.domain.errors import (
     Warned,
     changed_meanwhile,
     sentence,
+    suspended,
     too_long,
 )
 from portal.domain.jobs.history import record
@@ -362,6 +363,8 @@ def pending_cancel_refusal(visit: Appointment, actor: Actor, now: datetime, fina
         return Refusal("no_cancel_pending", sentence("There is no cancel to undo or make final."))
     if now >= visit.cancel_at:
         return Refusal("cancel_took_effect", sentence("The cancel has taken effect."))
+    if visit.partner_id in actor.suspended:
+        return suspended()
     if not actor.is_staff and (final or actor.role is not Role.CUSTOMER):
         return Refusal("not_your_role", sentence("This is not yours to do."))
     return None

@@ -28,6 +28,10 @@ class JobFacts(Protocol):
     technician_id: int | None
     work_began_at: datetime | None
 
+    @property
+    def partner_id(self) -> int:
+        """Whose job it is."""
+
 
 class VisitFacts(Protocol):
     """What guards read of a visit."""
@@ -63,6 +67,11 @@ class Situation:
     technician_elsewhere: bool = False
     time_taken: bool = False
     controls: Controls | None = None
+
+    @property
+    def partner_id(self) -> int | None:
+        """Whose record it is; ``None`` for something new."""
+        return self.job.partner_id if self.job is not None else None
 
 
 def _no_pending_cancel(asked: Situation) -> Refusal | None:

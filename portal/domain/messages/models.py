@@ -31,6 +31,11 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
+    INVITATION = "invitation"
+
+
+# What a partner's rules are about; an invitation is sent because somebody presses the button.
+RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
 
 
 class Channel(StrEnum):
@@ -75,6 +80,8 @@ class MessageRule(Tenant, Base):
 class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
+    It goes to a customer, or to whom an invitation invites.
+
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
     lease ran out. ``attempts`` counts the claims, so that a message that kills its worker is not tried for ever.
@@ -86,14 +93,17 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
         UniqueConstraint("key"),
+        CheckConstraint("(customer_id IS NULL) <> (invitation_id IS NULL)", name="recipient"),
         CheckConstraint("status IN ('PENDING', 'SENT', 'SKIPPED', 'FAILED')", name="status"),
         Index("ix_messages_due", "status", "due_at"),
         Index("ix_messages_job", "partner_id", "job_id", "id"),
         Index("ix_messages_log", "partner_id", "id"),
     )
 
-    customer_id: Mapped[int] = mapped_column(Key)
+    customer_id: Mapped[int | None] = mapped_column(Key)
+    invitation_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)
     key: Mapped[str] = mapped_column(String(200))

@@ -11,7 +11,7 @@ from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, TRACKED
 from portal.domain.messages.models import Message, MessageKind, MessageRule
-from portal.domain.people.models import Customer
+from portal.domain.people.models import Customer, Invitation
 
 # Reminders are decided in SQL and fill in the same form there.
 KEY = "rule:{rule_id}|customer:{customer_id}|{channel}|{subject}|{occurrence}"
@@ -23,6 +23,8 @@ OTHER_OCCURRENCE = Refusal("other_occurrence", sentence("The visit was moved or 
 CANCELLING = Refusal("cancelling", sentence("The visit is being cancelled."))
 NOT_CANCELLED = Refusal("not_cancelled", sentence("The visit is not cancelled."))
 NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer on the way."))
+INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
+SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 
@@ -111,6 +113,14 @@ def still_wanted(
             return None if job.status == "CONTRACT_SENT" else CONTRACT_NOT_OPEN
         case _:
             raise ValueError(f"{message.kind!r} is no kind of message")
+
+
+def invitation_still_wanted(message: Message, invitation: Invitation, now: datetime) -> Refusal | None:
+    """Say why a message with ``invitation`` is not to be sent any more at ``now`` (an instant), or ``None``."""
+    if message.occurrence != invitation.sending:
+        return SENT_ANEW
+    over = invitation.accepted_at is not None or invitation.revoked_at is not None or now >= invitation.expires_at
+    return INVITATION_OVER if over else None
 
 
 def waits_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:

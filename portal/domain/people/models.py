@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    text,
 )
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, synonym
 
@@ -70,8 +71,8 @@ class User(Keyed, Base):
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 
 
-class Membership(Tenant, Base):
-    """A user's role as a partner's staff: ``partner_admin`` or ``dispatcher``."""
+class Membership(Tenant, Versioned, Base):
+    """A user's role as a partner's staff: ``partner_admin`` or ``dispatcher``; without effect unless ``active``."""
 
     __tablename__ = "memberships"
     table_extras = (
@@ -82,6 +83,7 @@ class Membership(Tenant, Base):
 
     user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id"))
     role: Mapped[str] = mapped_column(String(20))
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
     user: Mapped[User] = relationship(lazy="raise")
 
 
@@ -163,3 +165,94 @@ class Address(Tenant, Versioned, CustomerOwned, Base):
         """The address in one line: "14 Alder Close, Bristol BS6 5QT"."""
         place = " ".join(part for part in (self.city, self.postcode) if part)
         return ", ".join(part for part in (self.line, place) if part)
+
+
+OPEN_INVITATION = text("accepted_at IS NULL AND revoked_at IS NULL")
+
+
+class Invitation(Tenant, Versioned, CustomerOwned, Base):
+    """An invitation to log in as one of ``role``: staff, or the technician or customer that it names (C9).
+
+    The link in its message carries a token made from ``seed`` and the installation's secret; only the token's hash is
+    kept, so that nobody who reads the table can follow the link. ``sending`` counts how often it was sent: each sending
+    has a link of its own, and the earlier ones work no more.
+    """
+
+    __tablename__ = "invitations"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        CheckConstraint("role IN ('partner_admin', 'dispatcher', 'technician', 'customer')", name="role"),
+        CheckConstraint(
+            "(role = 'technician') = (technician_id IS NOT NULL) AND (role = 'customer') = (customer_id IS NOT NULL)",
+            name="whom",
+        ),
+        UniqueConstraint("token_hash"),
+        Index(
+            "uq_invitations_open",
+            "partner_id",
+            "email",
+            "role",
+            unique=True,
+            sqlite_where=OPEN_INVITATION,
+            postgresql_where=OPEN_INVITATION,
+        ),
+    )
+
+    email: Mapped[str] = mapped_column(String(255))
+    name: Mapped[str] = mapped_column(String(120))
+    role: Mapped[str] = mapped_column(String(20))
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    customer_id: Mapped[int | None] = mapped_column(Key)
+    seed: Mapped[str] = mapped_column(String(64))
+    token_hash: Mapped[str] = mapped_column(String(64))
+    sending: Mapped[int] = mapped_column(Integer, default=1)
+    invited_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    invited_by_name: Mapped[str] = mapped_column(String(120))
+    created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    expires_at: Mapped[datetime] = mapped_column()
+    accepted_at: Mapped[datetime | None] = mapped_column()
+    accepted_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    revoked_at: Mapped[datetime | None] = mapped_column()
+
+
+class LookIn(Tenant, Base):
+    """One time that an operator looked into the partner's data: who, why, from when, at the longest until when (P20).
+
+    ``ended_at`` is set where it was ended before that, by the operator or by signing out.
+    """
+
+    __tablename__ = "look_ins"
+    table_extras = (Index("ix_look_ins_partner", "partner_id", "started_at", "id"),)
+
+    user_id: Mapped[int] = mapped_column(Key, ForeignKey("users.id"))
+    user_name: Mapped[str] = mapped_column(String(120))
+    reason: Mapped[str] = mapped_column(Text)
+    started_at: Mapped[datetime] = mapped_column()
+    until: Mapped[datetime] = mapped_column()
+    ended_at: Mapped[datetime | None] = mapped_column()
+
+    @property
+    def over_at(self) -> datetime:
+        """When it ended, or ends by itself (an instant)."""
+        return self.ended_at or self.until
+
+
+class PartnerEvent(Tenant, Base):
+    """What was done to a partner as a whole or to its staff: who, when, why, from which value to which (P20).
+
+    ``about`` names the person or thing it was done to, where that is not the partner itself.
+    """
+
+    __tablename__ = "partner_events"
+    table_extras = (Index("ix_partner_events_partner", "partner_id", "id"),)
+
+    at: Mapped[datetime] = mapped_column()
+    action: Mapped[str] = mapped_column(String(40))
+    about: Mapped[str] = mapped_column(String(255), default="")
+    actor_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    actor_role: Mapped[str] = mapped_column(String(20))
+    actor_name: Mapped[str] = mapped_column(String(120))
+    before: Mapped[str] = mapped_column(String(255), default="")
+    after: Mapped[str] = mapped_column(String(255), default="")
+    reason: Mapped[str] = mapped_column(Text, default="")

@@ -14,7 +14,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 from portal.domain.errors import Refusal
 from portal.domain.lookup import find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.models import Address, Customer, Partner, Technician, TechnicianStatus
+from portal.domain.people.models import Address, Customer, Technician, TechnicianStatus
 from portal.domain.scheduling.queries import board
 from portal.domain.scheduling.slots import Wanted, refusal_for
 
@@ -198,8 +198,3 @@ def _page(
     if active is not None:
         query = query.where(flag.is_(active))
     return page_of(session, query, order, cursor, limit)
-
-
-def list_partners(session: Session) -> list[Partner]:
-    """Return every partner in the session's scope by name, for the operator."""
-    return list(session.scalars(select(Partner).order_by(Partner.name, Partner.id)))
