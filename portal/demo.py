@@ -421,6 +421,7 @@ def _platform(session: Session, now: datetime, operator: User, acme: Company, pa
     end_look_in(session, now - 2 * DAY + 18 * MINUTE, look_in.id)
     newcomer = InvitationInput("Jordan Ames", "jordan.ames@mail.example", Role.DISPATCHER)
     invite_staff(session, alma, now - DAY, key, acme.partner.id, newcomer)
+    _post(session, now - DAY)
     contract = NewPartner(
         "Initech Plumbing",
         "Europe/Dublin",
@@ -430,11 +431,17 @@ def _platform(session: Session, now: datetime, operator: User, acme: Company, pa
         "Contract 2041, trial quarter.",
     )
     initech = found_by_invitation(session, robin, now - 20 * DAY, key, contract)
+    _post(session, now - 20 * DAY)
     boss = User(email="admin@initech.test", name="Colm Daly", password=password, created_at=now - 19 * DAY)
     session.add(boss)
     session.flush()
     session.add(Membership(partner_id=initech.id, user_id=boss.id, role=Role.PARTNER_ADMIN))
     suspend_partner(session, robin, now - 3 * DAY, initech.id, "The trial quarter is over and no contract was signed.")
+
+
+def _post(session: Session, at: datetime) -> None:
+    """Send what was due ``at`` an instant."""
+    Relay(_InHand(session), current_app.config["SETTINGS"], LogChannel(), clock=lambda: at).run()
 
 
 def _play(session: Session, companies: Sequence[Company], until: datetime, progress: Progress) -> None:
