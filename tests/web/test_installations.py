@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from sqlalchemy import Engine, event
@@ -80,7 +80,7 @@ def test_a_row_shows_what_a_dispatcher_decides_by(office: Office) -> None:
         assert fact in text
     assert "Ines Kowalski" in text
     assert row.select_one(".status.status-scheduled").text == "Installer assigned"  # type: ignore[union-attr]
-    assert [link["href"] for link in row.select("a") if "View details" in link.text] == [f"{URL}1"]
+    assert [urljoin(URL, str(link["href"])) for link in row.select("a") if "View details" in link.text] == [f"{URL}1"]
 
 
 @pytest.mark.row("P9")
