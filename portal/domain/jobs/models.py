@@ -19,11 +19,12 @@ from sqlalchemy import (
     UniqueConstraint,
     event,
     inspect,
+    text,
 )
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
 
@@ -31,6 +32,11 @@ from portal.domain.scheduling.models import ServiceType
 def one_of(column: str, names: Any) -> str:
     """Return the SQL condition that ``column`` is one of ``names``, for check constraints."""
     return f"{column} IN ({', '.join(repr(str(name)) for name in names)})"
+
+
+def partial_index(name: str, where: str, *columns: str) -> Index:
+    """Return an index that holds only the rows ``where`` says, so that a queue reads nothing but itself (P21)."""
+    return Index(name, *columns, postgresql_where=text(where), sqlite_where=text(where))
 
 
 JOB_STATUSES = tuple(sorted({status.name for flow in (INSTALLATION, SERVICE) for status in flow.statuses}))
@@ -42,7 +48,8 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     """The whole piece of work, in the workflow ``installation`` or ``service``.
 
     ``technician_id``, ``start_at`` and ``end_at`` repeat those of the visit that the lists show (the active one, else
-    the latest), so that a list is read from one index; only ``services.follow_visits`` writes them.
+    the latest), so that a list is read from one index; ``visit_open`` says whether that one is planned, under way or
+    paused. Only ``mechanics.follow_visits`` writes them.
     """
 
     __tablename__ = "jobs"
@@ -64,6 +71,9 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
         Index("ix_jobs_technician", "partner_id", "technician_id", "start_at", "id"),
         Index("ix_jobs_customer", "partner_id", "customer_id"),
+        partial_index(
+            "ix_jobs_needing_visit", f"{one_of('status', BEGUN)} AND NOT visit_open", "partner_id", "start_at", "id"
+        ),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -77,6 +87,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     technician_id: Mapped[int | None] = mapped_column(Key, active_history=True)
     start_at: Mapped[datetime | None] = mapped_column()
     end_at: Mapped[datetime | None] = mapped_column()
+    visit_open: Mapped[bool] = mapped_column(Boolean, default=False)
     notes: Mapped[str] = mapped_column(Text, default="")
     reject_reason: Mapped[str] = mapped_column(Text, default="")
     cancel_reason: Mapped[str] = mapped_column(Text, default="")
@@ -155,6 +166,15 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_appointments_customer", "partner_id", "customer_id", "start_at"),
         Index("ix_appointments_start", "partner_id", "start_at", "id"),
         Index("ix_appointments_cancel_at", "cancel_at"),
+        partial_index(
+            "ix_appointments_unassigned",
+            "technician_id IS NULL AND status = 'SCHEDULED'",
+            "partner_id",
+            "start_at",
+            "id",
+        ),
+        partial_index("ix_appointments_expected", one_of("status", EXPECTED), "partner_id", "start_at", "id"),
+        partial_index("ix_appointments_at_work", one_of("status", AT_WORK), "partner_id", "start_at", "id"),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
