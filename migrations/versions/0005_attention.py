@@ -42,7 +42,8 @@ def upgrade() -> None:
         sa.Column("id", KEY, autoincrement=True, nullable=False),
         sa.Column("partner_id", KEY, nullable=False),
         sa.Column("appointment_id", KEY, nullable=False),
-        sa.Column("move_number", sa.Integer(), nullable=False),
+        sa.Column("technician_id", KEY, nullable=True),
+        sa.Column("start_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("codes", sa.JSON(), nullable=False),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_visit_hits_partner_id")),
         sa.ForeignKeyConstraint(
@@ -50,14 +51,23 @@ def upgrade() -> None:
             ["appointments.partner_id", "appointments.id"],
             name=op.f("fk_visit_hits_partner_id_appointment_id"),
         ),
+        sa.ForeignKeyConstraint(
+            ["partner_id", "technician_id"],
+            ["technicians.partner_id", "technicians.id"],
+            name=op.f("fk_visit_hits_partner_id_technician_id"),
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_visit_hits")),
         sa.UniqueConstraint("partner_id", "id", name=op.f("uq_visit_hits_partner_id_id")),
         sa.UniqueConstraint("appointment_id", name=op.f("uq_visit_hits_appointment_id")),
     )
     for name, table, where in QUEUES:
-        condition = sa.text(where)
         op.create_index(
-            name, table, ["partner_id", "start_at", "id"], postgresql_where=condition, sqlite_where=condition
+            name,
+            table,
+            ["partner_id", "start_at", "id"],
+            postgresql_where=sa.text(where),
+            # As SQLite's statements spell it.
+            sqlite_where=sa.text(where.replace("NOT visit_open", "visit_open = 0")),
         )
 
 

@@ -154,18 +154,20 @@ class Holiday(Tenant, Versioned, Base):
 class VisitHit(Tenant, Base):
     """A coming visit that a change of hours, time off, holidays or people made impossible (P21).
 
-    Written with that change. It counts for as long as the visit has ``move_number``, holds its time and is not over;
-    ``codes`` are those of ``hits.Reason``, and are taken back where a later change takes the reason back.
+    Written with that change. It counts for as long as the visit has this start and technician, holds its time and is
+    not over; ``codes`` are those of ``hits.Reason``, and are taken back where a later change takes the reason back.
     """
 
     __tablename__ = "visit_hits"
     table_extras = (
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         UniqueConstraint("appointment_id"),
     )
 
     appointment_id: Mapped[int] = mapped_column(Key)
-    move_number: Mapped[int] = mapped_column(Integer)
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    start_at: Mapped[datetime] = mapped_column()
     codes: Mapped[list[str]] = mapped_column(JSON)
 
 
