@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, union_all, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import GenericFunction
@@ -23,10 +23,11 @@ from portal.domain.actor import Actor
 from portal.domain.base import UtcDateTime
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import current_visit, open_visit
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, Situation
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, OPEN, Situation
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.scheduling.hits import Reason
+from portal.domain.scheduling.hours import forget_hits
 from portal.domain.scheduling.models import VisitHit
 from portal.domain.scheduling.zones import day_span, local_day
 from portal.domain.tenancy import NAMES_PARTNER
@@ -77,10 +78,18 @@ def _window_end_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class VisitState:
+    """What a badge of a visit is made from."""
+
+    status: str
+    technician_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueRow:
     """An installation in a queue; ``acts`` are those of ``ACTS`` that would be accepted now.
 
-    ``visit_status`` is that of the visit which the lists show; ``reasons`` say what hit it, elsewhere they are empty.
+    ``visit`` is the one which the lists show; ``reasons`` say what hit it, elsewhere they are empty.
     """
 
     id: int
@@ -94,7 +103,7 @@ class QueueRow:
     technician: str | None
     start_at: datetime | None
     window_minutes: int
-    visit_status: str
+    visit: VisitState | None
     reasons: tuple[Reason, ...]
     acts: tuple[str, ...]
 
@@ -127,6 +136,17 @@ def list_queue(
     hit = {row.job_id: tuple(Reason(code) for code in row.codes) for row in page.rows} if queue is Queue.HIT else {}
     rows = rows_of(session, actor, now, zone, [row.job_id for row in page.rows], ACTS[queue], hit)
     return Page(rows, page.back, page.forward)
+
+
+def rebuild(session: Session, now: datetime) -> None:
+    """Note anew which jobs have an open visit, and forget hits that are settled; for the command that mends counts."""
+    opened = select(Appointment.id).where(Appointment.job_id == Job.id, Appointment.status.in_(sorted(OPEN))).exists()
+    for value, wrong in ((True, and_(opened, ~Job.visit_open)), (False, and_(~opened, Job.visit_open))):
+        # The version stays: nobody edited the job.
+        session.execute(
+            update(Job).where(wrong).values(visit_open=value), execution_options={"synchronize_session": False}
+        )
+    forget_hits(session, now)
 
 
 def queue_order(queue: Queue) -> Order:
@@ -178,7 +198,7 @@ def rows_of(
                 technician=technician,
                 start_at=job.start_at,
                 window_minutes=shown.window_minutes if shown is not None else 0,
-                visit_status=shown.status if shown is not None else "",
+                visit=VisitState(shown.status, shown.technician_id) if shown is not None else None,
                 reasons=reasons.get(job.id, ()),
                 acts=tuple(name for name in acts if _possible(name, asked, job, opened)),
             )

@@ -34,7 +34,7 @@ from portal.domain.lookup import find, lock, lock_technicians
 from portal.domain.people.models import Partner, Technician
 from portal.domain.scheduling.hits import ComingVisit, Reason, Rota, newly, reasons
 from portal.domain.scheduling.models import DAY_MINUTES, Holiday, TimeOff, VisitHit, WorkingHours
-from portal.domain.scheduling.queries import coming_visits, rota_of, week_of
+from portal.domain.scheduling.queries import Stretches, coming_visits, rota_of, week_of
 from portal.domain.scheduling.slots import Span
 from portal.domain.scheduling.zones import MissingHour, day_span, instant_of, local_day
 from portal.domain.texts import one_line
@@ -103,8 +103,8 @@ def edit_week(
     stretches: Sequence[StretchInput],
     now: datetime,
     seen: Seen = NOBODY_ASKED,
-) -> None:
-    """Change the partner's working week or, with ``technician_id``, a technician's own.
+) -> Stretches:
+    """Change the partner's working week or, with ``technician_id``, a technician's own, and return it.
 
     Without stretches a technician works the partner's. ``version`` is the one of the week that the form was made from.
     """
@@ -134,11 +134,12 @@ def edit_week(
         )
 
     _change(session, partner_id, now, before, after, None, seen, write)
+    return week
 
 
-def _read_week(typed: Sequence[StretchInput]) -> dict[int, list[tuple[int, int]]]:
+def _read_week(typed: Sequence[StretchInput]) -> Stretches:
     errors: dict[str, Sentence] = {}
-    week: dict[int, list[tuple[int, int]]] = {}
+    week: Stretches = {}
     for stretch in typed:
         if stretch.is_blank:
             continue

@@ -347,3 +347,9 @@ def list_holidays(
     """Return a page of holidays from ``today`` (local) on or, with ``past``, of those before it, the latest first."""
     query = select(Holiday).where(Holiday.day < today if past else Holiday.day >= today)
     return page_of(session, query, Order(HOLIDAYS_BY.columns, descending=past), cursor, limit)
+
+
+def holidays_between(session: Session, first: date, last: date) -> dict[date, str]:
+    """Return the names of the holidays from one local date to another, both included, by date. One statement."""
+    query = select(Holiday.day, Holiday.name).where(Holiday.day.between(first, last))
+    return {row.day: row.name for row in session.execute(query)}
