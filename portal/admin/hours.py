@@ -110,14 +110,14 @@ class WeekForm(SeenForm):
     saturday = FormField(DayForm)
     sunday = FormField(DayForm)
 
-    def fill(self, week: Stretches) -> None:
-        """Show what is stored."""
+    def fill(self, week: Stretches, company: Stretches) -> None:
+        """Show what is stored in the version it is in, or the ``company``'s week to begin with."""
         self.renew(version_of(week))
         for weekday, name in enumerate(DAYS):
             lines = self.lines(name)
             while lines.entries:
                 lines.pop_entry()
-            for start, end in week.get(weekday, ()):
+            for start, end in (week or company).get(weekday, ()):
                 lines.append_entry({"start": clock_text(start), "end": clock_text(end)})
             if not lines.entries:
                 lines.append_entry()
@@ -159,9 +159,9 @@ class OwnWeekForm(WeekForm):
         ],
     )
 
-    def fill(self, week: Stretches) -> None:
-        """Show what is stored."""
-        super().fill(week)
+    def fill(self, week: Stretches, company: Stretches) -> None:
+        """Show what is stored; who has no week of their own begins with the company's."""
+        super().fill(week, company)
         self.own.data = "yes" if week else "no"
 
     def stretches(self) -> list[StretchInput]:
@@ -314,11 +314,12 @@ class HoursView(AdminPage):
     ) -> ResponseReturnValue:
         partner_id = the_partner_id(the_actor())
         stored = queries.week_of(db.session(), partner_id, technician_id)
+        company = stored if technician_id is None else queries.week_of(db.session(), partner_id, None)
         form = form_class(request.form if request.method == "POST" else None)
         outcome = Outcome()
         differences = None
         if request.method != "POST":
-            form.fill(stored)
+            form.fill(stored, company)
         elif "add" in request.form:
             form.rearrange(request.form["add"])
         elif form.validate() and not form.own_hours_missing():
@@ -334,7 +335,7 @@ class HoursView(AdminPage):
                 return redirect(back)
             if outcome.conflict:
                 stored = queries.week_of(db.session(), partner_id, technician_id)
-                differences = _week_differences(form, stored, form_class)
+                differences = _week_differences(form, stored, company)
                 form.renew(version_of(stored))
         return self._form_page(
             "admin/hours/week.html",
@@ -346,7 +347,6 @@ class HoursView(AdminPage):
             days=list(zip(DAYS, weekday_names(), strict=True)),
             most=hours.MAX_STRETCHES,
             technician_id=technician_id,
-            company=week_lines(queries.week_of(db.session(), partner_id, None)) if technician_id else None,
             time_off=queries.list_time_off(db.session(), formats.now(), technician_id=technician_id)
             if technician_id
             else None,
@@ -640,9 +640,9 @@ def _holiday_form(holiday: Holiday) -> HolidayForm:
     return HolidayForm(data={"version": holiday.version, "day": holiday.day.isoformat(), "name": holiday.name})
 
 
-def _week_differences(form: WeekForm, stored: Stretches, form_class: type[WeekForm]) -> list[Difference]:
-    theirs = form_class()
-    theirs.fill(stored)
+def _week_differences(form: WeekForm, stored: Stretches, company: Stretches) -> list[Difference]:
+    theirs = type(form)()
+    theirs.fill(stored, company)
     found = []
     if isinstance(form, OwnWeekForm) and isinstance(theirs, OwnWeekForm) and form.own.data != theirs.own.data:
         found = [Difference(str(form.own.label.text), readable(form.own), readable(theirs.own))]
