@@ -17,12 +17,23 @@ depends_on = None
 KEY = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 VERSIONED = ("time_off", "holidays")
 QUEUES = (
-    ("ix_jobs_needing_visit", "jobs", "status IN ('INSTALLATION_IN_PROGRESS') AND NOT visit_open"),
-    ("ix_appointments_unassigned", "appointments", "technician_id IS NULL AND status = 'SCHEDULED'"),
-    ("ix_appointments_expected", "appointments", "status IN ('ON_THE_WAY', 'PREPARING', 'SCHEDULED')"),
+    (
+        "ix_jobs_needing_visit",
+        "jobs",
+        ["workflow", "status"],
+        "status IN ('INSTALLATION_IN_PROGRESS') AND NOT visit_open",
+    ),
+    (
+        "ix_appointments_unassigned",
+        "appointments",
+        ["technician_id"],
+        "technician_id IS NULL AND status = 'SCHEDULED'",
+    ),
+    ("ix_appointments_expected", "appointments", [], "status IN ('ON_THE_WAY', 'PREPARING', 'SCHEDULED')"),
     (
         "ix_appointments_at_work",
         "appointments",
+        [],
         "status IN ('ARRIVED', 'ON_THE_WAY', 'PAUSED', 'WORK_IN_PROGRESS')",
     ),
 )
@@ -34,8 +45,9 @@ def upgrade() -> None:
         op.add_column(table, sa.Column("version", sa.Integer(), nullable=False, server_default="1"))
     op.add_column("jobs", sa.Column("visit_open", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.execute(
-        "UPDATE jobs SET visit_open = true WHERE EXISTS (SELECT 1 FROM appointments WHERE appointments.job_id = jobs.id "
-        "AND appointments.status IN ('SCHEDULED', 'PREPARING', 'ON_THE_WAY', 'ARRIVED', 'WORK_IN_PROGRESS', 'PAUSED'))"
+        "UPDATE jobs SET visit_open = true WHERE EXISTS ("
+        "SELECT 1 FROM appointments WHERE appointments.job_id = jobs.id AND appointments.status IN "
+        "('SCHEDULED', 'PREPARING', 'ON_THE_WAY', 'ARRIVED', 'WORK_IN_PROGRESS', 'PAUSED'))"
     )
     op.create_table(
         "visit_hits",
@@ -60,11 +72,12 @@ def upgrade() -> None:
         sa.UniqueConstraint("partner_id", "id", name=op.f("uq_visit_hits_partner_id_id")),
         sa.UniqueConstraint("appointment_id", name=op.f("uq_visit_hits_appointment_id")),
     )
-    for name, table, where in QUEUES:
+    op.create_index("ix_visit_hits_start", "visit_hits", ["partner_id", "start_at", "id"])
+    for name, table, columns, where in QUEUES:
         op.create_index(
             name,
             table,
-            ["partner_id", "start_at", "id"],
+            ["partner_id", *columns, "start_at", "id"],
             postgresql_where=sa.text(where),
             # As SQLite's statements spell it.
             sqlite_where=sa.text(where.replace("NOT visit_open", "visit_open = 0")),
@@ -72,7 +85,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for name, table, _ in QUEUES:
+    for name, table, *_ in QUEUES:
         op.drop_index(name, table_name=table)
     op.drop_table("visit_hits")
     op.drop_column("jobs", "visit_open")

@@ -163,6 +163,7 @@ class VisitHit(Tenant, Base):
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         UniqueConstraint("appointment_id"),
+        Index("ix_visit_hits_start", "partner_id", "start_at", "id"),
     )
 
     appointment_id: Mapped[int] = mapped_column(Key)
