@@ -234,7 +234,7 @@ class Affected:
 
 def affected_by(error: HitsVisits, seen: Any) -> Affected:
     """Return what a page shows of ``error``, and note in the field ``seen`` that it was shown."""
-    seen.process(None, ",".join(f"{hit.visit.id}.{hit.visit.move_number}" for hit in error.hits))
+    seen.process(None, "-".join(f"{hit.visit.id}.{hit.visit.move_number}" for hit in error.hits))
     seen.raw_data = None
     shown = error.hits[:MOST_LISTED]
     why = {hit.visit.job_id: tuple(one for one in Reason if one in hit.reasons) for hit in shown}

@@ -108,8 +108,11 @@ def count_text(number: int) -> str:
     return f"{MOST_COUNTED - 1}+" if number >= MOST_COUNTED else str(number)
 
 
-def menu_queues() -> list[QueueLine]:
-    """Return the queues with their counts for the menu; nothing for somebody who does not see jobs."""
+def menu_queues(path: str | None = None) -> list[QueueLine]:
+    """Return the queues with their counts for the menu; nothing for somebody who does not see jobs.
+
+    ``path`` is the one of the page that the menu stands on, by default that of this request.
+    """
     actor = current_actor()
     if actor is None or not actor.may(Permission.SEE_JOBS) or current_partner() is None:
         return []
@@ -118,7 +121,7 @@ def menu_queues() -> list[QueueLine]:
     for queue in Queue:
         url = url_for("attention.queue_view", queue=queue.value)
         count = count_text(counts[queue]) if counts[queue] else ""
-        lines.append(QueueLine(queue.value, queue_title(queue), url, count, request.path == url))
+        lines.append(QueueLine(queue.value, queue_title(queue), url, count, (path or request.path) == url))
     return lines
 
 

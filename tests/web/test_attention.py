@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from sqlalchemy import text
 
+from portal.cli import recount
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs.attention import MOST_COUNTED
 from portal.domain.unit_of_work import unit_of_work
@@ -147,7 +148,7 @@ def test_the_command_mends_what_was_done_past_doorstep(app: Flask, office: Offic
         connection.execute(text("DELETE FROM job_count_deltas"))
         connection.execute(text("UPDATE appointments SET status = 'INCOMPLETE'"))
         connection.execute(text("UPDATE jobs SET status = 'INSTALLATION_IN_PROGRESS'"))
-    result = app.test_cli_runner().invoke(args=["recount"])
+    result = app.test_cli_runner().invoke(recount)
     assert result.exit_code == 0, result.output
     assert "The counts are right again." in result.output
     office.site.get("/admin/installations/")

@@ -294,8 +294,12 @@ def _read_time_off(
     )
     other = session.scalars(overlapping.order_by(TimeOff.start_at).limit(1)).first()
     if other is not None:
-        text = "There is time off then already, from %(start)s to %(end)s; change that one"
-        raise Invalid({"first": sentence(text, start=other.start_at, end=other.end_at)})
+        taken = sentence(
+            "There is time off then already, from %(start)s to %(end)s; change that one",
+            start=other.start_at,
+            end=other.end_at,
+        )
+        raise Invalid({"first": taken})
     return Span(start, end), note
 
 
