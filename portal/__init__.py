@@ -20,6 +20,7 @@ def create_app(settings: Settings) -> Flask:
     from portal.extensions import csrf, db, limiter, migrate
     from portal.web import (
         assets,
+        attention,
         auth,
         branding,
         errors,
@@ -56,7 +57,7 @@ def create_app(settings: Settings) -> Flask:
     limiter.init_app(app)
     signin.init_app(app, settings)
     auth.init_app(app)
-    for part in (assets, partners, formats, forms, statuses, branding, menu, errors, health, invitations):
+    for part in (assets, partners, formats, forms, statuses, branding, menu, attention, errors, health, invitations):
         part.init_app(app)
     for area in (admin, customer, field):
         area.register(app)

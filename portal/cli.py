@@ -27,6 +27,7 @@ from werkzeug.serving import make_server
 from portal import create_app
 from portal.domain import tables
 from portal.domain.errors import Invalid
+from portal.domain.jobs import attention, counts
 from portal.domain.people.models import Partner
 from portal.domain.people.partners import add_operator, found_partner
 from portal.domain.tenancy import set_scope, system_scope
@@ -127,6 +128,17 @@ def _written() -> Iterator[Session]:
             yield session
     except Invalid as error:
         raise click.ClickException("; ".join(str(text) for text in error.errors.values())) from None
+
+
+@main.command()
+def recount() -> None:
+    """Count anew what pages show as counted, after work on the database past Doorstep."""
+    session = db.session()
+    set_scope(session, system_scope("system"))
+    with unit_of_work(session):
+        counts.rebuild(session)
+        attention.rebuild(session, datetime.now(UTC))
+    console.print("The counts are right again.")
 
 
 @main.command()

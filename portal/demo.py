@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -47,7 +47,9 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
+from portal.domain.scheduling.public_holidays import public_holidays
 from portal.domain.scheduling.queries import controls_of
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 from portal.domain.unit_of_work import unit_of_work
@@ -256,12 +258,12 @@ class Company:
             self.kinds[kind.name] = row
         self.session.flush()
 
-    def add_holidays(self, *days: tuple[int, int, str]) -> None:
-        """Add public holidays, given as month, day and name, of this year and its neighbours."""
-        for year in range(self.today.year - 1, self.today.year + 2):
-            for month, day, name in days:
-                self.session.add(Holiday(partner_id=self.partner.id, day=date(year, month, day), name=name))
-                self.holidays.add(date(year, month, day))
+    def add_holidays(self, country: str, region: str) -> None:
+        """Add the public holidays of a region, of this year and its neighbours."""
+        years = range(self.today.year - 1, self.today.year + 2)
+        for one in public_holidays(country, region, years, "en"):
+            self.session.add(Holiday(partner_id=self.partner.id, day=one.day, name=one.name))
+            self.holidays.add(one.day)
         self.session.flush()
 
     def whose_turn(self, kind: Kind) -> Customer:
@@ -507,7 +509,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     # Long enough that the demo's pending cancel is still there when somebody looks for it.
     controls.cancel_undo_minutes = 60
     acme.add_kinds(KINDS)
-    acme.add_holidays((1, 1, "New Year's Day"), (12, 25, "Christmas Day"), (12, 26, "Boxing Day"))
+    acme.add_holidays("GB", "ENG")
     acme.add_staff("Alma Whitcombe", "admin@acme.test", Role.PARTNER_ADMIN)
     acme.add_staff("Dana Okafor", "dispatch@acme.test", Role.DISPATCHER)
     acme.add_technician("Tomás Reyes", "tech@acme.test", "07700 900111")
@@ -581,7 +583,7 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
     )
     globex = Company(session, now, rng, password, partner)
     globex.add_kinds((HEAT_PUMP, THERMOSTAT))
-    globex.add_holidays((1, 1, "New Year's Day"), (7, 4, "Independence Day"), (12, 25, "Christmas Day"))
+    globex.add_holidays("US", "NY")
     globex.add_staff("Carla Mendes", "admin@globex.test", Role.PARTNER_ADMIN)
     globex.add_staff("Pete Sandoval", "dispatch@globex.test", Role.DISPATCHER)
     globex.add_technician("Bill Novotny", "tech@globex.test", "518-555-0151")
@@ -752,6 +754,13 @@ def _moved(company: Company, order: Order, start: datetime, by_customer: bool, a
 
 def _to_be_continued(company: Company, order: Order, following: datetime | None) -> Story:
     """Begun, paused for want of a part, and to be continued at ``following``, or when somebody plans it."""
+    job = yield from _left_paused(company, order)
+    yield company.now + 20 * MINUTE
+    company.step(fieldwork.continue_later, job, following)
+
+
+def _left_paused(company: Company, order: Order) -> Generator[datetime, None, Job]:
+    """Begun, and paused for want of a part."""
     rng = company.rng
     yield company.booked_before(order.start)
     job = company.schedule(order, assigned=True)
@@ -763,8 +772,18 @@ def _to_be_continued(company: Company, order: Order, following: datetime | None)
     company.step(fieldwork.start_work, job)
     yield company.now + rng.randint(60, 90) * MINUTE
     company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Inverter came with a dent")
-    yield company.now + 20 * MINUTE
-    company.step(fieldwork.continue_later, job, following)
+    return job
+
+
+def _takes_day_off(company: Company, name: str, day: date, note: str) -> Story:
+    """Somebody gets a day off although there are visits on it, which then need somebody else."""
+    yield company.present - 3 * HOUR
+    technician, form = company.crew[name], TimeOffInput(day, day, note=note)
+    try:
+        add_time_off(company.session, technician.id, form, company.now)
+    except HitsVisits as error:
+        seen = {(hit.visit.id, hit.visit.move_number) for hit in error.hits}
+        add_time_off(company.session, technician.id, form, company.now, seen)
 
 
 def _turned_back(company: Company, order: Order) -> Story:
@@ -912,6 +931,10 @@ def _of_the_office(acme: Company) -> list[Story]:
         ),
         _to_be_continued(acme, on(-3, time(8), BATTERY, sana), acme.at(acme.workday(10), time(8, 30))),
         _to_be_continued(acme, on(-5, time(8), BATTERY, sana), None),
+        _planned(acme, on(-1, time(16), THERMOSTAT, ines)),
+        _left_paused(acme, on(-2, time(14), BATTERY, ines)),
+        _planned(acme, on(1, time(13), CHARGER, sana)),
+        _takes_day_off(acme, sana, acme.workday(1), "Dentist"),
         _turned_back(acme, on(-6, time(8), CHARGER, sana)),
         _to_the_end(acme, on(-7, time(9), CHARGER, sana), trouble=True),
         _to_the_end(acme, on(-8, time(9), THERMOSTAT, sana), reassigned_from=ines),

@@ -14,9 +14,11 @@ from portal.web.http import allow_file
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
     from portal.admin import (
+        attention,
         branding,
         calendar,
         dashboard,
+        hours,
         installations,
         log,
         lookups,
@@ -33,7 +35,19 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (operator, installations, calendar, people, setup, branding, staff, log, settings_log):
+    for part in (
+        operator,
+        installations,
+        calendar,
+        attention,
+        people,
+        setup,
+        hours,
+        branding,
+        staff,
+        log,
+        settings_log,
+    ):
         admin.add_views(*part.views())
     app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.

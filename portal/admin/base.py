@@ -416,11 +416,11 @@ def the_partner_id(actor: Actor) -> int:
 
 
 def differences_of(form: Any, stored: Any) -> list[Difference]:
-    """Return the fields in which two forms of the same kind differ, but for the version."""
+    """Return the fields in which two forms of the same kind differ, but for hidden ones such as the version."""
     return [
         Difference(str(mine.label.text), readable(mine), readable(stored[mine.name]))
         for mine in form
-        if mine.name != "version" and readable(mine) != readable(stored[mine.name])
+        if not isinstance(mine.widget, HiddenInput) and readable(mine) != readable(stored[mine.name])
     ]
 
 

@@ -9,16 +9,21 @@ from flask.typing import ResponseReturnValue
 from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
 
-from portal.admin.base import Guarded, the_actor
+from portal.admin.base import Guarded, the_actor, the_partner_id
 from portal.domain.jobs import overview
+from portal.domain.jobs.attention import list_queue
 from portal.domain.scheduling.zones import day_span
 from portal.extensions import db
 from portal.web import formats
+from portal.web.attention import queue_counts
 from portal.web.auth import current_actor
+
+# So many of each queue; the others are behind "Show all".
+SHOWN = 5
 
 
 class DashboardView(Guarded, AdminIndexView):
-    """Today's visits by status, and the installations that wait for somebody."""
+    """Today's visits by status, and the beginning of each queue that has anything in it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(name=lazy_gettext("Dashboard"), category="Work", **kwargs)
@@ -32,12 +37,16 @@ class DashboardView(Guarded, AdminIndexView):
     def index(self) -> ResponseReturnValue:
         if not the_actor().partner_ids:
             return redirect(self.get_url("partners.index_view"))
-        session = db.session()
-        today = formats.today()
+        session, actor, zone = db.session(), the_actor(), formats.zone_of()
+        today, counts = formats.today(), queue_counts()
+        queues = {}
+        for queue in (queue for queue, number in counts.items() if number):
+            page = list_queue(session, actor, the_partner_id(actor), formats.now(), zone, queue, limit=SHOWN)
+            queues[queue] = page.rows
         return self.render(
             "admin/dashboard.html",
             today_is=today,
-            visits=overview.visits_between(session, *day_span(today, formats.zone_of())),
-            without_technician=overview.without_technician(session),
-            needing_a_visit=overview.needing_a_visit(session),
+            visits=overview.visits_between(session, *day_span(today, zone)),
+            counts=counts,
+            queues=queues,
         )

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import request
+from flask import flash, redirect, request
+from flask.typing import ResponseReturnValue
+from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 from wtforms import (
@@ -32,14 +34,17 @@ from portal.admin.base import (
     key_from,
     the_partner_id,
 )
+from portal.admin.hours import SeenForm, save
 from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people import queries, services
 from portal.domain.people.models import Customer, Technician, TechnicianStatus
+from portal.domain.scheduling.hours import set_technician_active
 from portal.domain.scheduling.queries import skills_of_technicians
 from portal.domain.scheduling.skills import set_technician_skills
 from portal.extensions import db
+from portal.web import formats
 from portal.web.forms import Lines
 
 STATUS_NAMES = {
@@ -81,6 +86,10 @@ class TechnicianForm(VersionedForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.skill_ids.offer()
+
+
+class DeactivateForm(SeenForm):
+    """A deactivation, with the visits it was shown to affect."""
 
 
 class PeopleFilter(FilterForm, ActiveFilter):
@@ -183,7 +192,24 @@ class TechnicianView(PeopleView):
         return self._edit_form_class(obj=row, data={"skill_ids": [skill.id for skill in skills]})
 
     def set_active(self, session: Session, key: int, active: bool) -> Technician:
-        return services.set_technician_active(session, key, active)
+        return set_technician_active(session, key, active, formats.now())
+
+    @expose("/<int:key>/deactivate", methods=("POST",))
+    def deactivate_view(self, key: int) -> ResponseReturnValue:
+        """Ask about the visits they have still to do, then deactivate."""
+        form = DeactivateForm(request.form)
+        form.validate()
+        outcome = save(form, lambda session, seen: set_technician_active(session, key, False, formats.now(), seen).name)
+        if outcome.saved is not None:
+            flash(gettext("%(name)s is deactivated.", name=outcome.saved), "ok")
+            return redirect(self.return_url())
+        return self.render(
+            "admin/people/deactivate.html",
+            form=form,
+            row=self.get_one(key),
+            affected=outcome.affected,
+            return_url=self.return_url(),
+        )
 
     def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
         return {**super().list_context(asked, page), "status_names": STATUS_NAMES}

@@ -10,7 +10,7 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
 
@@ -29,7 +29,7 @@ from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
-from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
+from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import actor_for, save
 from tests.helpers import Site, soup
@@ -59,7 +59,10 @@ BY_ENDPOINT = {
     "staff": "membership",
     "invitations": "invitation",
     "partners": "partner",
+    "hours": "absence",
 }
+# Where a view has addresses of several kinds.
+BY_ARGUMENT = {"technician_id": "technician", "holiday_id": "holiday"}
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
 
@@ -84,6 +87,8 @@ class Side:
     reject_reason: RejectReason
     membership: Membership
     invitation: Invitation
+    absence: TimeOff
+    holiday: Holiday
 
 
 @dataclass(frozen=True)
@@ -136,8 +141,20 @@ def make_side(
             assert message is not None
             message.status, message.sent_at = MessageStatus.SENT, datetime.now(UTC)
             message.subject = message.body = message.body_html = f"{word} letter"
+            off = datetime.now(UTC) + timedelta(days=60)
+            absence = TimeOff(
+                partner_id=partner.id,
+                technician_id=technician.id,
+                start_at=off,
+                end_at=off + timedelta(days=1),
+                note=f"{word} trip",
+            )
+            holiday = Holiday(partner_id=partner.id, day=off.date(), name=f"{word} day")
+            session.add_all([absence, holiday])
             session.flush()
-            session.expunge(message)
+            for row in (message, absence, holiday):
+                session.refresh(row)
+                session.expunge(row)
         listed = (
             save(session, Skill(partner_id=partner.id, name=f"{word} skill")),
             save(session, PauseReason(partner_id=partner.id, label=f"{word} pause")),
@@ -152,7 +169,7 @@ def make_side(
                 session.refresh(row)
                 session.expunge(row)
         given = (partner, admin, technician, customer, customer.addresses[0], kind, job, rejected, message)
-        return Side(*given, *listed, membership, invitation)
+        return Side(*given, *listed, membership, invitation, absence, holiday)
 
     return make
 
@@ -329,6 +346,9 @@ def test_forms_offer_own_rows_only(world: World) -> None:
         f"installations/{world.ours.job.id}/reschedule",
         f"installations/{world.ours.job.id}/edit",
         f"installations/{world.ours.rejected.id}/replacement",
+        "hours/",
+        "hours/time-off/new",
+        f"hours/technicians/{world.ours.technician.id}",
     ):
         answer = world.get(path)
         assert answer.status_code == 200, path
@@ -468,7 +488,10 @@ def test_acts_on_installations_of_others_are_not_found(world: World, act: str) -
 def test_others_are_not_deactivated(world: World, name: str, act: str) -> None:
     for key in (getattr(world.theirs, BY_KEY[name]).id, MISSING):
         assert world.post(f"{name}/{key}/{act}").status_code == 404
-    assert world.post(f"{name}/{getattr(world.ours, BY_KEY[name]).id}/{act}").status_code == 302
+    # Somebody with visits ahead is not deactivated without a question.
+    asks = (name, act) == ("technicians", "deactivate")
+    answer = world.post(f"{name}/{getattr(world.ours, BY_KEY[name]).id}/{act}")
+    assert answer.status_code == (200 if asks else 302)
 
 
 def test_feature_controls_are_the_own(world: World) -> None:
@@ -527,7 +550,8 @@ def test_every_address_with_a_key_answers_a_foreign_one_as_a_missing_one(world: 
         for method in sorted(rule.methods & {"GET", "POST"}):
             answers = set()
             # A new view says here whose keys its addresses take.
-            row = getattr(world.theirs, BY_ENDPOINT[rule.endpoint.partition(".")[0]])
+            name = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[rule.endpoint.partition(".")[0]]
+            row = getattr(world.theirs, name)
             for key in (row.id, MISSING):
                 built = rule.build({**dict.fromkeys(ints, key), **rest})
                 assert built is not None

@@ -450,10 +450,9 @@ class InstallationView(BulkActions, ScopedModelView):
         return response
 
     def _done(self, job_id: int) -> ResponseReturnValue:
-        """Lead to the page that a dialog stands over, if it is one of these, else to the installation."""
-        start = str(self.get_url(".index_view"))
+        """Lead to the page that a dialog stands over, if it is one of the office's, else to the installation."""
         over = urlsplit(request.headers.get("HX-Current-URL", ""))
-        if over.netloc == request.host and over.path.startswith(start):
+        if over.netloc == request.host and over.path.startswith(str(self.admin.url)):
             return self._go(f"{over.path}?{over.query}" if over.query else over.path)
         return self._go(self.get_url(".detail_view", job_id=job_id))
 

@@ -19,11 +19,12 @@ from sqlalchemy import (
     UniqueConstraint,
     event,
     inspect,
+    text,
 )
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
 
@@ -31,6 +32,16 @@ from portal.domain.scheduling.models import ServiceType
 def one_of(column: str, names: Any) -> str:
     """Return the SQL condition that ``column`` is one of ``names``, for check constraints."""
     return f"{column} IN ({', '.join(repr(str(name)) for name in names)})"
+
+
+def queue_index(name: str, where: str, *columns: str, on_sqlite: str = "") -> Index:
+    """Return an index of only the rows ``where`` says, in time order, so that a queue reads nothing but itself (P21).
+
+    Each database has to find its condition in the statement word for word, so it may be spelled differently
+    ``on_sqlite``. ``columns`` are those that another index has too, or SQLite would rather take that one.
+    """
+    usual, spelled = text(where), text(on_sqlite or where)
+    return Index(name, "partner_id", *columns, "start_at", "id", postgresql_where=usual, sqlite_where=spelled)
 
 
 JOB_STATUSES = tuple(sorted({status.name for flow in (INSTALLATION, SERVICE) for status in flow.statuses}))
@@ -42,7 +53,8 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     """The whole piece of work, in the workflow ``installation`` or ``service``.
 
     ``technician_id``, ``start_at`` and ``end_at`` repeat those of the visit that the lists show (the active one, else
-    the latest), so that a list is read from one index; only ``services.follow_visits`` writes them.
+    the latest), so that a list is read from one index; ``visit_open`` says whether that one is planned, under way or
+    paused. Only ``mechanics.follow_visits`` writes them.
     """
 
     __tablename__ = "jobs"
@@ -64,6 +76,13 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
         Index("ix_jobs_technician", "partner_id", "technician_id", "start_at", "id"),
         Index("ix_jobs_customer", "partner_id", "customer_id"),
+        queue_index(
+            "ix_jobs_needing_visit",
+            f"{one_of('status', BEGUN)} AND NOT visit_open",
+            "workflow",
+            "status",
+            on_sqlite=f"{one_of('status', BEGUN)} AND visit_open = 0",
+        ),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -77,6 +96,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     technician_id: Mapped[int | None] = mapped_column(Key, active_history=True)
     start_at: Mapped[datetime | None] = mapped_column()
     end_at: Mapped[datetime | None] = mapped_column()
+    visit_open: Mapped[bool] = mapped_column(Boolean, default=False)
     notes: Mapped[str] = mapped_column(Text, default="")
     reject_reason: Mapped[str] = mapped_column(Text, default="")
     cancel_reason: Mapped[str] = mapped_column(Text, default="")
@@ -155,6 +175,9 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_appointments_customer", "partner_id", "customer_id", "start_at"),
         Index("ix_appointments_start", "partner_id", "start_at", "id"),
         Index("ix_appointments_cancel_at", "cancel_at"),
+        queue_index("ix_appointments_unassigned", "technician_id IS NULL AND status = 'SCHEDULED'", "technician_id"),
+        queue_index("ix_appointments_expected", one_of("status", EXPECTED)),
+        queue_index("ix_appointments_at_work", one_of("status", AT_WORK)),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)

@@ -570,6 +570,11 @@ UNDER_WAY = frozenset({"ON_THE_WAY", "ARRIVED", "WORK_IN_PROGRESS"})
 MOVABLE = frozenset({"SCHEDULED", "PREPARING"})
 OPEN = ACTIVE | {"PAUSED"}
 TRACKED = frozenset({"ON_THE_WAY", "ARRIVED"})
+# In which nobody has arrived yet, and in which somebody has and is not done; each sorted, for conditions of indexes.
+EXPECTED = ("ON_THE_WAY", "PREPARING", "SCHEDULED")
+AT_WORK = tuple(sorted(OPEN - MOVABLE))
+# Where an installation stays when work has begun and its last visit ended without completing it (lifecycles.md).
+BEGUN = INSTALLATION.transition("start_work").targets
 
 # The customer's six steps; a status without one has ended otherwise.
 STEPS = {

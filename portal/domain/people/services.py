@@ -118,13 +118,6 @@ def edit_technician(session: Session, technician_id: int, version: int, form: Te
     return technician
 
 
-def set_technician_active(session: Session, technician_id: int, active: bool) -> Technician:
-    """Deactivate a technician, who is then offered no more and cannot sign in, or take that back."""
-    technician = lock(session, Technician, technician_id)
-    technician.active = active
-    return technician
-
-
 def _customer_values(session: Session, partner_id: int, form: CustomerInput) -> dict[str, str]:
     values, errors = _contact_values(session, partner_id, form)
     values["access_notes"] = form.access_notes.strip()

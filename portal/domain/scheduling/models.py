@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     CheckConstraint,
     Date,
@@ -124,7 +125,7 @@ class WorkingHours(Tenant, Base):
     end_minute: Mapped[int] = mapped_column(Integer)
 
 
-class TimeOff(Tenant, Base):
+class TimeOff(Tenant, Versioned, Base):
     """A technician's absence, from ``start_at`` up to ``end_at`` (instants, half-open)."""
 
     __tablename__ = "time_off"
@@ -140,7 +141,7 @@ class TimeOff(Tenant, Base):
     note: Mapped[str] = mapped_column(String(200), default="")
 
 
-class Holiday(Tenant, Base):
+class Holiday(Tenant, Versioned, Base):
     """A local date on which nobody of the partner works."""
 
     __tablename__ = "holidays"
@@ -148,6 +149,27 @@ class Holiday(Tenant, Base):
 
     day: Mapped[date] = mapped_column(Date)
     name: Mapped[str] = mapped_column(String(100), default="")
+
+
+class VisitHit(Tenant, Base):
+    """A coming visit that a change of hours, time off, holidays or people made impossible (P21).
+
+    Written with that change. It counts for as long as the visit has this start and technician, holds its time and is
+    not over; ``codes`` are those of ``hits.Reason``, and are taken back where a later change takes the reason back.
+    """
+
+    __tablename__ = "visit_hits"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        UniqueConstraint("appointment_id"),
+        Index("ix_visit_hits_start", "partner_id", "start_at", "id"),
+    )
+
+    appointment_id: Mapped[int] = mapped_column(Key)
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    start_at: Mapped[datetime] = mapped_column()
+    codes: Mapped[list[str]] = mapped_column(JSON)
 
 
 class Reason(Versioned):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -128,6 +128,20 @@ class Slot:
     refusal: Refusal | None = None
 
 
+def obstacles(calendar: Calendar, visit: Span, zone: ZoneInfo, holidays: frozenset[date]) -> Iterator[str]:
+    """Yield what keeps ``visit`` from being worked, whatever else is booked, in the order in which it is told.
+
+    ``holiday``, ``outside_hours`` and ``time_off``, each at most once.
+    """
+    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
+    if not holidays.isdisjoint(days):
+        yield "holiday"
+    if not _inside(visit, [stretch for day in days for stretch in calendar.stretches(day, zone)]):
+        yield "outside_hours"
+    if any(visit.overlaps(absence) for absence in calendar.time_off):
+        yield "time_off"
+
+
 def refusal_for(
     calendar: Calendar,
     wanted: Wanted,
@@ -155,18 +169,9 @@ def time_refusal(
     calendar: Calendar, wanted: Wanted, start: datetime, zone: ZoneInfo, holidays: frozenset[date] = frozenset()
 ) -> Refusal | None:
     """Say why ``start`` (an instant) does not suit this technician's time, whatever they can do and whoever asks."""
-    visit = Span(start, start + wanted.duration)
-    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
-    if not holidays.isdisjoint(days):
-        return Refusal("holiday", sentence("That day is a holiday."))
-    stretches = [stretch for day in days for stretch in calendar.stretches(day, zone)]
-    if not _inside(visit, stretches):
-        return Refusal(
-            "outside_hours",
-            sentence("The visit would not lie inside the working hours of %(name)s.", name=calendar.name),
-        )
-    if any(visit.overlaps(absence) for absence in calendar.time_off):
-        return Refusal("time_off", sentence("%(name)s is off at that time.", name=calendar.name))
+    obstacle = next(obstacles(calendar, Span(start, start + wanted.duration), zone, holidays), None)
+    if obstacle is not None:
+        return _refusal(obstacle, calendar.name)
     return booking_refusal(calendar, wanted, start)
 
 
@@ -228,6 +233,15 @@ def _candidates(calendar: Calendar, wanted: Wanted, day: date, zone: ZoneInfo) -
         while start < stretch.end:
             yield start
             start += wanted.step
+
+
+def _refusal(code: str, name: str) -> Refusal:
+    texts = {
+        "holiday": sentence("That day is a holiday."),
+        "outside_hours": sentence("The visit would not lie inside the working hours of %(name)s.", name=name),
+        "time_off": sentence("%(name)s is off at that time.", name=name),
+    }
+    return Refusal(code, texts[code])
 
 
 def _inside(visit: Span, stretches: Iterable[Span]) -> bool:
