@@ -14,10 +14,12 @@ from portal.web.http import allow_file
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
     from portal.admin import (
+        activity,
         branding,
         calendar,
         dashboard,
         installations,
+        live,
         log,
         lookups,
         operator,
@@ -33,10 +35,11 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (operator, installations, calendar, people, setup, branding, staff, log, settings_log):
+    for part in (operator, installations, calendar, people, setup, branding, staff, activity, log, settings_log):
         admin.add_views(*part.views())
     app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)
     app.register_blueprint(lookups.pages)
+    live.init_app(app)

@@ -10,11 +10,15 @@ from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
 
 from portal.admin.base import Guarded, the_actor
+from portal.admin.installations.timeline import told
 from portal.domain.jobs import overview
+from portal.domain.jobs.activity import ActFilter, list_acts
 from portal.domain.scheduling.zones import day_span
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import current_actor
+
+LATEST = 8
 
 
 class DashboardView(Guarded, AdminIndexView):
@@ -33,6 +37,7 @@ class DashboardView(Guarded, AdminIndexView):
         if not the_actor().partner_ids:
             return redirect(self.get_url("partners.index_view"))
         session = db.session()
+        latest = list_acts(session, ActFilter(), limit=LATEST).rows
         today = formats.today()
         return self.render(
             "admin/dashboard.html",
@@ -40,4 +45,5 @@ class DashboardView(Guarded, AdminIndexView):
             visits=overview.visits_between(session, *day_span(today, formats.zone_of())),
             without_technician=overview.without_technician(session),
             needing_a_visit=overview.needing_a_visit(session),
+            latest=[told(act) for act in latest],
         )

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
+from portal.domain.changes.models import Numbered
 from portal.domain.jobs.states import ACTIVE, APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
@@ -46,6 +47,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     """
 
     __tablename__ = "jobs"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(
@@ -116,6 +118,7 @@ class JobItem(Tenant, Base):
     """A line of the job: product name and quantity (P4)."""
 
     __tablename__ = "job_items"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
         CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="quantity"),
@@ -138,6 +141,7 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     """
 
     __tablename__ = "appointments"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
@@ -199,19 +203,22 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         return self.confirmed_at is not None
 
 
-class HistoryEntry(Tenant, CustomerOwned, Base):
+class HistoryEntry(Tenant, CustomerOwned, Numbered, Base):
     """Who changed what when, from which value to which, and why; written with the change and never altered.
 
     ``before`` and ``after`` hold the changed values as JSON: instants in ISO 8601 UTC, people by name.
     """
 
     __tablename__ = "history"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
         ),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         Index("ix_history_job", "partner_id", "job_id", "id"),
+        Index("ix_history_feed", "partner_id", "at", "id"),
+        Index("ix_history_written_in", "partner_id", "written_in"),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -232,6 +239,7 @@ class JobCount(Tenant, Base):
     """How many jobs of a partner have a status, with and without a technician, as of the last folding (P7)."""
 
     __tablename__ = "job_counts"
+    told_to_pages = False
     table_extras = (UniqueConstraint("partner_id", "workflow", "status", "assigned"),)
 
     workflow: Mapped[str] = mapped_column(String(20))
@@ -244,6 +252,7 @@ class JobCountDelta(Tenant, Base):
     """One change of such a count since the last folding; appended, so that a busy partner's jobs never wait for it."""
 
     __tablename__ = "job_count_deltas"
+    told_to_pages = False
 
     workflow: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(30))
