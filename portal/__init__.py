@@ -72,6 +72,7 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # Behind firewalls that drop idle connections without a word.
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800},
+        "LIVE_SECONDS": settings.live_seconds,
         # A form is good as long as its session.
         "WTF_CSRF_TIME_LIMIT": None,
         "RATELIMIT_ENABLED": settings.throttle,

@@ -14,12 +14,14 @@ from portal.web.http import allow_file
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
     from portal.admin import (
+        activity,
         attention,
         branding,
         calendar,
         dashboard,
         hours,
         installations,
+        live,
         log,
         lookups,
         operator,
@@ -45,6 +47,7 @@ def register(app: Flask) -> None:
         hours,
         branding,
         staff,
+        activity,
         log,
         settings_log,
     ):
@@ -54,3 +57,4 @@ def register(app: Flask) -> None:
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)
     app.register_blueprint(lookups.pages)
+    live.init_app(app)

@@ -10,7 +10,9 @@ from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
 
 from portal.admin.base import Guarded, the_actor, the_partner_id
+from portal.admin.installations.timeline import told
 from portal.domain.jobs import overview
+from portal.domain.jobs.activity import ActFilter, list_acts
 from portal.domain.jobs.attention import list_queue
 from portal.domain.scheduling.zones import day_span
 from portal.extensions import db
@@ -20,6 +22,7 @@ from portal.web.auth import current_actor
 
 # So many of each queue; the others are behind "Show all".
 SHOWN = 5
+LATEST = 8
 
 
 class DashboardView(Guarded, AdminIndexView):
@@ -49,4 +52,5 @@ class DashboardView(Guarded, AdminIndexView):
             visits=overview.visits_between(session, *day_span(today, zone)),
             counts=counts,
             queues=queues,
+            latest=[told(act) for act in list_acts(session, ActFilter(), limit=LATEST).rows],
         )

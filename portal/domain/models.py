@@ -3,6 +3,7 @@
 from portal.domain.background import models as background
 from portal.domain.base import Base
 from portal.domain.branding import models as branding
+from portal.domain.changes import models as changes
 from portal.domain.contracts import models as contracts
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
@@ -14,6 +15,7 @@ __all__ = [
     "Base",
     "background",
     "branding",
+    "changes",
     "contracts",
     "jobs",
     "messages",

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
 from flask_babel import gettext
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 
 from portal.domain.branding.models import PartnerLogo
+from portal.domain.changes.queries import Mark, mark_column, mark_of
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
 from portal.extensions import db
@@ -20,7 +22,10 @@ from portal.web.auth import current_actor
 
 @dataclass(frozen=True, slots=True)
 class PartnerInfo:
-    """What pages show of a partner; ``logo`` is the digest of its picture, "" for none."""
+    """What pages show of a partner; ``logo`` is the digest of its picture, "" for none.
+
+    ``mark`` is how far the partner's changes were known when it was read.
+    """
 
     id: int
     name: str
@@ -32,6 +37,7 @@ class PartnerInfo:
     status_labels: Mapping[str, str]
     logo: str
     suspended: bool
+    mark: Mark | None = None
 
     @property
     def handyman(self) -> str:
@@ -44,9 +50,10 @@ class PartnerInfo:
         return self.customer_term or gettext("technician")
 
 
-# Put together once: every page runs it.
-_PARTNERS = (
-    select(
+@cache
+def _partners(dialect: str) -> Select[*tuple[Any, ...]]:
+    # Put together once: every page runs it.
+    columns = (
         Partner.id,
         Partner.name,
         Partner.timezone,
@@ -57,10 +64,13 @@ _PARTNERS = (
         Partner.suspended_at,
         Partner.status_labels,
         PartnerLogo.digest,
+        mark_column(dialect),
     )
-    .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
-    .where(Partner.id.in_(bindparam("ids", expanding=True)))
-)
+    return (
+        select(*columns)
+        .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
+        .where(Partner.id.in_(bindparam("ids", expanding=True)))
+    )
 
 
 def partner_info(partner_id: int) -> PartnerInfo:
@@ -69,8 +79,8 @@ def partner_info(partner_id: int) -> PartnerInfo:
     if partner_id not in known:
         actor = current_actor()
         wanted = {partner_id} | (actor.partner_ids if actor else set())
-        for row in db.session.execute(_PARTNERS, {"ids": sorted(wanted)}):
-            known[row.id] = info_of(row, row.digest or "")
+        for row in db.session.execute(_partners(db.engine.dialect.name), {"ids": sorted(wanted)}):
+            known[row.id] = replace(info_of(row, row.digest or ""), mark=mark_of(row.mark))
     if partner_id not in known:
         raise NotFound
     return known[partner_id]

@@ -37,7 +37,7 @@ from tests.helpers import Site, soup
 Create = Callable[..., Any]
 WORD = "Xanadu"
 MISSING = 987_654
-LISTS = ("customers", "technicians", "service-types", "installations", "messages", "staff")
+LISTS = ("customers", "technicians", "service-types", "installations", "messages", "staff", "activity")
 # Everything that a key of the other partner's may be tried at.
 BY_KEY = {
     "customers": "customer",

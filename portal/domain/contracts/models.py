@@ -18,6 +18,7 @@ class Contract(Tenant, CustomerOwned, Base):
     """
 
     __tablename__ = "contracts"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]

@@ -24,6 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
+from portal.domain.changes.models import Numbered
 from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
@@ -58,6 +59,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     """
 
     __tablename__ = "jobs"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(
@@ -136,6 +138,7 @@ class JobItem(Tenant, Base):
     """A line of the job: product name and quantity (P4)."""
 
     __tablename__ = "job_items"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
         CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="quantity"),
@@ -158,6 +161,7 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     """
 
     __tablename__ = "appointments"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
@@ -222,19 +226,22 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         return self.confirmed_at is not None
 
 
-class HistoryEntry(Tenant, CustomerOwned, Base):
+class HistoryEntry(Tenant, CustomerOwned, Numbered, Base):
     """Who changed what when, from which value to which, and why; written with the change and never altered.
 
     ``before`` and ``after`` hold the changed values as JSON: instants in ISO 8601 UTC, people by name.
     """
 
     __tablename__ = "history"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
         ),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         Index("ix_history_job", "partner_id", "job_id", "id"),
+        Index("ix_history_feed", "partner_id", "at", "id"),
+        Index("ix_history_written_in", "partner_id", "written_in"),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -255,6 +262,7 @@ class JobCount(Tenant, Base):
     """How many jobs of a partner have a status, with and without a technician, as of the last folding (P7)."""
 
     __tablename__ = "job_counts"
+    told_to_pages = False
     table_extras = (UniqueConstraint("partner_id", "workflow", "status", "assigned"),)
 
     workflow: Mapped[str] = mapped_column(String(20))
@@ -267,6 +275,7 @@ class JobCountDelta(Tenant, Base):
     """One change of such a count since the last folding; appended, so that a busy partner's jobs never wait for it."""
 
     __tablename__ = "job_count_deltas"
+    told_to_pages = False
 
     workflow: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(30))

@@ -89,6 +89,7 @@ class Message(Tenant, CustomerOwned, Base):
     """
 
     __tablename__ = "messages"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
@@ -128,6 +129,7 @@ class MessageAttempt(Tenant, Base):
     """One try at sending a message and how it went (N4)."""
 
     __tablename__ = "message_attempts"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "message_id"], ["messages.partner_id", "messages.id"]),
         Index("ix_message_attempts_message", "partner_id", "message_id"),
