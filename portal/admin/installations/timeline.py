@@ -41,6 +41,7 @@ WORDS = {
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_gettext("Approved"),
+    "merge_customers": lazy_gettext("Customer merged"),
 }
 VALUES = {
     "start": lazy_gettext("Start"),
@@ -54,6 +55,7 @@ VALUES = {
     "contract": lazy_gettext("Version"),
     "signed_by": lazy_gettext("Signed by"),
     "paper": lazy_gettext("Scan"),
+    "customer": lazy_gettext("Customer"),
 }
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician"}
