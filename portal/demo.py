@@ -33,6 +33,7 @@ from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
     Address,
+    Contact,
     Customer,
     Membership,
     Partner,
@@ -520,11 +521,16 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
     priya.access_notes = "Narrow drive, please park on the street."
+    _contacts(acme, priya)
     for number, (name, street, postcode) in enumerate(BRISTOL):
         acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
     moved_away = acme.add_customer("Piet Jansen", "11 Wharf Lane", "Bristol", "BS1 5TX", "07700 900250")
     moved_away.active = False
     _set_up_acme(acme)
+    # One person twice, as it comes about: who took the second call did not look for the first record.
+    acme.add_customer(
+        "M. Oyelaran", "66 Ashley Down Road", "Bristol", "BS7 9JT", "07700 900210", "m.oyelaran@mail.example"
+    )
 
     training = acme.workday(5)
     acme.taken.add(("Leon Adeyemi", training))
@@ -567,6 +573,25 @@ def _set_up_acme(acme: Company) -> None:
         session, admin, acme.opened_at + DAY, "Roof does not carry the panels", "Supply too small for the charger"
     )
     demo_set_up.reword(session, admin, acme.opened_at + 2 * DAY, acme.partner, INCOMPLETE="To be continued")
+
+
+def _contacts(acme: Company, customer: Customer) -> None:
+    """Give a customer somebody who lets the technician in, and somebody who signs."""
+    people = (
+        (
+            "Arjun Raman",
+            "son, has a key",
+            "arjun.raman@mail.example",
+            "07700 900201",
+            ("visits", "reminders", "arrival"),
+        ),
+        ("Harper & Lowe", "letting agent", "office@harper-lowe.example", "0117 496 0177", ("contract",)),
+    )
+    for name, relation, email, phone, groups in people:
+        gets = {f"gets_{group}": True for group in groups}
+        person = {"name": name, "relation": relation, "email": email, "phone": phone}
+        acme.session.add(Contact(partner_id=acme.partner.id, customer_id=customer.id, **person, **gets))
+    acme.session.flush()
 
 
 def _globex(session: Session, now: datetime, rng: random.Random, password: str) -> Company:

@@ -308,6 +308,10 @@ class ScopedModelView(Guarded, ModelView):
             add_errors(form, refused.errors)
             return None
 
+    def form_context(self, row: Any) -> dict[str, Any]:
+        """Return what the form's template needs besides the form; ``row`` is ``None`` for a new one."""
+        return {}
+
     def form_page(
         self, template: str, form: Any, row: Any = None, differences: list[Difference] | None = None
     ) -> ResponseReturnValue:
@@ -319,6 +323,7 @@ class ScopedModelView(Guarded, ModelView):
             differences=differences,
             form_has_errors=bool(form.errors) or differences is not None,
             return_url=self.return_url(),
+            **self.form_context(row),
         )
         return page, 409 if differences is not None else 422 if form.errors else 200
 
@@ -433,7 +438,7 @@ def readable(one: Any) -> str:
         return "\n".join(filter(None, (readable(entry) for entry in one.entries)))
     if hasattr(one, "form"):
         return ", ".join(
-            filter(None, (readable(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
+            filter(None, (_readable_part(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
         )
     if getattr(one, "choices", None) and isinstance(one.data, list):
         return ", ".join(str(label) for value, label, *_ in one.iter_choices() if value in one.data)
@@ -442,3 +447,10 @@ def readable(one: Any) -> str:
     if isinstance(one.data, bool):
         return str(gettext("yes") if one.data else gettext("no"))
     return "" if one.data is None else str(one.data).strip()
+
+
+def _readable_part(inner: Any) -> str:
+    # In a row of values a tick is its words, and none is nothing.
+    if isinstance(inner.data, bool):
+        return str(inner.label.text) if inner.data else ""
+    return readable(inner)

@@ -15,7 +15,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 from flask_login import user_logged_out
 from flask_security import RoleMixin, SQLAlchemyUserDatastore, UserMixin, current_user
-from sqlalchemy import and_, bindparam, inspect, or_, select
+from sqlalchemy import and_, bindparam, func, inspect, or_, select
 from sqlalchemy.orm import Session, sessionmaker
 
 from portal.domain import tenancy
@@ -108,7 +108,8 @@ _LOGIN = (
         Technician.partner_id,
         Technician.id,
         Customer.partner_id,
-        Customer.id,
+        # Whose record was merged into another sees that one.
+        func.coalesce(Customer.merged_into_id, Customer.id),
         Partner.id,
     )
     .outerjoin(Membership, and_(Membership.user_id == LoginUser.id, Membership.active))

@@ -112,7 +112,7 @@ class Relay:
             return self._invitation(held, now, tally)
         with self._store.reading() as session:
             facts = facts_of(session, held.message_id)
-        refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists)
+        refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists, facts.is_meant)
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None

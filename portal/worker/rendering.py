@@ -46,14 +46,14 @@ class Renderer:
                 "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
                 "work": work_line(facts),
                 "phone": facts.partner.phone,
-                # Somebody without a log-in has no page to be sent to.
-                "my_url": f"{self._base_url}/my/" if facts.customer.user_id is not None else None,
+                # Somebody without a log-in has no page to be sent to; nor has a contact.
+                "my_url": f"{self._base_url}/my/" if facts.has_login else None,
                 "light": _light(facts.partner.brand_colour),
                 "dark": _dark(facts.partner.brand_colour),
             }
             return Letter(
                 message_id=self._message_id(facts.message),
-                recipient=facts.customer.email or facts.message.recipient,
+                recipient=facts.reader.email or facts.message.recipient,
                 sender=_one_line(facts.partner.name),
                 subject=_one_line(words.subject),
                 body=self._fill("letter.txt", values),

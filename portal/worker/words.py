@@ -136,7 +136,7 @@ def _contract(facts: Facts) -> Words:
 def _confirmed(facts: Facts) -> str:
     if facts.visit.is_confirmed:
         return str(_("This time is confirmed. Thank you."))
-    if facts.customer.user_id is None:
+    if not facts.has_login:
         return str(_("This time is not confirmed yet. Please call us to confirm it."))
     return str(_("You have not confirmed this time yet. You can do so in My Schedule."))
 

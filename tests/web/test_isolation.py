@@ -208,11 +208,15 @@ def test_lists_hold_own_rows_only(world: World) -> None:
 # 2. Detail
 
 
-@pytest.mark.parametrize("path", ["installations/{job}", "messages/{message}", "messages/{message}/letter"])
+@pytest.mark.parametrize(
+    "path", ["installations/{job}", "messages/{message}", "messages/{message}/letter", "customers/{customer}/"]
+)
 def test_details_of_others_are_not_found(world: World, path: str) -> None:
-    theirs = {"job": world.theirs.job.id, "message": world.theirs.message.id}
+    theirs, ours = (
+        {"job": side.job.id, "message": side.message.id, "customer": side.customer.id}
+        for side in (world.theirs, world.ours)
+    )
     missing = dict.fromkeys(theirs, MISSING)
-    ours = {"job": world.ours.job.id, "message": world.ours.message.id}
     foreign, unknown = world.get(path.format(**theirs)), world.get(path.format(**missing))
     assert world.get(path.format(**ours)).status_code == 200
     assert foreign.status_code == unknown.status_code == 404

@@ -335,8 +335,7 @@ class Edit(Act[EditForm]):
             form.notes.data = target.job.notes
             fill_items(form, target.job.items)
         form.address.choices = [
-            (str(address.id), address.one_line)
-            for address in queries.addresses_of(db.session(), target.job.customer_id)
+            (str(address.id), address.one_line) for address in queries.addresses_for(db.session(), target.job)
         ]
 
     def differences(self, form: EditForm, target: Installation) -> list[Difference] | None:

@@ -42,6 +42,7 @@ WORDS = {
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_gettext("Approved"),
+    "merge_customers": lazy_gettext("Customer merged"),
 }
 # One installation among many: what was done to it, by whom.
 SENTENCES = {
@@ -95,6 +96,7 @@ VALUES = {
     "contract": lazy_gettext("Version"),
     "signed_by": lazy_gettext("Signed by"),
     "paper": lazy_gettext("Scan"),
+    "customer": lazy_gettext("Customer"),
 }
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician"}

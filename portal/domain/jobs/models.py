@@ -53,6 +53,9 @@ MAX_QUANTITY = 100_000
 class Job(Tenant, CustomerOwned, Versioned, Base):
     """The whole piece of work, in the workflow ``installation`` or ``service``.
 
+    It goes with its address from one customer to another (``ON UPDATE CASCADE``), and what belongs to it goes along:
+    that is how customers are merged, and nothing else changes the customer of a job.
+
     ``technician_id``, ``start_at`` and ``end_at`` repeat those of the visit that the lists show (the active one, else
     the latest), so that a list is read from one index; ``visit_open`` says whether that one is planned, under way or
     paused. Only ``mechanics.follow_visits`` writes them.
@@ -65,6 +68,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "address_id"],
             ["addresses.partner_id", "addresses.customer_id", "addresses.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "service_type_id"], ["service_types.partner_id", "service_types.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
@@ -164,7 +168,9 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         ForeignKeyConstraint(["partner_id", "previous_id"], ["appointments.partner_id", "appointments.id"]),
@@ -229,6 +235,8 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
 class HistoryEntry(Tenant, CustomerOwned, Numbered, Base):
     """Who changed what when, from which value to which, and why; written with the change and never altered.
 
+    But for ``customer_id``, which the database lets follow a customer who was merged into another (P23).
+
     ``before`` and ``after`` hold the changed values as JSON: instants in ISO 8601 UTC, people by name.
     """
 
@@ -236,7 +244,9 @@ class HistoryEntry(Tenant, CustomerOwned, Numbered, Base):
     told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         Index("ix_history_job", "partner_id", "job_id", "id"),

@@ -444,9 +444,12 @@ def reject_reasons(session: Session) -> list[RejectReason]:
     return list(session.scalars(query))
 
 
-def addresses_of(session: Session, customer_id: int) -> list[Address]:
-    """Return the service addresses of a customer, in the order they were added."""
-    return list(session.scalars(select(Address).where(Address.customer_id == customer_id).order_by(Address.id)))
+def addresses_for(session: Session, job: Job) -> list[Address]:
+    """Return the addresses that ``job`` can be at: its own and those its customer uses, in the order of adding."""
+    query = select(Address).where(
+        Address.customer_id == job.customer_id, Address.active.is_(True) | (Address.id == job.address_id)
+    )
+    return list(session.scalars(query.order_by(Address.id)))
 
 
 def usual_start(session: Session, partner_id: int, now: datetime, zone: ZoneInfo) -> datetime | None:

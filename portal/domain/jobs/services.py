@@ -49,7 +49,7 @@ from portal.domain.jobs.mechanics import (
 from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
 from portal.domain.jobs.situations import current_visit, open_visit, situation, visits_of
 from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, Situation
-from portal.domain.lookup import find, lock, lock_technicians
+from portal.domain.lookup import find, lock, lock_customer, lock_technicians
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
@@ -104,7 +104,7 @@ def schedule_installation(
     """
     partner_id = _only_partner(actor)
     status = INSTALLATION.start("schedule", _nothing_yet(session, actor, now, partner_id))
-    customer = find(session, Customer, booking.customer_id)
+    customer = lock_customer(session, booking.customer_id)
     address = find(session, Address, booking.address_id)
     kind = find(session, ServiceType, booking.service_type_id)
     replaced = _replaceable(session, booking.replaces_id, customer)
@@ -114,6 +114,8 @@ def schedule_installation(
         errors["customer"] = sentence("%(name)s is not an active customer.", name=customer.name)
     elif address.customer_id != customer.id:
         raise NotFound
+    elif not address.active:
+        errors["customer"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
     if not kind.active:
         errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
     if len(booking.notes) > MAX_TEXT:
@@ -403,6 +405,8 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
         address = find(session, Address, form.address_id)
         if address.customer_id != job.customer_id:
             raise NotFound
+        if not address.active and address.id != job.address_id:
+            errors["address"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
     if errors:
         raise Invalid(errors)
     if (form.notes.strip(), new_items, form.address_id) == (job.notes, old_items, job.address_id):

@@ -15,9 +15,9 @@ from sqlalchemy.orm import Session, aliased
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.lookup import MAX_KEY
-from portal.domain.messages.models import Message, MessageAttempt, MessageKind, MessageStatus
+from portal.domain.messages.models import GROUPS, Message, MessageAttempt, MessageKind, MessageStatus
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.models import Address, Customer, Invitation, Partner, Technician, User
+from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
 from portal.domain.scheduling.models import ServiceType
 
@@ -37,9 +37,13 @@ NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A message and what it is about, as it stands now. ``locale`` is the reader's choice, "" for none."""
+    """A message and what it is about, as it stands now; to ``contact``, else to the customer.
+
+    ``locale`` is the customer's choice, "" for none.
+    """
 
     message: Message
+    contact: Contact | None
     visit: Appointment
     job: Job
     customer: Customer
@@ -54,6 +58,23 @@ class Facts:
     def zone(self) -> ZoneInfo:
         """The partner's time zone."""
         return ZoneInfo(self.partner.timezone)
+
+    @property
+    def reader(self) -> Customer | Contact:
+        """Whom the message is to."""
+        return self.customer if self.contact is None else self.contact
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the reader can look it up in My Schedule."""
+        return self.contact is None and self.customer.user_id is not None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether the reader still gets such messages (P23)."""
+        listed = self.contact is None or self.contact.active
+        kind = self.message.kind
+        return listed and (kind not in set(MessageKind) or self.reader.gets(GROUPS[MessageKind(kind)]))
 
     @property
     def minutes(self) -> int:
@@ -90,10 +111,14 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class LoggedMessage:
-    """A message with the name of whom it is for, the job it is about if any, and every attempt, latest first."""
+    """A message with the name of whom it is for, the job it is about if any, and every attempt, latest first.
+
+    With ``contact`` it went to that contact of the customer ``name``.
+    """
 
     message: Message
     name: str
+    contact: Contact | None
     job: Job | None
     attempts: Sequence[MessageAttempt]
 
@@ -126,12 +151,30 @@ def message_log(
     return page_of(session, query, order, cursor, limit, scalars=False)
 
 
+def messages_of_customer(session: Session, customer_id: int, cursor: Cursor | None, limit: int) -> Page[Any]:
+    """Return a page of the messages to a customer and their contacts, newest first, as tuples of columns.
+
+    One statement, without the letters.
+    """
+    query = select(
+        Message.id,
+        Message.kind,
+        Message.recipient,
+        Message.status,
+        Message.last_error,
+        Message.due_at,
+        Message.sent_at,
+    ).where(Message.customer_id == customer_id)
+    return page_of(session, query, NEWEST_FIRST, cursor, limit, scalars=False)
+
+
 def logged_message(session: Session, message_id: int) -> LoggedMessage:
     """Return a message with what surrounds it; raises ``NotFound``. Two statements."""
     if not 0 < message_id <= MAX_KEY:
         raise NotFound
     query = (
-        _with_name(select(Message, NAME, Job))
+        _with_name(select(Message, NAME, Contact, Job))
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
         .join(Job, Job.id == Message.job_id, isouter=True)
         .where(Message.id == message_id)
     )
@@ -139,8 +182,8 @@ def logged_message(session: Session, message_id: int) -> LoggedMessage:
     if found is None:
         raise NotFound
     attempts = select(MessageAttempt).where(MessageAttempt.message_id == message_id).order_by(MessageAttempt.id.desc())
-    message, name, job = found
-    return LoggedMessage(message, name, job, list(session.scalars(attempts)))
+    message, name, contact, job = found
+    return LoggedMessage(message, name, contact, job, list(session.scalars(attempts)))
 
 
 def _with_name(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
@@ -180,9 +223,9 @@ def backlog(session: Session, now: datetime) -> Backlog:
 def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
-    message, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
+    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
     return Facts(
-        message, visit, job, customer, address, kind, technician, partner, locale or "", newer_exists=bool(is_newer)
+        message, contact, visit, job, customer, address, kind, technician, partner, locale or "", bool(is_newer)
     )
 
 
@@ -195,6 +238,7 @@ def _query() -> Select[*tuple[Any, ...]]:
         newer.job_id == Message.job_id,
         newer.appointment_id == Message.appointment_id,
         newer.channel == Message.channel,
+        newer.contact_id.is_not_distinct_from(Message.contact_id),
         newer.id > Message.id,
     )
     superseded = [
@@ -204,6 +248,7 @@ def _query() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Message,
+            Contact,
             Appointment,
             Job,
             Customer,
@@ -217,6 +262,7 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(Appointment, Appointment.id == Message.appointment_id)
         .join(Job, Job.id == Appointment.job_id)
         .join(Customer, Customer.id == Message.customer_id)
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
         .join(Address, Address.id == Job.address_id)
         .join(ServiceType, ServiceType.id == Job.service_type_id)
         .join(Technician, Technician.id == Appointment.technician_id, isouter=True)

@@ -19,11 +19,16 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
+    event,
     text,
+    true,
 )
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship, synonym
 
 from portal.domain.base import Base, CustomerOwned, Key, Keyed, PartnerScoped, Tenant, Versioned
+from portal.domain.texts import letters_of
+
+MAX_PLACE = 400
 
 
 def utc_now() -> datetime:
@@ -117,14 +122,52 @@ class Technician(Tenant, Versioned, Base):
         return self.active and self.status == TechnicianStatus.AVAILABLE
 
 
-class Customer(Tenant, CustomerOwned, Versioned, Base):
-    """A partner's customer; ``active`` ones can be scheduled for (P2)."""
+class MessageGroup(StrEnum):
+    """Kinds of message that a customer or contact gets or not together (P23); each has a column ``gets_…``."""
+
+    VISITS = "visits"
+    REMINDERS = "reminders"
+    ARRIVAL = "arrival"
+    CONTRACT = "contract"
+
+
+class Reached:
+    """Somebody who gets messages: ``gets_…`` says of which groups."""
+
+    name: Mapped[str]
+    email: Mapped[str]
+    gets_visits: Mapped[bool]
+    gets_reminders: Mapped[bool]
+    gets_arrival: Mapped[bool]
+    gets_contract: Mapped[bool]
+
+    def gets(self, group: MessageGroup) -> bool:
+        """Whether messages of ``group`` are meant for this person."""
+        return bool(getattr(self, f"gets_{group}"))
+
+    @property
+    def groups(self) -> list[MessageGroup]:
+        """The groups whose messages this person gets."""
+        return [group for group in MessageGroup if self.gets(group)]
+
+
+class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
+    """A partner's customer; ``active`` ones can be scheduled for (P2).
+
+    One that turned out to be another's double was merged into that one (``merged_into_id``): it is kept, inactive, and
+    owns nothing any more.
+    """
 
     __tablename__ = "customers"
     customer_id: Mapped[int] = synonym("id")
     table_extras = (
+        ForeignKeyConstraint(["partner_id", "merged_into_id"], ["customers.partner_id", "customers.id"]),
+        CheckConstraint("merged_into_id IS NULL OR (NOT active AND merged_into_id <> id)", name="merged"),
         Index("ix_customers_partner_name", "partner_id", "name", "id"),
         Index("ix_customers_user_id", "user_id"),
+        Index("ix_customers_email", "partner_id", "email"),
+        Index("ix_customers_phone", "partner_id", "phone"),
+        Index("ix_customers_merged_into", "merged_into_id"),
     )
 
     name: Mapped[str] = mapped_column(String(120))
@@ -133,20 +176,64 @@ class Customer(Tenant, CustomerOwned, Versioned, Base):
     active: Mapped[bool] = mapped_column(Boolean, default=True)
     access_notes: Mapped[str] = mapped_column(Text, default="")
     user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    merged_into_id: Mapped[int | None] = mapped_column(Key)
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
+    gets_visits: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    gets_reminders: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    gets_arrival: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    gets_contract: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
 
     addresses: Mapped[list[Address]] = relationship(
         primaryjoin=lambda: Customer.id == foreign(Address.customer_id), lazy="raise", order_by=lambda: Address.id
     )
+    contacts: Mapped[list[Contact]] = relationship(
+        primaryjoin=lambda: (Customer.id == foreign(Contact.customer_id)) & Contact.active,
+        lazy="raise",
+        viewonly=True,
+        order_by=lambda: Contact.id,
+    )
+
+
+class Contact(Tenant, CustomerOwned, Reached, Base):
+    """Somebody beside the customer who is told things: a tenant, a caretaker, the accounts office (P23).
+
+    ``email`` is none of the customer's own nor of another active contact's. One taken off the list is kept, inactive,
+    for the messages that went to them.
+    """
+
+    __tablename__ = "customer_contacts"
+    table_extras: tuple[Any, ...] = (
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        CheckConstraint(
+            "email <> '' OR NOT (gets_visits OR gets_reminders OR gets_arrival OR gets_contract)", name="reachable"
+        ),
+        Index("ix_customer_contacts_customer", "partner_id", "customer_id"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    name: Mapped[str] = mapped_column(String(120))
+    relation: Mapped[str] = mapped_column(String(80), default="")
+    email: Mapped[str] = mapped_column(String(255), default="")
+    phone: Mapped[str] = mapped_column(String(40), default="")
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+    gets_visits: Mapped[bool] = mapped_column(Boolean, default=False)
+    gets_reminders: Mapped[bool] = mapped_column(Boolean, default=False)
+    gets_arrival: Mapped[bool] = mapped_column(Boolean, default=False)
+    gets_contract: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
 class Address(Tenant, Versioned, CustomerOwned, Base):
-    """A service address of a customer; latitude and longitude in degrees where known."""
+    """A service address of a customer; latitude and longitude in degrees where known.
+
+    ``active`` ones are offered for new visits. ``place_key`` is what two spellings of one place have in common; it
+    follows from line, town and postcode by itself.
+    """
 
     __tablename__ = "addresses"
     table_extras: tuple[Any, ...] = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         UniqueConstraint("partner_id", "customer_id", "id"),
+        Index("ix_addresses_place", "partner_id", "place_key", "customer_id"),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -155,10 +242,17 @@ class Address(Tenant, Versioned, CustomerOwned, Base):
     postcode: Mapped[str] = mapped_column(String(20), default="")
     latitude: Mapped[float | None] = mapped_column(Float)
     longitude: Mapped[float | None] = mapped_column(Float)
+    active: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
+    place_key: Mapped[str] = mapped_column(String(MAX_PLACE), default="", server_default="")
 
     customer: Mapped[Customer] = relationship(
         primaryjoin=lambda: foreign(Address.customer_id) == Customer.id, lazy="raise", viewonly=True
     )
+
+    @property
+    def retired(self) -> bool:
+        """Whether it is offered for no new visit any more."""
+        return not self.active
 
     @property
     def one_line(self) -> str:
@@ -256,3 +350,58 @@ class PartnerEvent(Tenant, Base):
     before: Mapped[str] = mapped_column(String(255), default="")
     after: Mapped[str] = mapped_column(String(255), default="")
     reason: Mapped[str] = mapped_column(Text, default="")
+
+
+class CustomerMerge(Tenant, CustomerOwned, Base):
+    """Who made which customer part of ``customer_id`` and when; written with the merge (P23).
+
+    Nobody alters it, but it goes along when that customer becomes part of another. ``kept`` and ``gone`` hold what both
+    records said before, ``moved`` how many rows of each kind changed their owner.
+    """
+
+    __tablename__ = "customer_merges"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        ForeignKeyConstraint(["partner_id", "gone_id"], ["customers.partner_id", "customers.id"]),
+        UniqueConstraint("partner_id", "gone_id"),
+        Index("ix_customer_merges_customer", "partner_id", "customer_id", "id"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    gone_id: Mapped[int] = mapped_column(Key)
+    at: Mapped[datetime] = mapped_column()
+    actor_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    actor_role: Mapped[str] = mapped_column(String(20))
+    actor_name: Mapped[str] = mapped_column(String(120))
+    kept: Mapped[dict[str, Any]] = mapped_column(JSON)
+    gone: Mapped[dict[str, Any]] = mapped_column(JSON)
+    moved: Mapped[dict[str, int]] = mapped_column(JSON)
+
+
+class DifferentPeople(Tenant, Base):
+    """Two customers who look alike and whom somebody said to be two; ``first_id`` is the smaller key (P23)."""
+
+    __tablename__ = "different_people"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "first_id"], ["customers.partner_id", "customers.id"]),
+        ForeignKeyConstraint(["partner_id", "second_id"], ["customers.partner_id", "customers.id"]),
+        UniqueConstraint("partner_id", "first_id", "second_id"),
+        CheckConstraint("first_id < second_id", name="order"),
+    )
+
+    first_id: Mapped[int] = mapped_column(Key)
+    second_id: Mapped[int] = mapped_column(Key)
+    at: Mapped[datetime] = mapped_column()
+    actor_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+
+
+def place_key(line: str, city: str, postcode: str) -> str:
+    """Return what the spellings of one place have in common: letters and digits of its line and postcode, else town."""
+    # Some signs stand for several letters.
+    return f"{letters_of(line)} {letters_of(postcode) or letters_of(city)}".strip()[:MAX_PLACE]
+
+
+@event.listens_for(Address, "before_insert")
+@event.listens_for(Address, "before_update")
+def _follow_place(mapper: Any, connection: Any, address: Address) -> None:
+    address.place_key = place_key(address.line, address.city or "", address.postcode or "")

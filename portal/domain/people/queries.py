@@ -66,12 +66,15 @@ def words_in(text: str, columns: Sequence[InstrumentedAttribute[str]]) -> Column
 
 
 def find_customers(session: Session, text: str, limit: int = CHOICES) -> list[CustomerChoice]:
-    """Return the active customers, once an address, whose name, e-mail or address has every word of ``text`` (P2)."""
+    """Return the active customers whose name, e-mail or address has every word of ``text`` (P2).
+
+    Each once for every address that is used for new visits.
+    """
     searched = (Customer.name, Customer.email, *ADDRESS_TEXT)
     query = (
         select(Customer.name, Customer.email, Address)
         .join(Address, Address.customer_id == Customer.id)
-        .where(Customer.active.is_(True), words_in(text, searched))
+        .where(Customer.active.is_(True), Address.active.is_(True), words_in(text, searched))
         .order_by(Customer.name, Customer.id, Address.id)
         .limit(limit)
     )
@@ -119,11 +122,11 @@ def find_technicians(
 
 
 def customer_choices(session: Session, customer_id: int) -> list[CustomerChoice]:
-    """Return a customer at each of their addresses; nothing for one who is not in the session's scope."""
+    """Return a customer at each address used for new visits; nothing for one who is not in the session's scope."""
     query = (
         select(Customer.name, Customer.email, Address)
         .join(Address, Address.customer_id == Customer.id)
-        .where(Customer.id == customer_id)
+        .where(Customer.id == customer_id, Address.active.is_(True))
         .order_by(Address.id)
     )
     return [
@@ -132,10 +135,10 @@ def customer_choices(session: Session, customer_id: int) -> list[CustomerChoice]
     ]
 
 
-def customer_with_addresses(session: Session, customer_id: int) -> Customer:
-    """Return a customer with ``addresses`` loaded; raises ``NotFound``."""
+def customer_in_full(session: Session, customer_id: int) -> Customer:
+    """Return a customer with ``addresses`` and ``contacts`` loaded; raises ``NotFound``."""
     customer = find(session, Customer, customer_id)
-    session.refresh(customer, ["addresses"])
+    session.refresh(customer, ["addresses", "contacts"])
     return customer
 
 
@@ -149,9 +152,11 @@ def list_customers(
 ) -> Page[Customer]:
     """Return a page of customers with their addresses; ``active=None`` for all, in one of ``CUSTOMERS_BY`` (P16).
 
+    Those who were merged into another are not among them.
+
     ``text`` is looked for in name, e-mail, addresses and, from five digits on, telephone number. Two statements.
     """
-    query = select(Customer).options(selectinload(Customer.addresses))
+    query = select(Customer).where(Customer.merged_into_id.is_(None)).options(selectinload(Customer.addresses))
     if text.strip():
         query = query.where(or_(each_word(text, _of_customer), _has_phone(Customer.phone, text)))
     return _page(session, query, Customer.active, active, order, cursor, limit)
