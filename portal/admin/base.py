@@ -37,6 +37,7 @@ class Guarded:
     """A view for actors with ``permission``: strangers are sent to sign in, the wrong role gets 403."""
 
     permission = Permission.ADMIN
+    endpoint: str
 
     def is_accessible(self) -> bool:
         actor = current_actor()

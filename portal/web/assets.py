@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,12 +26,12 @@ def version_of(filename: str) -> str | None:
 def init_app(app: Flask) -> None:
     """Put the version into every address that ``url_for("static", …)`` makes."""
     app.url_defaults(_add_version)
-    plain = app.jinja_env.globals["url_for"]
+    plain: Callable[..., str] = app.url_for
 
     def url_for(endpoint: str, **values: Any) -> str:
         if endpoint == "static" and values.keys() == {"filename"} and has_request_context():
             return _address(app, request.script_root, values["filename"])
-        return str(plain(endpoint, **values))
+        return plain(endpoint, **values)
 
     app.jinja_env.globals["url_for"] = url_for
 

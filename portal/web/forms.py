@@ -31,7 +31,7 @@ class _OneOfMany:
 
     validation_attrs: Sequence[str] = ()
 
-    def __call__(self, field: Field, **kwargs: Any) -> Markup:
+    def __call__(self, field: ManySelectField, **kwargs: Any) -> Markup:
         chosen = field.data
         options = "".join(
             f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(label)}</option>'

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,7 +64,6 @@ _PARTNERS = (
     .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
     .where(Partner.id.in_(bindparam("ids", expanding=True)))
 )
-_Row = namedtuple("_Row", [column.key for column in COLUMNS])
 KNOWN = "partner_infos"
 
 
@@ -83,7 +82,7 @@ def partner_info(partner_id: int) -> PartnerInfo:
 
 def info_from(values: Iterable[Any]) -> PartnerInfo:
     """Return what pages show of a partner, from the values of ``COLUMNS``."""
-    row = _Row(*values)
+    row = SimpleNamespace(**{column.key: value for column, value in zip(COLUMNS, values, strict=True)})
     return info_of(row, row.digest or "")
 
 

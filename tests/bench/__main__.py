@@ -67,7 +67,7 @@ class Work:
     limits: Mapping[str, int] = field(default_factory=dict)
 
 
-def rounds_of_time(day: date) -> datetime:
+def begin_of(day: date) -> datetime:
     """Return the instant at which ``day`` begins in London."""
     return datetime.combine(day, time(), LONDON).astimezone(UTC)
 
@@ -81,14 +81,14 @@ def next_month(today: date) -> tuple[date, date]:
 def works(url: str, today: date) -> list[Work]:
     """Return what is measured on the data at ``url``."""
     first, last = next_month(today)
-    begin, end = rounds_of_time(first), rounds_of_time(last + timedelta(days=1))
+    begin, end = begin_of(first), begin_of(last + timedelta(days=1))
     deep_at, deep_id, deep_page = _deep(url)
     job_id, word = _examples(url, begin)
     ours = "/admin/installations/"
     filtered = f"{ours}?{urlencode({'group': GROUP, 'first': first, 'last': last})}"
     deep = f"{ours}?sort=date&after={quote(json.dumps([deep_at.isoformat(), deep_id]))}"
     bare = urlencode({"status": statuses_of(GROUP), "first": begin, "last": end}, doseq=True)
-    start = f"/beyond?{urlencode({'at': rounds_of_time(today), 'id': 0})}"
+    start = f"/beyond?{urlencode({'at': begin_of(today), 'id': 0})}"
     peer = _peer_filters(url, first, last)
     floor_list = ("floor", f"/filtered?{bare}")
     return [

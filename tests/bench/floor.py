@@ -55,7 +55,8 @@ _template = Environment(autoescape=True).from_string(
     """<!DOCTYPE html><title>Jobs</title><table>{% for row in rows %}
 <tr><td>{{ row[1] }}<td><a href="/jobs/{{ row[0] }}">{{ row[2] }}</a><td>{{ row[5] }}<td>{{ row[6] }}, {{ row[7] }}
 <td>{{ row[4] }}<td>{{ row[8] or "" }}<td>{{ row[3] }}
-<td><a class="btn" href="/jobs/{{ row[0] }}/assign">Assign</a> <a class="btn" href="/jobs/{{ row[0] }}/reject">Reject</a>
+<td><a class="btn" href="/jobs/{{ row[0] }}/assign">Assign</a>
+<a class="btn" href="/jobs/{{ row[0] }}/reject">Reject</a>
 {% endfor %}</table>"""
 )
 _cells = Environment(autoescape=True).from_string(

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import urljoin
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from sqlalchemy import Engine, event

@@ -38,9 +38,7 @@ def _counting() -> Select[Any]:
         for model in (JobCount, JobCountDelta)
     ]
     every = union_all(*parts).subquery()
-    return select(every.c.status, every.c.assigned, func.sum(every.c.number)).group_by(
-        every.c.status, every.c.assigned
-    )
+    return select(every.c.status, every.c.assigned, func.sum(every.c.number)).group_by(every.c.status, every.c.assigned)
 
 
 # Put together once: every page of the list runs it.

@@ -157,7 +157,11 @@ def list_installations(
     back = page.back
     if today is not None:
         # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
-        earlier = rows[0].has_past if rows else session.execute(_past(_held(_listed(), shape.given, text)).limit(1), values).first()
+        earlier = (
+            rows[0].has_past
+            if rows
+            else session.execute(_past(_held(_listed(), shape.given, text)).limit(1), values).first()
+        )
         back = (page.back or Cursor(today.key, backwards=True)) if earlier else None
     return Page([_row(row, visits[row.id], actor, now, zone) for row in page.rows], back, page.forward)
 
@@ -305,7 +309,7 @@ def _paged(shape: _Shape, text: str = "") -> Select[Any]:
         query = query.where(beyond(order, shape.backwards, key))
     falling = order.descending != bool(shape.backwards)
 
-    def sorted_by(columns: Iterable[ColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    def sorted_by(columns: Iterable[Any]) -> list[ColumnElement[Any]]:
         return [column.desc() if falling else column.asc() for column in columns]
 
     page = query.order_by(*sorted_by(order.columns)).limit(bindparam("limit", type_=Integer)).subquery("page")
