@@ -8,7 +8,7 @@ VENDOR := portal/static/vendor
 NPM = $(shell command -v npm || echo "env PATH=$(CURDIR)/$(BIN):$$PATH $(CURDIR)/$(BIN)/npm")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rows shots check lint types lock
+.PHONY: help setup demo test bench rows shots check lint types lock
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ demo: setup  ## the whole product with example data, on one address (PORT to cho
 
 test: setup  ## every test on both databases; ARGS="tests/domain -k move" narrows
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -rfExX $(ARGS)
+
+bench: setup  ## the office's pages against their peers; BENCH_JOBS=1000000 for more data
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 rows: setup  ## each row of the product with its tests
 	@$(BIN)/python -m tests.rows

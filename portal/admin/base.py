@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from flask import abort, flash, redirect, request
+from flask import abort, flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_admin.contrib.sqla import ModelView
@@ -38,6 +38,7 @@ class Guarded:
     """A view for actors with ``permission``: strangers are sent to sign in, the wrong role gets 403."""
 
     permission = Permission.ADMIN
+    endpoint: str
 
     def is_accessible(self) -> bool:
         # A page's mark is older than all it shows, so that no change falls between the two.
@@ -47,6 +48,16 @@ class Guarded:
 
     def inaccessible_callback(self, name: str, **kwargs: Any) -> ResponseReturnValue | None:
         return check(self.permission)
+
+    def get_url(self, endpoint: str, **kwargs: Any) -> str:
+        """Return the address of a page; a bare one is worked out once a request, since a list names it all over."""
+        known: dict[tuple[str, str], str] = g.setdefault("bare_urls", {})
+        if kwargs:
+            return str(super().get_url(endpoint, **kwargs))  # type: ignore[misc]
+        key = (self.endpoint, endpoint)
+        if key not in known:
+            known[key] = str(super().get_url(endpoint))  # type: ignore[misc]
+        return known[key]
 
     def _run_view(self, view: Any, *args: Any, **kwargs: Any) -> Any:
         # Flask-Admin's own calls a view again after any TypeError and so hides what went wrong.
@@ -110,7 +121,10 @@ class VersionedForm(Form):
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address of a list asks for: ``sort`` is a key of the view's ``sorts``."""
+    """What the address of a list asks for: ``sort`` is a key of the view's ``sorts``.
+
+    ``form`` is the filter form that it was read by, where all of it made sense.
+    """
 
     filters: Mapping[str, Any]
     sort: str
@@ -118,6 +132,7 @@ class Asked:
     cursor: Cursor | None
     ignored: list[str] = field(default_factory=list)
     args: Mapping[str, str] = field(default_factory=dict)
+    form: Any = None
 
     @property
     def is_filtered(self) -> bool:
@@ -216,7 +231,8 @@ class ScopedModelView(Guarded, ModelView):
         args = {one.name: text for one in form if (text := request.args.get(one.name)) and text != one.default}
         if "sort" in request.args:
             args["sort"] = sort
-        return Asked(filters, sort, order, cursor_from(request.args, order), ignored, args)
+        cursor = cursor_from(request.args, order)
+        return Asked(filters, sort, order, cursor, ignored, args, None if ignored else form)
 
     def list_url(self, asked: Asked, cursor: Cursor | None = None, **changes: str | None) -> str:
         """Return the address of this list as asked for, from its start or ``cursor``; ``None`` drops an argument."""
@@ -252,7 +268,7 @@ class ScopedModelView(Guarded, ModelView):
         return {
             "asked": asked,
             "rows": page.rows,
-            "filters": self.filter_form(request.args),
+            "filters": asked.form or self.filter_form(request.args),
             "sort_links": self.sort_links(asked),
             "back_url": self.list_url(asked, page.back) if page.back else None,
             "forward_url": self.list_url(asked, page.forward) if page.forward else None,

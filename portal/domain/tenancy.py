@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event, false
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
@@ -96,6 +97,12 @@ def _subclasses(cls: type) -> Iterable[type]:
         yield from _subclasses(child)
 
 
+# What was worked out about a statement; one that is put together once and run by every request is looked at once.
+_KEPT = 64
+_seen: WeakKeyDictionary[Any, _Named] = WeakKeyDictionary()
+_scoped: WeakKeyDictionary[Any, dict[Scope, Any]] = WeakKeyDictionary()
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     """What a statement names: any tenant table at all, and one past its model, where no criterion reaches."""
@@ -105,6 +112,13 @@ class _Named:
 
 
 def _names(statement: Any) -> _Named:
+    found = _seen.get(statement)
+    if found is None:
+        found = _seen[statement] = _look_at(statement)
+    return found
+
+
+def _look_at(statement: Any) -> _Named:
     # What the criterion reaches is named by something that knows its model; a table or alias that nothing else names
     # is read bare. The table inside an alias is not looked at: the alias stands for it.
     tables = _tenant_tables()
@@ -157,7 +171,17 @@ def _scope_statement(state: ORMExecuteState) -> None:
         # Which rows it would reach is not known before, so it is refused as a whole.
         raise Refused(suspended())
     if isinstance(statement, Update | Delete) or state.is_select:
-        state.statement = statement.options(*_criteria(scope))
+        state.statement = _within(statement, scope)
+
+
+def _within(statement: Any, scope: Scope) -> Any:
+    kept = _scoped.setdefault(statement, {})
+    found = kept.get(scope)
+    if found is None:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        found = kept[scope] = statement.options(*_criteria(scope))
+    return found
 
 
 def _updated(statement: Update, parameters: Any) -> set[str]:

@@ -44,9 +44,14 @@ def unit_of_work(session: Session) -> Iterator[Session]:
         session.info[SUSPENDED] = frozenset()
 
 
+def in_unit_of_work(session: Session) -> bool:
+    """Whether ``session`` is in the block of a unit of work."""
+    return bool(session.info.get(_ACTIVE))
+
+
 def require_unit_of_work(session: Session) -> None:
     """Raise ``RuntimeError`` outside of a unit of work: what a use case locks would not be held."""
-    if not session.info.get(_ACTIVE):
+    if not in_unit_of_work(session):
         raise RuntimeError("a use case runs within unit_of_work()")
 
 

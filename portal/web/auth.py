@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import flask_security
-from flask import Flask, abort, g, make_response, redirect, request, url_for
+from flask import Flask, abort, current_app, g, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 from flask_login import user_logged_out
 from flask_security import RoleMixin, SQLAlchemyUserDatastore, UserMixin, current_user
-from sqlalchemy import and_, bindparam, func, inspect, or_, select
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy import Select, and_, bindparam, func, inspect, select
+from sqlalchemy.orm import Session, make_transient_to_detached, sessionmaker
 
 from portal.domain import tenancy
 from portal.domain.actor import Actor, Permission, Role
+from portal.domain.branding.models import PartnerLogo
+from portal.domain.changes.queries import mark_column
 from portal.domain.people.look_ins import end_look_in
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
-from portal.extensions import db
-from portal.web import looking
+from portal.extensions import READING, db
+from portal.web import looking, partners
 from portal.web.errors import answer
 from portal.web.looking import Looking
+from portal.web.partners import PartnerInfo
 from portal.web.sessions import is_nobodys
 
 P = ParamSpec("P")
@@ -81,6 +84,7 @@ class LoginUser(UserMixin, User):
 
     __allow_unmapped__ = True
     parts: Parts = Parts()
+    partners: Mapping[int, PartnerInfo] = {}
 
 
 # Sessions of their own, so that the request's session holds nothing but what its actor may see.
@@ -99,58 +103,70 @@ def session_beyond(exception: str) -> Iterator[Session]:
         yield session
 
 
-# Put together once: every request of somebody signed in runs it.
-_LOGIN = (
-    select(
-        LoginUser,
-        Membership.partner_id,
-        Membership.role,
-        Technician.partner_id,
-        Technician.id,
-        Customer.partner_id,
-        # Whose record was merged into another sees that one.
-        func.coalesce(Customer.merged_into_id, Customer.id),
-        Partner.id,
-    )
-    .outerjoin(Membership, and_(Membership.user_id == LoginUser.id, Membership.active))
-    .outerjoin(Technician, and_(Technician.user_id == LoginUser.id, Technician.active))
-    .outerjoin(Customer, Customer.user_id == LoginUser.id)
-    # A row more only for somebody with a partner that is suspended.
-    .outerjoin(
-        Partner,
-        and_(
-            Partner.suspended_at.is_not(None),
-            or_(
-                Partner.id == Membership.partner_id,
-                Partner.id == Technician.partner_id,
-                Partner.id == Customer.partner_id,
-            ),
-        ),
-    )
-    .where(User.fs_uniquifier == bindparam("stamp"), User.active)
-    .order_by(Membership.partner_id, Technician.partner_id, Customer.id)
+# Put together once: every request of somebody signed in runs it. Of the tables, not the models: rows are all it takes.
+_USERS, _MEMBERSHIPS, _TECHNICIANS, _CUSTOMERS, _PARTNERS, _LOGOS = (
+    model.__table__ for model in (User, Membership, Technician, Customer, Partner, PartnerLogo)
 )
+_USER_COLUMNS = tuple(_USERS.c)
+
+
+@cache
+def _login(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            *_USER_COLUMNS,
+            _MEMBERSHIPS.c.partner_id,
+            _MEMBERSHIPS.c.role,
+            _TECHNICIANS.c.partner_id,
+            _TECHNICIANS.c.id,
+            _CUSTOMERS.c.partner_id,
+            # Whose record was merged into another sees that one.
+            func.coalesce(_CUSTOMERS.c.merged_into_id, _CUSTOMERS.c.id),
+            *(column.class_.__table__.c[column.key] for column in partners.COLUMNS),
+            mark_column(dialect),
+        )
+        .select_from(_USERS)
+        .outerjoin(_MEMBERSHIPS, and_(_MEMBERSHIPS.c.user_id == _USERS.c.id, _MEMBERSHIPS.c.active))
+        .outerjoin(_TECHNICIANS, and_(_TECHNICIANS.c.user_id == _USERS.c.id, _TECHNICIANS.c.active))
+        .outerjoin(_CUSTOMERS, _CUSTOMERS.c.user_id == _USERS.c.id)
+        .outerjoin(
+            _PARTNERS,
+            _PARTNERS.c.id.in_((_MEMBERSHIPS.c.partner_id, _TECHNICIANS.c.partner_id, _CUSTOMERS.c.partner_id)),
+        )
+        .outerjoin(_LOGOS, _LOGOS.c.partner_id == _PARTNERS.c.id)
+        .where(_USERS.c.fs_uniquifier == bindparam("stamp"), _USERS.c.active)
+        .order_by(_MEMBERSHIPS.c.partner_id, _TECHNICIANS.c.partner_id, _CUSTOMERS.c.id)
+    )
+
+
+_PARTS_AT, _PARTNER_AT = len(_USER_COLUMNS), len(_USER_COLUMNS) + 6
 
 
 def load_login(fs_uniquifier: str) -> LoginUser | None:
-    """Return the active user of that stamp with their parts, in one statement; ``None`` if there is none."""
-    with session_beyond("login") as session:
-        rows = session.execute(_LOGIN, {"stamp": fs_uniquifier}).all()
-        session.expunge_all()
+    """Return the active user of that stamp with their parts and partners, in one statement; ``None`` if there is none.
+
+    Who somebody is comes before what they may see, so this is read past the request's session and its scope.
+    """
+    with current_app.extensions[READING].connect() as connection:
+        rows = connection.execute(_login(connection.dialect.name), {"stamp": fs_uniquifier}).all()
     if not rows:
         return None
     parts = Parts()
-    for _, staff_of, role, technician_of, technician_id, customer_of, customer_id, suspended in rows:
+    known = {}
+    for row in rows:
+        staff_of, role, technician_of, technician_id, customer_of, customer_id = row[_PARTS_AT:_PARTNER_AT]
         if staff_of is not None:
             parts.staff[staff_of] = Role(role)
         if technician_of is not None:
             parts.technicians[technician_of] = technician_id
         if customer_of is not None:
             parts.customers[customer_id] = customer_of
-        if suspended is not None:
-            parts.suspended.add(suspended)
-    user: LoginUser = rows[0][0]
-    user.parts = parts
+        if row[_PARTNER_AT] is not None and row[_PARTNER_AT] not in known:
+            known[row[_PARTNER_AT]] = partners.info_from(row[_PARTNER_AT:])
+    parts.suspended.update(key for key, info in known.items() if info.suspended)
+    user = LoginUser(**{column.name: value for column, value in zip(_USER_COLUMNS, rows[0], strict=False)})
+    make_transient_to_detached(user)
+    user.parts, user.partners = parts, known
     return user
 
 
@@ -319,6 +335,10 @@ def _resolve() -> None:
     fitting = [actor for actor in actors if actor.role in roles] or actors
     g.actor = fitting[0] if fitting else None
     set_scope(db.session(), g.actor.scope if g.actor else system_scope("login"))
+    if g.actor:
+        # What came along with the log-in, as far as it is in this actor's reach.
+        known = {key: info for key, info in current_user.partners.items() if key in g.actor.partner_ids}
+        setattr(g, partners.KNOWN, known)
 
 
 def _stop_looking(app: Flask, **extra: Any) -> None:

@@ -6,8 +6,10 @@ Each function takes ``of``: a ``PartnerInfo``, a partner's id or a ``ZoneInfo``;
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_interval, format_skeleton
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
@@ -17,6 +19,8 @@ from portal.web.partners import PartnerInfo, current_partner, partner_info
 Of = PartnerInfo | ZoneInfo | int | None
 
 HOUR = 60
+# A time of day is shown alike on each.
+ANY_DAY = date(2000, 1, 1)
 # Babel's skeletons bring commas that the design language does not have.
 PATTERNS = {
     "en": {"MMMEd": "EEE d MMM", "yMMMEd": "EEE d MMM y", "Hm": "H:mm"},
@@ -50,10 +54,15 @@ def today(of: Of = None) -> date:
 
 
 def _shape(value: datetime, skeleton: str) -> str:
-    locale = get_locale()
-    pattern = PATTERNS.get(locale.language, {}).get(skeleton)
     # The value is local already; babel must not move it again.
-    plain = value.replace(tzinfo=None)
+    return _shaped(value.replace(tzinfo=None), skeleton, str(get_locale()))
+
+
+# A page shows the same few days and times over and over.
+@lru_cache(maxsize=4096)
+def _shaped(plain: datetime, skeleton: str, language: str) -> str:
+    locale = Locale.parse(language)
+    pattern = PATTERNS.get(locale.language, {}).get(skeleton)
     if pattern:
         return format_datetime(plain, pattern, locale=locale)
     return format_skeleton(skeleton, plain, locale=locale)
@@ -65,6 +74,7 @@ def day(value: datetime | date, of: Of = None, year: bool | None = None) -> str:
         value.astimezone(zone_of(of)) if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
     )
     with_year = local.year != today(of).year if year is None else year
+    local = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return _shape(local, "yMMMEd" if with_year else "MMMEd")
 
 
@@ -93,7 +103,7 @@ def days(first: date, last: date) -> str:
 def clock(value: datetime, of: Of = None) -> str:
     """Return "9:00"; in an hour that comes twice also which of the two: "1:30 (UTC+1)"."""
     local = value.astimezone(zone_of(of))
-    text = _shape(local, "Hm")
+    text = _shape(datetime.combine(ANY_DAY, local.time()), "Hm")
     if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
         return text
     return f"{text} ({_offset(local)})"

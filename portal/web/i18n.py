@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_babel import LazyString, get_locale, gettext
-from markupsafe import escape
+from flask_babel import Domain, LazyString, get_locale, gettext
+from flask_babel import _get_current_context as _of_request
+from jinja2 import pass_eval_context
+from jinja2.nodes import EvalContext
+from markupsafe import Markup, escape
 
 from portal.domain.errors import Sentence
 from portal.extensions import babel
@@ -24,10 +27,40 @@ class TypedText(LazyString):
         return str(escape(str(self)))
 
 
+class _Catalogues(Domain):
+    """flask-babel's, which looks for the catalogue at every word; a page has a hundred, and one language."""
+
+    def get_translations(self) -> Any:
+        """Return the catalogue of this request's language."""
+        kept = _of_request()
+        if kept is None:
+            return super().get_translations()
+        # Where flask-babel itself forgets it when the language changes.
+        found = getattr(kept, "babel_translations", None)
+        if found is None:
+            found = kept.babel_translations = super().get_translations()
+        return found
+
+
 def init_app(app: Flask) -> None:
     """Choose each reader's language for ``app``."""
     app.config.update(BABEL_DEFAULT_LOCALE=DEFAULT, BABEL_DEFAULT_TIMEZONE="UTC")
     babel.init_app(app, locale_selector=_choose)
+    catalogues = babel.domain_instance = _Catalogues()
+    app.jinja_env.install_gettext_callables(  # type: ignore[attr-defined]
+        gettext=lambda text: catalogues.get_translations().ugettext(text),
+        ngettext=lambda one, many, number: catalogues.get_translations().ungettext(one, many, number),
+        newstyle=True,
+    )
+
+    @pass_eval_context
+    def underscore(context: EvalContext, text: str, **values: object) -> str:
+        """Return ``text`` in the reader's language, filled with ``values``, as Jinja's own does in three calls."""
+        found = catalogues.get_translations().ugettext(text)
+        filled: str = (Markup(found) if context.autoescape else found) % values
+        return filled
+
+    app.jinja_env.globals["_"] = underscore
     app.jinja_env.globals["html_lang"] = lambda: str(get_locale()).replace("_", "-")
     app.jinja_env.filters["translate"] = translate
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,12 +13,12 @@ from flask import Flask, g
 from flask_babel import gettext
 from sqlalchemy import Select, bindparam, select
 
+from portal.domain.actor import Actor
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.changes.queries import Mark, mark_column, mark_of
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
 from portal.extensions import db
-from portal.web.auth import current_actor
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,40 +51,50 @@ class PartnerInfo:
         return self.customer_term or gettext("technician")
 
 
+# What of a partner and its logo ``info_from`` reads.
+COLUMNS = (
+    Partner.id,
+    Partner.name,
+    Partner.timezone,
+    Partner.phone,
+    Partner.brand_colour,
+    Partner.staff_term,
+    Partner.customer_term,
+    Partner.suspended_at,
+    Partner.status_labels,
+    PartnerLogo.digest,
+)
+KNOWN = "partner_infos"
+
+
 @cache
 def _partners(dialect: str) -> Select[*tuple[Any, ...]]:
-    # Put together once: every page runs it.
-    columns = (
-        Partner.id,
-        Partner.name,
-        Partner.timezone,
-        Partner.phone,
-        Partner.brand_colour,
-        Partner.staff_term,
-        Partner.customer_term,
-        Partner.suspended_at,
-        Partner.status_labels,
-        PartnerLogo.digest,
-        mark_column(dialect),
-    )
+    # Put together once: many pages run it.
     return (
-        select(*columns)
+        select(*COLUMNS, mark_column(dialect))
         .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
         .where(Partner.id.in_(bindparam("ids", expanding=True)))
     )
 
 
 def partner_info(partner_id: int) -> PartnerInfo:
-    """Return the partner of that id; ``NotFound`` outside the actor's reach. One statement a request."""
-    known: dict[int, PartnerInfo] = g.setdefault("partner_infos", {})
+    """Return the partner of that id; ``NotFound`` outside the actor's reach. At most one statement a request."""
+    known: dict[int, PartnerInfo] = g.setdefault(KNOWN, {})
     if partner_id not in known:
-        actor = current_actor()
+        actor: Actor | None = g.get("actor")
         wanted = {partner_id} | (actor.partner_ids if actor else set())
         for row in db.session.execute(_partners(db.engine.dialect.name), {"ids": sorted(wanted)}):
-            known[row.id] = replace(info_of(row, row.digest or ""), mark=mark_of(row.mark))
+            known[row.id] = info_from(row)
     if partner_id not in known:
         raise NotFound
     return known[partner_id]
+
+
+def info_from(values: Iterable[Any]) -> PartnerInfo:
+    """Return what pages show of a partner, from the values of ``COLUMNS`` and the column ``mark``."""
+    *facts, mark = values
+    row = SimpleNamespace(**{column.key: value for column, value in zip(COLUMNS, facts, strict=True)})
+    return replace(info_of(row, row.digest or ""), mark=mark_of(mark))
 
 
 def info_of(row: Any, logo: str = "") -> PartnerInfo:
@@ -104,7 +115,7 @@ def info_of(row: Any, logo: str = "") -> PartnerInfo:
 
 def current_partner() -> PartnerInfo | None:
     """Return the actor's partner, whose name and colour the page carries; ``None`` if they have none or several."""
-    actor = current_actor()
+    actor: Actor | None = g.get("actor")
     if actor is None or len(actor.partner_ids) != 1:
         return None
     return partner_info(next(iter(actor.partner_ids)))
@@ -112,7 +123,7 @@ def current_partner() -> PartnerInfo | None:
 
 def suspended_names() -> str:
     """Return the names of those of the actor's partners that are suspended."""
-    actor = current_actor()
+    actor: Actor | None = g.get("actor")
     return ", ".join(partner_info(key).name for key in sorted(actor.suspended)) if actor is not None else ""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -66,6 +66,19 @@ MINUTE = timedelta(minutes=1)
 MORNING = time(9)
 # A choice of customers that is still read at a glance.
 MOST_FOUND = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RowButton:
+    """The button of an act as each row of the list shows it."""
+
+    text: str
+    css: str
+
+    @classmethod
+    def of(cls, act: Act[Any]) -> RowButton:
+        """Return the button of ``act``."""
+        return cls(str(act.title), " btn-outline-danger" if act.danger else "")
 
 
 class InstallationView(BulkActions, ScopedModelView):
@@ -142,6 +155,7 @@ class InstallationView(BulkActions, ScopedModelView):
             "overview": overview(db.session(), the_partner_id(the_actor()), INSTALLATION),
             "group_names": GROUP_NAMES,
             "group_css": GROUP_CSS,
+            "buttons": {name: RowButton.of(ACTS[name]) for name in queries.ROW_ACTIONS},
         }
 
     # As a file

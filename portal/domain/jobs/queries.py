@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
@@ -21,7 +22,7 @@ from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_t
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, Situation
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message
-from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
+from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_from, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, WorkingHours
@@ -133,24 +134,36 @@ def list_installations(
     cursor: Cursor | None = None,
     limit: int = PAGE_ROWS,
 ) -> Page[ListRow]:
-    """Return a page of installations (P8), in two statements however many there are.
+    """Return a page of installations (P8), in one statement however many there are.
 
     By date and without another beginning the first page starts with today in ``zone``; *back* leads into the past.
     """
-    order = ORDERS[sort]
-    query = _narrowed(_listed(), wanted, zone)
     today = beginning(wanted, sort, now, zone) if cursor is None else None
-    if today is not None:
-        # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
-        past = query.where(Job.start_at < today.key[0])
-        query = query.add_columns(past.correlate(None).exists().label("has_past"))
-    page = page_of(session, query, order, cursor or today, limit, scalars=False)
+    start = cursor or today
+    given = _given(wanted, zone)
+    shape = _Shape(sort, start.backwards if start is not None else None, today is not None, frozenset(given))
+    values = {"limit": limit + 1, "recent": now - RECENT, **given}
+    if start is not None:
+        values |= {f"key_{number}": value for number, value in enumerate(start.key)}
+    text = wanted.text.strip()
+    # The words of a search are part of the statement, so that one is put together anew.
+    found = session.execute(_paged(shape, text) if text else _usually_paged(shape), values).all()
+    rows = list({row.id: row for row in found}.values())
+    visits: dict[int, list[_Visit]] = defaultdict(list)
+    for row in found:
+        if row[-len(_VISIT)] is not None:
+            visits[row.id].append(_Visit(*row[-len(_VISIT) :]))
+    page = page_from(rows, ORDERS[sort], start, limit)
     back = page.back
     if today is not None:
-        earlier = page.rows[0].has_past if page.rows else session.execute(past.limit(1)).first()
+        # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
+        earlier = (
+            rows[0].has_past
+            if rows
+            else session.execute(_past(_held(_listed(), shape.given, text)).limit(1), values).first()
+        )
         back = (page.back or Cursor(today.key, backwards=True)) if earlier else None
-    rows = _with_actions(session, actor, now, zone, page.rows)
-    return Page(rows, back, page.forward)
+    return Page([_row(row, visits[row.id], actor, now, zone) for row in page.rows], back, page.forward)
 
 
 def beginning(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo) -> Cursor | None:
@@ -189,70 +202,148 @@ def _joined(query: Select[Any]) -> Select[Any]:
     )
 
 
-def _narrowed(query: Select[Any], wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What of a list its statement depends on; everything else are values. ``backwards`` is ``None`` at the start."""
+
+    sort: ListSort
+    backwards: bool | None
+    from_today: bool
+    given: frozenset[str]
+
+
+def _given(wanted: ListFilter, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the values of the conditions of ``_CONDITIONS`` that hold."""
+    given: dict[str, Any] = {}
     if wanted.group is not None:
-        query = query.where(Job.status.in_(statuses_of(wanted.group)))
+        given["statuses"] = statuses_of(wanted.group)
     if wanted.first is not None:
-        query = query.where(Job.start_at >= day_span(wanted.first, zone)[0])
+        given["first"] = day_span(wanted.first, zone)[0]
     if wanted.last is not None:
-        query = query.where(Job.start_at < day_span(wanted.last, zone)[1])
+        given["last"] = day_span(wanted.last, zone)[1]
     if wanted.unassigned:
-        query = query.where(Job.technician_id.is_(None))
+        given["unassigned"] = True
     elif wanted.technician_id is not None:
-        query = query.where(Job.technician_id == wanted.technician_id)
+        given["technician"] = wanted.technician_id
     if wanted.service_type_id is not None:
-        query = query.where(Job.service_type_id == wanted.service_type_id)
-    if wanted.text.strip():
-        searched = (Job.number, Job.title, Customer.name, Address.line, Address.city, Address.postcode)
-        query = query.where(words_in(wanted.text, searched))
-    return query
+        given["service_type"] = wanted.service_type_id
+    return given
 
 
-def _with_actions(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, rows: Sequence[Any]) -> list[ListRow]:
-    visits: dict[int, list[Appointment]] = defaultdict(list)
-    moved: set[int] = set()
-    # Only the latest planning counts: the office may have moved the visit since.
-    moved_by_customer = (
-        select(HistoryEntry.id)
-        .where(
-            HistoryEntry.job_id == Appointment.job_id,
-            HistoryEntry.appointment_id == Appointment.id,
-            HistoryEntry.action == "reschedule",
-            HistoryEntry.actor_role == Role.CUSTOMER,
-            HistoryEntry.at == Appointment.planned_at,
-        )
-        .exists()
+_CONDITIONS = {
+    "statuses": Job.status.in_(bindparam("statuses", expanding=True)),
+    "first": Job.start_at >= bindparam("first"),
+    "last": Job.start_at < bindparam("last"),
+    "unassigned": Job.technician_id.is_(None),
+    "technician": Job.technician_id == bindparam("technician"),
+    "service_type": Job.service_type_id == bindparam("service_type"),
+}
+_SEARCHED = (Job.number, Job.title, Customer.name, Address.line, Address.city, Address.postcode)
+
+
+def _held(query: Select[Any], given: frozenset[str], text: str) -> Select[Any]:
+    query = query.where(*(_CONDITIONS[name] for name in sorted(given)))
+    return query.where(words_in(text, _SEARCHED)) if text else query
+
+
+def _narrowed(query: Select[Any], wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
+    given = _given(wanted, zone)
+    return _held(query, frozenset(given), wanted.text.strip()).params(given)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What the list has to know of a visit, in the order of ``_VISIT``."""
+
+    id: int
+    status: str
+    technician_id: int | None
+    start_at: datetime
+    window_minutes: int
+    work_began_at: datetime | None
+    cancel_at: datetime | None
+    customer_moves: int
+    is_confirmed: bool
+    moved_by_customer: bool
+
+
+# Only the latest planning counts: the office may have moved the visit since.
+_MOVED_BY_CUSTOMER = and_(
+    Appointment.planned_at > bindparam("recent"),
+    select(HistoryEntry.id)
+    .where(
+        HistoryEntry.job_id == Appointment.job_id,
+        HistoryEntry.appointment_id == Appointment.id,
+        HistoryEntry.action == "reschedule",
+        HistoryEntry.actor_role == Role.CUSTOMER,
+        HistoryEntry.at == Appointment.planned_at,
     )
-    query = select(Appointment, moved_by_customer).where(Appointment.job_id.in_([row.id for row in rows]))
-    for visit, by_customer in session.execute(query) if rows else ():
-        visits[visit.job_id].append(visit)
-        if by_customer and visit.planned_at > now - RECENT:
-            moved.add(visit.id)
-    listed = []
-    for row in rows:
-        shown = current_visit(visits[row.id])
-        asked = Situation(actor, now, zone, job=row, visit=open_visit(visits[row.id]), visits=visits[row.id])
-        allowed = tuple(name for name in ROW_ACTIONS if INSTALLATION.refusal(name, row.status, asked) is None)
-        listed.append(
-            ListRow(
-                id=row.id,
-                workflow=row.workflow,
-                number=row.number,
-                title=row.title,
-                status=row.status,
-                reason=row.reject_reason or row.cancel_reason,
-                customer=row.customer,
-                address=", ".join(part for part in (row.line, row.postcode) if part),
-                technician_id=row.technician_id,
-                technician=row.technician,
-                start_at=row.start_at,
-                window_minutes=shown.window_minutes if shown is not None else 0,
-                cancel_at=shown.cancel_at if shown is not None else None,
-                moved_by_customer=shown is not None and shown.id in moved,
-                actions=allowed,
-            )
-        )
-    return listed
+    .exists(),
+)
+_VISIT = (
+    Appointment.id.label("visit_id"),
+    Appointment.status.label("visit_status"),
+    Appointment.technician_id.label("visit_technician_id"),
+    Appointment.start_at.label("visit_start_at"),
+    Appointment.window_minutes,
+    Appointment.work_began_at,
+    Appointment.cancel_at,
+    Appointment.customer_moves,
+    Appointment.confirmed_at.is_not(None).label("is_confirmed"),
+    _MOVED_BY_CUSTOMER.label("moved_by_customer"),
+)
+
+
+def _past(query: Select[Any]) -> Select[Any]:
+    return query.where(Job.start_at < bindparam("key_0"))
+
+
+def _paged(shape: _Shape, text: str = "") -> Select[Any]:
+    """Return the statement of a page: its installations, each once for every visit it has."""
+    order = ORDERS[shape.sort]
+    query = _held(_listed(), shape.given, text)
+    if shape.from_today:
+        query = query.add_columns(_past(query).correlate(None).exists().label("has_past"))
+    if shape.backwards is not None:
+        key = [bindparam(f"key_{number}", type_=column.type) for number, column in enumerate(order.columns)]
+        query = query.where(beyond(order, shape.backwards, key))
+    falling = order.descending != bool(shape.backwards)
+
+    def sorted_by(columns: Iterable[Any]) -> list[ColumnElement[Any]]:
+        return [column.desc() if falling else column.asc() for column in columns]
+
+    page = query.order_by(*sorted_by(order.columns)).limit(bindparam("limit", type_=Integer)).subquery("page")
+    return (
+        select(*page.c, *_VISIT)
+        .outerjoin_from(page, Appointment, Appointment.job_id == page.c.id)
+        .order_by(*sorted_by(page.c[column.key] for column in order.columns), Appointment.start_at, Appointment.id)
+    )
+
+
+# Put together once for each shape: every page of the list runs it.
+_usually_paged = lru_cache(maxsize=256)(_paged)
+
+
+def _row(row: Any, visits: Sequence[_Visit], actor: Actor, now: datetime, zone: ZoneInfo) -> ListRow:
+    shown = current_visit(visits)
+    asked = Situation(actor, now, zone, job=row, visit=open_visit(visits), visits=visits)
+    return ListRow(
+        id=row.id,
+        workflow=row.workflow,
+        number=row.number,
+        title=row.title,
+        status=row.status,
+        reason=row.reject_reason or row.cancel_reason,
+        customer=row.customer,
+        address=", ".join(part for part in (row.line, row.postcode) if part),
+        technician_id=row.technician_id,
+        technician=row.technician,
+        start_at=row.start_at,
+        window_minutes=shown.window_minutes if shown is not None else 0,
+        cancel_at=shown.cancel_at if shown is not None else None,
+        moved_by_customer=shown is not None and shown.moved_by_customer,
+        actions=tuple(name for name in ROW_ACTIONS if INSTALLATION.refusal(name, row.status, asked) is None),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,16 +419,18 @@ def exported(
     return Page([Exported(row, "; ".join(items[row.id])) for row in page.rows], page.back, page.forward)
 
 
+# Put together once: every page of the list runs it.
+_OPTIONS = union_all(
+    select(literal("technician").label("kind"), Technician.id.label("id"), Technician.name.label("name")),
+    select(literal("service_type"), ServiceType.id, ServiceType.name),
+)
+
+
 def list_options(session: Session) -> ListOptions:
     """Return what the list can be filtered by, in one statement; former technicians have installations too."""
-    kind, key, name = literal("technician").label("kind"), Technician.id.label("id"), Technician.name.label("name")
-    query = union_all(
-        select(kind, key, name),
-        select(literal("service_type"), ServiceType.id, ServiceType.name),
-    )
     found: dict[str, list[Choice]] = {"technician": [], "service_type": []}
-    for row in session.execute(query):
-        found[row.kind].append(Choice(row.id, row.name))
+    for kind, key, name in session.execute(_OPTIONS):
+        found[kind].append(Choice(key, name))
     return ListOptions(*(sorted(found[kind], key=lambda choice: (choice.name.casefold(), choice.id)) for kind in found))
 
 
