@@ -293,7 +293,8 @@ def test_the_list_costs_the_same_few_statements_with_1_and_with_500(office: Offi
     said: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
+        # The queues of the menu are counted once in some seconds, by a statement that has tests of its own.
+        if not statement.startswith("BEGIN") and "AS queue" not in statement:
             said.append((statement, parameters))
 
     def cost(query: str) -> int:

@@ -314,7 +314,8 @@ def test_lists_page_by_key_in_both_directions(office: Site, partner: Any, sessio
         office.get(str(earlier["href"]))
         assert [str(one["href"]) for one in office.page.select("tbody .title")] == expected
     assert office.page.select_one("a[rel=prev]") is None
-    assert not [text for text, _ in statements if "count(" in text]
+    # The queues of the menu are counted, and nothing else.
+    assert not [text for text, _ in statements if "count(" in text and "as queue" not in text]
     # SQLite's dialect writes an OFFSET of nothing behind every LIMIT.
     assert not [text for text, values in statements if "offset" in text and values[-1] != 0]
     assert len(statements) <= 5 * 6
