@@ -805,10 +805,10 @@ def _takes_day_off(company: Company, name: str, day: date, note: str) -> Story:
     yield company.present - 3 * HOUR
     technician, form = company.crew[name], TimeOffInput(day, day, note=note)
     try:
-        add_time_off(company.session, technician.id, form, company.now)
+        add_time_off(company.session, company.dispatcher, technician.id, form, company.now)
     except HitsVisits as error:
         seen = {(hit.visit.id, hit.visit.move_number) for hit in error.hits}
-        add_time_off(company.session, technician.id, form, company.now, seen)
+        add_time_off(company.session, company.dispatcher, technician.id, form, company.now, seen)
 
 
 def _turned_back(company: Company, order: Order) -> Story:

@@ -70,7 +70,7 @@ YEARS_AHEAD = 5
 SEEN = re.compile(r"(\d{1,18})\.(\d{1,9})")
 # A Monday, to take the names of weekdays from.
 MONDAY = date(2024, 1, 1)
-DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+DAYS = hours.WEEKDAYS
 
 
 # Forms
@@ -327,7 +327,7 @@ class HoursView(AdminPage):
             outcome = save(
                 form,
                 lambda session, seen: hours.edit_week(
-                    session, partner_id, technician_id, version, stretches, now, seen
+                    session, the_actor(), partner_id, technician_id, version, stretches, now, seen
                 ),
             )
             if outcome.saved is not None:
@@ -384,7 +384,7 @@ class HoursView(AdminPage):
     def delete_time_off(self, time_off_id: int) -> ResponseReturnValue:
         """Take somebody's time off back."""
         with unit_of_work(db.session()) as session:
-            absence = hours.delete_time_off(session, time_off_id, formats.now())
+            absence = hours.delete_time_off(session, the_actor(), time_off_id, formats.now())
             name = find(session, Technician, absence.technician_id).name
         flash(gettext("The time off of %(name)s is taken back.", name=name), "ok")
         return redirect(self.get_url(".index"))
@@ -400,8 +400,8 @@ class HoursView(AdminPage):
             def use_case(session: Session, seen: Seen) -> TimeOff:
                 typed = form.read()
                 if key is None:
-                    return hours.add_time_off(session, technician_id or 0, typed, now, seen)
-                return hours.edit_time_off(session, key, version, typed, now, seen)
+                    return hours.add_time_off(session, the_actor(), technician_id or 0, typed, now, seen)
+                return hours.edit_time_off(session, the_actor(), key, version, typed, now, seen)
 
             outcome = save(form, use_case)
             if outcome.saved is not None:
@@ -457,7 +457,7 @@ class HoursView(AdminPage):
         """Take a holiday back."""
         _demand_settings()
         with unit_of_work(db.session()) as session:
-            holiday = hours.delete_holiday(session, holiday_id, formats.now())
+            holiday = hours.delete_holiday(session, the_actor(), holiday_id, formats.now())
             name, day = holiday.name, holiday.day
         flash(gettext("%(day)s is no holiday any more (%(name)s).", day=formats.day(day), name=name), "ok")
         return redirect(self.get_url(".index"))
@@ -473,8 +473,8 @@ class HoursView(AdminPage):
             def use_case(session: Session, seen: Seen) -> Holiday:
                 typed = form.read()
                 if key is None:
-                    return hours.add_holiday(session, partner_id, typed, now, seen)
-                return hours.edit_holiday(session, key, version, typed, now, seen)
+                    return hours.add_holiday(session, the_actor(), partner_id, typed, now, seen)
+                return hours.edit_holiday(session, the_actor(), key, version, typed, now, seen)
 
             outcome = save(form, use_case)
             if outcome.saved is not None:
@@ -516,7 +516,7 @@ class HoursView(AdminPage):
             else:
                 outcome = save(
                     form,
-                    lambda session, seen: (hours.import_holidays(session, partner_id, days, now, seen),),
+                    lambda session, seen: (hours.import_holidays(session, the_actor(), partner_id, days, now, seen),),
                 )
             if outcome.saved is not None:
                 (number,) = outcome.saved

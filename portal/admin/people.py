@@ -432,14 +432,17 @@ class TechnicianView(PeopleView):
         return self._edit_form_class(obj=row, data={"skill_ids": [skill.id for skill in skills]})
 
     def set_active(self, session: Session, key: int, active: bool) -> Technician:
-        return set_technician_active(session, key, active, formats.now())
+        return set_technician_active(session, the_actor(), key, active, formats.now())
 
     @expose("/<int:key>/deactivate", methods=("POST",))
     def deactivate_view(self, key: int) -> ResponseReturnValue:
         """Ask about the visits they have still to do, then deactivate."""
         form = DeactivateForm(request.form)
         form.validate()
-        outcome = save(form, lambda session, seen: set_technician_active(session, key, False, formats.now(), seen).name)
+        outcome = save(
+            form,
+            lambda session, seen: set_technician_active(session, the_actor(), key, False, formats.now(), seen).name,
+        )
         if outcome.saved is not None:
             flash(gettext("%(name)s is deactivated.", name=outcome.saved), "ok")
             return redirect(self.return_url())

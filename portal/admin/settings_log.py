@@ -11,6 +11,7 @@ from wtforms import SelectField
 
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
+from portal.admin.hours import HolidayForm
 from portal.admin.setup import ControlsForm, ServiceTypeForm
 from portal.domain.actor import Permission
 from portal.domain.paging import PAGE_ROWS, Page
@@ -23,11 +24,14 @@ ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
+    SettingKind.HOLIDAY: lazy_gettext("Holiday"),
     SettingKind.PAUSE_REASON: lazy_gettext("Pause reason"),
     SettingKind.REJECT_REASON: lazy_gettext("Reject reason"),
     SettingKind.SERVICE_TYPE: lazy_gettext("Service type"),
     SettingKind.SKILL: lazy_gettext("Skill"),
     SettingKind.TECHNICIAN: lazy_gettext("Technician"),
+    SettingKind.TIME_OFF: lazy_gettext("Time off"),
+    SettingKind.WORKING_HOURS: lazy_gettext("Working hours"),
 }
 
 
@@ -42,6 +46,17 @@ FIELDS: dict[str, Any] = {
     **_words_of(ControlsForm),
     **_words_of(BrandingForm),
     **_words_of(ServiceTypeForm),
+    **_words_of(HolidayForm),
+    "begins": lazy_gettext("From"),
+    "ends": lazy_gettext("Until"),
+    "note": lazy_gettext("Note"),
+    "monday": lazy_gettext("Monday"),
+    "tuesday": lazy_gettext("Tuesday"),
+    "wednesday": lazy_gettext("Wednesday"),
+    "thursday": lazy_gettext("Thursday"),
+    "friday": lazy_gettext("Friday"),
+    "saturday": lazy_gettext("Saturday"),
+    "sunday": lazy_gettext("Sunday"),
     "active": lazy_gettext("Active"),
     "label": lazy_gettext("Reason"),
     "logo": lazy_gettext("Logo"),

@@ -85,7 +85,7 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
         for _ in range(2):
             try:
                 with unit_of_work(office.looking) as session:
-                    use_case(session, *args, office.now, seen)
+                    use_case(session, admin, *args, office.now, seen)
                 return
             except HitsVisits as error:
                 seen = {(hit.visit.id, hit.visit.move_number) for hit in error.hits}

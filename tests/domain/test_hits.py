@@ -109,7 +109,13 @@ class Rotas:
         with self.office.sessions() as session:
             set_scope(session, self.office.people.partner_admin.scope)
             with unit_of_work(session):
-                made = use_case(session, *args, now or self.office.now, *([seen] if seen is not None else []))
+                made = use_case(
+                    session,
+                    self.office.people.partner_admin,
+                    *args,
+                    now or self.office.now,
+                    *([seen] if seen is not None else []),
+                )
                 return getattr(made, "id", made)
 
     def change(self, use_case: Callable[..., Any], *args: Any) -> Any:

@@ -59,6 +59,9 @@ def test_the_company_week_is_set_with_several_stretches_a_day(office: Office, ad
     assert "Friday closed" in admin.text
     week = week_of(office.session, office.partner.id, None)
     assert (week[0], 4 in week, week[1]) == ([(480, 720), (780, 1440)], False, [(480, 1080)])
+    admin.get("/admin/settings-changes/")
+    assert "Alma Whitcombe" in admin.text
+    assert "Monday: 8:00–18:00 → 8:00–12:00, 13:00–24:00" in admin.text
     # Errors stand at the line, what was typed is kept, nothing is saved.
     admin.get(f"{URL}week")
     typed = {"tuesday-stretches-0-start": "19:00", "monday-stretches-1-start": "11:00", "sunday-stretches-0-end": "😀"}

@@ -2,7 +2,8 @@
 
 Each runs within one ``unit_of_work`` on rows of the session's scope; ``now`` is an instant. They raise ``NotFound`` for
 what is out of it, ``Invalid`` for input, ``Conflict`` for a form from before somebody else's change, and ``HitsVisits``
-where coming visits become impossible that are not among ``seen``; then nothing is changed.
+where coming visits become impossible that are not among ``seen``; then nothing is changed. What ``actor`` did change
+is on the audit trail.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
+from portal.domain.actor import Actor
 from portal.domain.errors import (
     Conflict,
     DomainError,
@@ -37,6 +39,7 @@ from portal.domain.scheduling.models import DAY_MINUTES, Holiday, TimeOff, Visit
 from portal.domain.scheduling.queries import Stretches, coming_visits, rota_of, week_of
 from portal.domain.scheduling.slots import Span
 from portal.domain.scheduling.zones import MissingHour, day_span, instant_of, local_day
+from portal.domain.settings_log.services import SettingKind, Subject, Values, record_setting_change, values_of
 from portal.domain.texts import one_line
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -44,8 +47,9 @@ MAX_STRETCHES = 6
 MAX_NOTE = 200
 MAX_HOLIDAY_NAME = 100
 MAX_AHEAD = timedelta(days=5 * 365)
+LOGGED = ("day", "name")
 CLOCK = re.compile(r"(\d{1,2})(?:[:.](\d{2}))?")
-WEEKDAYS = range(7)
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 # Which visit in which place: its key and its move number.
 Seen = Collection[tuple[int, int]]
 NOBODY_ASKED: Seen = frozenset()
@@ -97,6 +101,7 @@ def clock_text(minute: int) -> str:
 
 def edit_week(
     session: Session,
+    actor: Actor,
     partner_id: int,
     technician_id: int | None,
     version: int,
@@ -112,7 +117,8 @@ def edit_week(
         find(session, Technician, technician_id)
     people = None if technician_id is None else [technician_id]
     before = _locked_rota(session, partner_id, now, people)
-    if version_of(week_of(session, partner_id, technician_id)) != version:
+    stored = week_of(session, partner_id, technician_id)
+    if version_of(stored) != version:
         raise Conflict(changed_meanwhile())
     week = _read_week(stretches)
     own = {key: hours for key, hours in before.own.items() if key != technician_id}
@@ -134,7 +140,17 @@ def edit_week(
         )
 
     _change(session, partner_id, now, before, after, None, seen, write)
+    name = find(session, Technician, technician_id).name if technician_id is not None else ""
+    subject = Subject(SettingKind.WORKING_HOURS, partner_id, technician_id, name)
+    record_setting_change(session, actor, now, subject, _logged_week(stored), _logged_week(week))
     return week
+
+
+def _logged_week(week: Stretches) -> dict[str, str]:
+    return {
+        name: ", ".join(f"{clock_text(start)}–{clock_text(end)}" for start, end in week.get(weekday, ()))
+        for weekday, name in enumerate(WEEKDAYS)
+    }
 
 
 def _read_week(typed: Sequence[StretchInput]) -> Stretches:
@@ -171,7 +187,7 @@ def _read_week(typed: Sequence[StretchInput]) -> Stretches:
             known.append((start, end))
     if errors:
         raise Invalid(errors)
-    return {weekday: sorted(week[weekday]) for weekday in WEEKDAYS if weekday in week}
+    return {weekday: sorted(week[weekday]) for weekday in range(len(WEEKDAYS)) if weekday in week}
 
 
 def _minute(text: str) -> int | None:
@@ -197,7 +213,7 @@ class TimeOffInput:
 
 
 def add_time_off(
-    session: Session, technician_id: int, form: TimeOffInput, now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session, actor: Actor, technician_id: int, form: TimeOffInput, now: datetime, seen: Seen = NOBODY_ASKED
 ) -> TimeOff:
     """Give a technician time off and return it."""
     partner_id = find(session, Technician, technician_id).partner_id
@@ -210,11 +226,18 @@ def add_time_off(
     )
     after = _with_time_off(before, technician_id, None, span)
     _change(session, partner_id, now, before, after, technician_id, seen, lambda: session.add(absence))
+    _log_time_off(session, actor, now, absence, {}, _logged_time_off(absence, before.zone))
     return absence
 
 
 def edit_time_off(
-    session: Session, time_off_id: int, version: int, form: TimeOffInput, now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session,
+    actor: Actor,
+    time_off_id: int,
+    version: int,
+    form: TimeOffInput,
+    now: datetime,
+    seen: Seen = NOBODY_ASKED,
 ) -> TimeOff:
     """Change an absence that is not over; one that is stays on record. ``version`` is the one of the form."""
     absence, before = _open_time_off(session, time_off_id, now)
@@ -226,11 +249,13 @@ def edit_time_off(
     def write() -> None:
         absence.start_at, absence.end_at, absence.note = span.start, span.end, note
 
+    old = _logged_time_off(absence, before.zone)
     _change(session, absence.partner_id, now, before, after, absence.technician_id, seen, write)
+    _log_time_off(session, actor, now, absence, old, _logged_time_off(absence, before.zone))
     return absence
 
 
-def delete_time_off(session: Session, time_off_id: int, now: datetime) -> TimeOff:
+def delete_time_off(session: Session, actor: Actor, time_off_id: int, now: datetime) -> TimeOff:
     """Take back an absence that is not over, and return what it was."""
     absence, before = _open_time_off(session, time_off_id, now)
     after = _with_time_off(before, absence.technician_id, Span(absence.start_at, absence.end_at), None)
@@ -244,7 +269,21 @@ def delete_time_off(session: Session, time_off_id: int, now: datetime) -> TimeOf
         NOBODY_ASKED,
         lambda: session.delete(absence),
     )
+    _log_time_off(session, actor, now, absence, _logged_time_off(absence, before.zone), {})
     return absence
+
+
+def _logged_time_off(absence: TimeOff, zone: ZoneInfo) -> dict[str, str]:
+    start, end = (f"{one.astimezone(zone):%Y-%m-%d %H:%M}" for one in (absence.start_at, absence.end_at))
+    return {"begins": start, "ends": end, "note": absence.note}
+
+
+def _log_time_off(
+    session: Session, actor: Actor, now: datetime, absence: TimeOff, before: Values, after: Values
+) -> None:
+    name = find(session, Technician, absence.technician_id).name
+    subject = Subject(SettingKind.TIME_OFF, absence.partner_id, absence.id, name)
+    record_setting_change(session, actor, now, subject, before, after)
 
 
 def time_off_refusal(absence: TimeOff, now: datetime) -> Refusal | None:
@@ -322,7 +361,7 @@ class HolidayInput:
 
 
 def add_holiday(
-    session: Session, partner_id: int, form: HolidayInput, now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session, actor: Actor, partner_id: int, form: HolidayInput, now: datetime, seen: Seen = NOBODY_ASKED
 ) -> Holiday:
     """Add a holiday of the partner's own and return it."""
     before = _locked_rota(session, partner_id, now)
@@ -330,11 +369,18 @@ def add_holiday(
     holiday = Holiday(partner_id=partner_id, day=form.day, name=name)
     after = replace(before, holidays=before.holidays | {form.day})
     _change(session, partner_id, now, before, after, None, seen, lambda: session.add(holiday))
+    _log_holiday(session, actor, now, holiday, {}, values_of(holiday, LOGGED))
     return holiday
 
 
 def edit_holiday(
-    session: Session, holiday_id: int, version: int, form: HolidayInput, now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session,
+    actor: Actor,
+    holiday_id: int,
+    version: int,
+    form: HolidayInput,
+    now: datetime,
+    seen: Seen = NOBODY_ASKED,
 ) -> Holiday:
     """Change a holiday that is not past. ``version`` is the one of the form."""
     holiday, before = _open_holiday(session, holiday_id, now)
@@ -346,34 +392,45 @@ def edit_holiday(
     def write() -> None:
         holiday.day, holiday.name = form.day, name
 
+    old = values_of(holiday, LOGGED)
     _change(session, holiday.partner_id, now, before, after, None, seen, write)
+    _log_holiday(session, actor, now, holiday, old, values_of(holiday, LOGGED))
     return holiday
 
 
-def delete_holiday(session: Session, holiday_id: int, now: datetime) -> Holiday:
+def delete_holiday(session: Session, actor: Actor, holiday_id: int, now: datetime) -> Holiday:
     """Take back a holiday that is not past, and return what it was."""
     holiday, before = _open_holiday(session, holiday_id, now)
     after = replace(before, holidays=before.holidays - {holiday.day})
     _change(session, holiday.partner_id, now, before, after, None, NOBODY_ASKED, lambda: session.delete(holiday))
+    _log_holiday(session, actor, now, holiday, values_of(holiday, LOGGED), {})
     return holiday
 
 
+def _log_holiday(
+    session: Session, actor: Actor, now: datetime, holiday: Holiday, before: Values, after: Values
+) -> None:
+    subject = Subject(SettingKind.HOLIDAY, holiday.partner_id, holiday.id, holiday.name)
+    record_setting_change(session, actor, now, subject, before, after)
+
+
 def import_holidays(
-    session: Session, partner_id: int, days: Sequence[HolidayInput], now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session,
+    actor: Actor,
+    partner_id: int,
+    days: Sequence[HolidayInput],
+    now: datetime,
+    seen: Seen = NOBODY_ASKED,
 ) -> int:
     """Add those of ``days`` that are no holidays yet and return how many that were; a second time there are none."""
     before = _locked_rota(session, partner_id, now)
     known = set(session.scalars(select(Holiday.day).where(Holiday.partner_id == partner_id)))
-    added = {one.day: one.name for one in days if one.day not in known}
-    after = replace(before, holidays=before.holidays | set(added))
-
-    def write() -> None:
-        session.add_all(
-            Holiday(partner_id=partner_id, day=day, name=one_line(name)[:MAX_HOLIDAY_NAME])
-            for day, name in sorted(added.items())
-        )
-
-    _change(session, partner_id, now, before, after, None, seen, write)
+    named = {one.day: one_line(one.name)[:MAX_HOLIDAY_NAME] for one in days if one.day not in known}
+    added = [Holiday(partner_id=partner_id, day=day, name=name) for day, name in sorted(named.items())]
+    after = replace(before, holidays=before.holidays | set(named))
+    _change(session, partner_id, now, before, after, None, seen, lambda: session.add_all(added))
+    for holiday in added:
+        _log_holiday(session, actor, now, holiday, {}, values_of(holiday, LOGGED))
     return len(added)
 
 
@@ -415,7 +472,7 @@ def _read_holiday(session: Session, partner_id: int, key: int | None, form: Holi
 
 
 def set_technician_active(
-    session: Session, technician_id: int, active: bool, now: datetime, seen: Seen = NOBODY_ASKED
+    session: Session, actor: Actor, technician_id: int, active: bool, now: datetime, seen: Seen = NOBODY_ASKED
 ) -> Technician:
     """Deactivate a technician, who is then offered no more and cannot sign in, or take that back (P16)."""
     partner_id = find(session, Technician, technician_id).partner_id
@@ -426,7 +483,10 @@ def set_technician_active(
     def write() -> None:
         technician.active = active
 
+    old = values_of(technician, ["active"])
     _change(session, partner_id, now, before, after, None, seen, write)
+    subject = Subject(SettingKind.TECHNICIAN, partner_id, technician.id, technician.name)
+    record_setting_change(session, actor, now, subject, old, values_of(technician, ["active"]))
     return technician
 
 

@@ -24,11 +24,14 @@ class SettingKind(StrEnum):
 
     BRANDING = "branding"
     FEATURE_CONTROLS = "feature_controls"
+    HOLIDAY = "holiday"
     PAUSE_REASON = "pause_reason"
     REJECT_REASON = "reject_reason"
     SERVICE_TYPE = "service_type"
     SKILL = "skill"
     TECHNICIAN = "technician"
+    TIME_OFF = "time_off"
+    WORKING_HOURS = "working_hours"
 
 
 @dataclass(frozen=True, slots=True)
