@@ -313,6 +313,13 @@ def test_technicians_and_customers_are_invited_from_their_record(
         assert f"{row.name} can sign in." in dana.text
         assert dana.post(f"/admin/invitations/{name}/{row.id}").status_code == 409
     assert dana.post(f"/admin/invitations/technicians/{silent.id}").status_code == 409
+    # a log-in that came meanwhile is not taken over by an invitation from before
+    late = create_technician(platform.acme, name="Late", email=platform.cleo.email)
+    assert dana.post(f"/admin/invitations/technicians/{late.id}").status_code == 302
+    with unit_of_work(platform.session):
+        platform.session.get_one(Technician, late.id).user_id = platform.tom.id
+    cleo = platform.browser(platform.cleo)
+    assert cleo.post(f"{platform.link()}/accept").status_code == 409
     # a dispatcher invites no staff, and takes no invitation to the staff back
     invite(platform.browser(platform.alma), "jordan@mail.example")
     key = platform.invitation("jordan@mail.example").id

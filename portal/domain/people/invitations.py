@@ -167,7 +167,7 @@ def _demand_invitable(person: Technician | Customer) -> None:
     if not person.active:
         raise Refused(Refusal("inactive", sentence("%(name)s is deactivated.", name=person.name)))
     if person.user_id is not None:
-        raise Refused(Refusal("has_login", sentence("%(name)s can sign in already.", name=person.name)))
+        raise Refused(_has_login(person))
     if not person.email:
         raise Refused(
             Refusal("no_address", sentence("%(name)s has no email address to be invited at.", name=person.name))
@@ -339,9 +339,9 @@ def accept(session: Session, now: datetime, token: str, user_id: int) -> Invitat
         raise Refused(Refusal("other_person", sentence("This invitation is for %(email)s.", email=invitation.email)))
     match invitation.role:
         case Role.TECHNICIAN:
-            lock(session, Technician, invitation.technician_id or 0).user_id = user.id
+            _give_log_in(lock(session, Technician, invitation.technician_id or 0), user)
         case Role.CUSTOMER:
-            lock(session, Customer, invitation.customer_id or 0).user_id = user.id
+            _give_log_in(lock(session, Customer, invitation.customer_id or 0), user)
         case _:
             _join_staff(session, invitation, user)
     invitation.accepted_at = now
@@ -350,6 +350,17 @@ def accept(session: Session, now: datetime, token: str, user_id: int) -> Invitat
     note(session, actor, now, invitation.partner_id, "accept_invitation", about=user.email, after=invitation.role)
     session.flush()
     return invitation
+
+
+def _give_log_in(person: Technician | Customer, user: User) -> None:
+    # Meanwhile the record may have come to somebody else, such as by merging two of them.
+    if person.user_id not in (None, user.id):
+        raise Refused(_has_login(person))
+    person.user_id = user.id
+
+
+def _has_login(person: Technician | Customer) -> Refusal:
+    return Refusal("has_login", sentence("%(name)s can sign in already.", name=person.name))
 
 
 def _join_staff(session: Session, invitation: Invitation, user: User) -> None:
