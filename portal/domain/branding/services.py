@@ -18,13 +18,13 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.branding.pictures import Picture, redraw
-from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Sentence, changed_meanwhile, sentence, too_long
+from portal.domain.errors import Conflict, Invalid, Refusal, Sentence, changed_meanwhile, sentence, too_long
 from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.people.contacts import NotUsable, clean_phone
 from portal.domain.people.models import Partner
+from portal.domain.people.partners import lock_partner
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change
 from portal.domain.texts import one_line
-from portal.domain.unit_of_work import require_unit_of_work
 
 MAX_NAME = 120
 # A badge of more words would break the narrowest card.
@@ -51,7 +51,7 @@ def edit_branding(
     session: Session, actor: Actor, now: datetime, partner_id: int, version: int, form: BrandingInput
 ) -> Partner:
     """Change a partner's name, telephone, colour and words; ``version`` is the one the form was made from."""
-    partner = _locked(session, partner_id)
+    partner = lock_partner(session, partner_id)
     if partner.version != version:
         raise Conflict(changed_meanwhile())
     before = _logged(partner)
@@ -86,7 +86,7 @@ def drawn_logo(data: bytes) -> Picture:
 
 def set_logo(session: Session, actor: Actor, now: datetime, partner_id: int, drawn: Picture) -> PartnerLogo:
     """Put ``drawn`` in the place of the partner's logo and return it."""
-    partner = _locked(session, partner_id)
+    partner = lock_partner(session, partner_id)
     logo = _logo_of(session, partner)
     before = _seen(logo)
     if logo is None:
@@ -101,23 +101,13 @@ def set_logo(session: Session, actor: Actor, now: datetime, partner_id: int, dra
 
 def remove_logo(session: Session, actor: Actor, now: datetime, partner_id: int) -> None:
     """Do without a logo again; nothing happens where there is none."""
-    partner = _locked(session, partner_id)
+    partner = lock_partner(session, partner_id)
     logo = _logo_of(session, partner)
     if logo is None:
         return
     session.delete(logo)
     session.flush()
     record_setting_change(session, actor, now, _subject(partner), {"logo": _seen(logo)}, {"logo": ""})
-
-
-def _locked(session: Session, partner_id: int) -> Partner:
-    require_unit_of_work(session)
-    # The weaker lock, since every row that is written for the partner takes a key-share lock on it.
-    query = select(Partner).where(Partner.id == partner_id).with_for_update(of=Partner, key_share=True)
-    partner = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
-    if partner is None:
-        raise NotFound
-    return partner
 
 
 def _logo_of(session: Session, partner: Partner) -> PartnerLogo | None:
