@@ -39,7 +39,7 @@ NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 class Facts:
     """A message and what it is about, as it stands now; to ``contact``, else to the customer.
 
-    ``locale`` is the customer's choice, "" for none.
+    ``locale`` is the customer's choice, else the partner's.
     """
 
     message: Message
@@ -225,7 +225,8 @@ def facts_of(session: Session, message_id: int) -> Facts:
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
     return Facts(
-        message, contact, visit, job, customer, address, kind, technician, partner, locale or "", bool(is_newer)
+        message, contact, visit, job, customer, address, kind, technician, partner,
+        locale or partner.locale, bool(is_newer)
     )
 
 
