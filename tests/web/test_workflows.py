@@ -20,9 +20,9 @@ from portal.domain.lifecycle import Status, Transition, Workflow
 from portal.domain.tables import TABLES
 from portal.web import statuses
 from tests.factories import Create
-from tests.web.office import Office, clock, office
+from tests.web.office import Office, clock
 
-__all__ = ["clock", "Office"]
+__all__ = ["Office", "clock"]
 
 pytestmark = pytest.mark.row("L4")
 URL = "/admin/workflows/"

@@ -56,7 +56,7 @@ INPUTS = {
     "items": lazy_gettext("items"),
     "minutes": lazy_gettext("minutes to arrival"),
     "note": lazy_gettext("note"),
-    "notes": lazy_gettext("notes"),
+    "notes": lazy_gettext("notes on the job"),
     "notify": lazy_gettext("whether to notify"),
     "pause_reason": lazy_gettext("pause reason"),
     "reason": lazy_gettext("reason"),
