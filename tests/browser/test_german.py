@@ -13,7 +13,7 @@ from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from portal.domain.people.models import Partner, User
-from tests.browser.looking import overflow
+from tests.browser.looking import axe_complaints, overflow, sign_in
 from tests.factories import Create
 from tests.helpers import PASSWORD
 from tests.web.test_translations import read
@@ -171,3 +171,18 @@ def test_the_finder_finds() -> None:
         text for text in ("Save", "Status", "Speichern", "D-1 is added here.", "D: 2", "is added") if is_english(text)
     ]
     assert found == ["Save", "D-1 is added here."]
+
+
+@pytest.mark.look
+@pytest.mark.row("L4")
+def test_axe_finds_nothing_in_the_diagram(open_window: Callable[..., Any], people: dict[str, User]) -> None:
+    page = open_window()
+    sign_in(page, people["/admin/"])
+    for address in ("/admin/workflows/appointment", "/admin/workflows/change_request?size=fit"):
+        page.goto(address)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            for size in (PHONE, {"width": 1280, "height": 900}):
+                page.set_viewport_size(size)
+                assert axe_complaints(page) == []
+                assert overflow(page) <= 0
