@@ -14,7 +14,7 @@ from flask import Flask
 from flask_babel import force_locale
 from sqlalchemy import select
 
-from portal.domain.people.models import User
+from portal.domain.people.models import Partner, User
 from portal.web import formats
 from portal.web.forms import Form
 from portal.web.i18n import within
@@ -167,6 +167,22 @@ def test_a_refusal_of_the_domain_is_german(office: Office) -> None:
     answer = office.site.post(office.at(job, "assign"), {"technician": str(office.ines.id)}, headers=GERMAN)
     assert answer.status_code == 409
     assert "„Zuweisen“ ist beim Status „Abgelehnt“ nicht möglich; nötig ist „Geplant“." in answer.text
+
+
+@pytest.mark.row("L1")
+def test_the_partners_language_is_a_setting(office: Office, create_staff: Create) -> None:
+    site = office.site
+    site.sign_out()
+    site.sign_in(create_staff(office.partner, role="partner_admin"))
+    site.get("/admin/branding/")
+    for wrong in ("xx_XX", "de", "\N{WAVING HAND SIGN}"):
+        assert site.submit({"locale": wrong}, button="Save branding").status_code == 422
+    site.submit({"locale": "de_DE"}, button="Save branding")
+    assert office.session.scalars(select(Partner.locale)).one() == "de_DE"
+    site.get("/admin/settings-changes/")
+    assert "Language of messages" in site.text
+    assert "English" in site.text
+    assert "Deutsch" in [one.text for one in site.page.select("ins")]
 
 
 @pytest.fixture

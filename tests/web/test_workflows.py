@@ -17,12 +17,14 @@ from portal.domain.actor import Role
 from portal.domain.errors import sentence
 from portal.domain.jobs.states import INSTALLATION
 from portal.domain.lifecycle import Status, Transition, Workflow
+from portal.domain.people.models import Partner
 from portal.domain.tables import TABLES
+from portal.domain.unit_of_work import unit_of_work
 from portal.web import statuses
 from tests.factories import Create
-from tests.web.office import Office, clock
+from tests.web.office import Office, clock, office
 
-__all__ = ["Office", "clock"]
+__all__ = ["clock", "office"]
 
 pytestmark = pytest.mark.row("L4")
 URL = "/admin/workflows/"
@@ -74,6 +76,14 @@ def test_the_table_says_who_what_and_when(office: Office) -> None:
     on_the_way = office.site.page.select_one("tbody tr[data-status=ON_THE_WAY]")
     assert on_the_way is not None
     assert [cell.text for cell in on_the_way.select("th, td")] == ["On the way", "On the Way 🚗", "no"]
+    # and a partner's own words, as text
+    with unit_of_work(office.session):
+        partner = office.session.get_one(Partner, office.partner.id)
+        partner.status_labels = {"ON_THE_WAY": "<b>Soon</b> there"}
+    office.site.get(f"{URL}appointment")
+    reworded = office.site.page.select_one("tbody tr[data-status=ON_THE_WAY] td")
+    assert reworded is not None
+    assert reworded.text == "<b>Soon</b> there"
 
 
 def test_who_may_look_and_at_what(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from flask import request
+from flask import request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import get_locale, gettext, lazy_gettext
@@ -17,10 +17,11 @@ from portal.admin.workflows import words
 from portal.admin.workflows.layout import Layout, lay_out
 from portal.domain.actor import Permission
 from portal.domain.errors import NotFound
+from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.lifecycle import Status, Transition, Workflow
 from portal.domain.tables import TABLES
-from portal.web.i18n import translate
-from portal.web.statuses import CSS
+from portal.web.partners import current_partner
+from portal.web.statuses import CSS, customer_label
 
 WORKFLOWS = {table.name: table for table in TABLES}
 # How large the diagram is drawn: in the window's width, or so many times its own size.
@@ -60,7 +61,6 @@ class StatusRow:
     key: str
     css: str
     name: str
-    customer_reads: str
     group: str
     is_end: bool
 
@@ -143,9 +143,8 @@ def _card(row: Transition[Any]) -> Card:
 
 
 def _status_row(workflow: Workflow[Any], status: Status) -> StatusRow:
-    customer_reads = translate(status.label) if status.office_label is not None else ""
     css = CSS[workflow.name][status.name]
-    return StatusRow(status.name, css, words.status_name(status), customer_reads, words.group_name(status), status.end)
+    return StatusRow(status.name, css, words.status_name(status), words.group_name(status), status.end)
 
 
 def _row(workflow: Workflow[Any], row: Transition[Any]) -> TransitionRow:
@@ -161,6 +160,13 @@ def _row(workflow: Workflow[Any], row: Transition[Any]) -> TransitionRow:
     )
 
 
+def _customers_read() -> dict[str, str]:
+    """Return what customers read of a visit's statuses: the partner's own words where it has some."""
+    partner = current_partner()
+    reworded = partner.status_labels if partner is not None else {}
+    return {status.name: customer_label(status.name, reworded) for status in APPOINTMENT.statuses}
+
+
 class WorkflowsView(AdminPage):
     """How work goes from status to status, from the tables that the code obeys."""
 
@@ -170,6 +176,11 @@ class WorkflowsView(AdminPage):
         super().__init__(
             name=lazy_gettext("Workflows"), category="Set-up", endpoint="workflows", url="/admin/workflows"
         )
+
+    @property
+    def extra_css(self) -> list[str]:
+        """The style sheet of this page, with its version in the address."""
+        return [url_for("static", filename="css/workflows.css")]
 
     @expose("/")
     def index_view(self) -> ResponseReturnValue:
@@ -187,6 +198,7 @@ class WorkflowsView(AdminPage):
             shown=workflow,
             workflows=words.WORKFLOWS,
             drawing=_drawn(workflow, str(get_locale())),
+            customers_read=_customers_read() if workflow == APPOINTMENT.name else {},
             size=size if size in SIZES else "normal",
             times=SIZES.get(size or "", 1.0),
         )
