@@ -91,7 +91,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class InvitationFacts:
-    """A message with an invitation, as that stands now. ``locale`` is the choice of who has an account, else ""."""
+    """A message with an invitation, as that stands now. ``locale``: the choice of who is invited, else the partner's."""
 
     message: Message
     invitation: Invitation
@@ -202,7 +202,7 @@ def invitation_facts(session: Session, message_id: int) -> InvitationFacts:
         .where(Message.id == message_id)
     )
     message, invitation, partner, locale = session.execute(query, execution_options={"populate_existing": True}).one()
-    return InvitationFacts(message, invitation, partner, locale or "")
+    return InvitationFacts(message, invitation, partner, locale or partner.locale)
 
 
 def backlog(session: Session, now: datetime) -> Backlog:
