@@ -56,7 +56,9 @@ def init_app(app: Flask) -> None:
         ngettext=lambda one, many, number: catalogues.get_translations().ungettext(one, many, number),
         newstyle=True,
         pgettext=lambda context, text: catalogues.get_translations().upgettext(context, text),
-        npgettext=lambda context, one, many, number: catalogues.get_translations().unpgettext(context, one, many, number),
+        npgettext=lambda context, one, many, number: catalogues.get_translations().unpgettext(
+            context, one, many, number
+        ),
     )
 
     @pass_eval_context

@@ -91,7 +91,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class InvitationFacts:
-    """A message with an invitation, as that stands now. ``locale``: the choice of who is invited, else the partner's."""
+    """A message with an invitation, as it stands now. ``locale``: the choice of who is invited, else the partner's."""
 
     message: Message
     invitation: Invitation
@@ -225,8 +225,17 @@ def facts_of(session: Session, message_id: int) -> Facts:
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
     return Facts(
-        message, contact, visit, job, customer, address, kind, technician, partner,
-        locale or partner.locale, bool(is_newer)
+        message,
+        contact,
+        visit,
+        job,
+        customer,
+        address,
+        kind,
+        technician,
+        partner,
+        locale or partner.locale,
+        bool(is_newer),
     )
 
 
