@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> Flask:
         http,
         i18n,
         invitations,
+        language,
         logs,
         menu,
         partners,
@@ -57,7 +58,20 @@ def create_app(settings: Settings) -> Flask:
     limiter.init_app(app)
     signin.init_app(app, settings)
     auth.init_app(app)
-    for part in (assets, partners, formats, forms, statuses, branding, menu, attention, errors, health, invitations):
+    for part in (
+        language,
+        assets,
+        partners,
+        formats,
+        forms,
+        statuses,
+        branding,
+        menu,
+        attention,
+        errors,
+        health,
+        invitations,
+    ):
         part.init_app(app)
     for area in (admin, customer, field):
         area.register(app)

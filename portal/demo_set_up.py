@@ -62,6 +62,7 @@ def reword(session: Session, actor: Actor, now: datetime, partner: Partner, **wo
     form = BrandingInput(
         name=partner.name,
         phone=partner.phone,
+        locale=partner.locale,
         colour=partner.brand_colour,
         staff_term=words.pop("staff_term", partner.staff_term),
         customer_term=words.pop("customer_term", partner.customer_term),

@@ -29,6 +29,7 @@ def register(app: Flask) -> None:
         settings_log,
         setup,
         staff,
+        workflows,
     )
 
     admin = Admin(
@@ -47,6 +48,7 @@ def register(app: Flask) -> None:
         hours,
         branding,
         staff,
+        workflows,
         activity,
         log,
         settings_log,

@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_admin.contrib.sqla import ModelView
 from flask_babel import gettext, lazy_gettext
-from wtforms import Form, IntegerField, SelectField, StringField
+from wtforms import IntegerField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, SearchInput
 
@@ -27,7 +27,7 @@ from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import check, current_actor
 from portal.web.cursors import cursor_args, cursor_from
-from portal.web.forms import add_errors
+from portal.web.forms import Form, add_errors
 from portal.web.partners import current_partner
 
 EXPORT_ROWS = 500

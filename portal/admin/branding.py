@@ -8,7 +8,8 @@ from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import LazyString, gettext, lazy_gettext
-from wtforms import ColorField, FileField, Form, StringField, TelField
+from wtforms import ColorField, FileField, SelectField, StringField, TelField
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from portal.admin.base import AdminPage, VersionedForm, differences_of, the_actor, the_partner_id
 from portal.domain.actor import Permission
@@ -22,8 +23,8 @@ from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import branding, formats
-from portal.web.forms import add_errors
-from portal.web.i18n import translate
+from portal.web.forms import Form, add_errors
+from portal.web.i18n import DEFAULT, LANGUAGES, translate
 from portal.web.partners import partner_info
 from portal.web.statuses import customer_badge, customer_label
 
@@ -33,6 +34,11 @@ class BrandingFields(VersionedForm):
 
     name = StringField(lazy_gettext("Company name"), default="", render_kw={"autocomplete": "off"})
     phone = TelField(lazy_gettext("Telephone number"), default="", render_kw={"autocomplete": "off"})
+    locale = SelectField(
+        lazy_gettext("Language of messages"),
+        default="",
+        choices=[SelectChoice("" if name == DEFAULT else name, itself) for name, itself in LANGUAGES.items()],
+    )
     colour = ColorField(lazy_gettext("Colour"), default="")
     staff_term = StringField(lazy_gettext("In the office"), default="", render_kw={"autocomplete": "off"})
     customer_term = StringField(lazy_gettext("To customers"), default="", render_kw={"autocomplete": "off"})
@@ -43,7 +49,7 @@ class BrandingFields(VersionedForm):
 
     def values(self) -> BrandingInput:
         """Return what was typed, for the use case."""
-        own = {name: self[name].data for name in ("name", "phone", "colour", "staff_term", "customer_term")}
+        own = {name: self[name].data for name in ("name", "phone", "locale", "colour", "staff_term", "customer_term")}
         return BrandingInput(**own, status_labels=self.typed_labels())
 
 

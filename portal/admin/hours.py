@@ -18,7 +18,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import get_locale, gettext, lazy_gettext, ngettext
 from sqlalchemy.orm import Session
-from wtforms import Form, FormField, HiddenField, RadioField, StringField
+from wtforms import FormField, HiddenField, RadioField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import DateInput, TimeInput
 
@@ -60,7 +60,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
-from portal.web.forms import Lines, add_errors
+from portal.web.forms import Form, Lines, add_errors
 
 # So many coming ones on the first page; the others are behind "Show all".
 FIRST_ROWS = 8

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from wtforms import SelectField
 
 from portal.admin.base import AdminPage, Asked, FilterForm, ScopedModelView, SelectChoice
@@ -62,7 +62,7 @@ class MessageView(ScopedModelView):
         "when": lazy_gettext("When"),
         "kind": lazy_gettext("What"),
         "name": lazy_gettext("For"),
-        "recipient": lazy_gettext("To"),
+        "recipient": lazy_pgettext("recipient", "To"),
         "status": lazy_gettext("Status"),
     }
     sorts = queries.MESSAGES_BY

@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import EmailField, Form, SelectField, StringField, TextAreaField
+from wtforms import EmailField, SelectField, StringField, TextAreaField
 from wtforms.widgets import TextInput
 
 from portal.admin.base import (
@@ -42,8 +42,9 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats, looking
 from portal.web.auth import ROLE_NAMES, session_beyond, stop_looking
-from portal.web.forms import add_errors
+from portal.web.forms import Form, add_errors
 from portal.web.health import what_is_missing
+from portal.web.i18n import within
 from portal.web.invitations import demo_link, invitation_key
 
 ANY = ""
@@ -324,7 +325,7 @@ def told(events: Iterable[PartnerEvent]) -> list[Told]:
             after=_value(event.after),
             reason=event.reason,
             who=gettext(
-                "%(name)s, %(role)s", name=event.actor_name, role=str(ROLE_NAMES[Role(event.actor_role)]).lower()
+                "%(name)s, %(role)s", name=event.actor_name, role=within(str(ROLE_NAMES[Role(event.actor_role)]))
             ),
         )
         for event in events

@@ -14,7 +14,6 @@ from sqlalchemy.orm import Session
 from wtforms import (
     BooleanField,
     EmailField,
-    Form,
     FormField,
     IntegerField,
     RadioField,
@@ -58,7 +57,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
-from portal.web.forms import Lines, add_errors
+from portal.web.forms import Form, Lines, add_errors
 
 # Of each list on a customer's page.
 LINES = 10

@@ -19,6 +19,7 @@ from portal.domain.settings_log import queries
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.settings_log.services import SettingKind
 from portal.extensions import db
+from portal.web.i18n import DEFAULT, LANGUAGES
 
 ANY = ""
 SUBJECTS = {
@@ -137,6 +138,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
     value = values[name]
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
+    if name == "locale":
+        return LANGUAGES.get(value or DEFAULT, str(value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

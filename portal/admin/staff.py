@@ -12,7 +12,7 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import EmailField, Form, SelectField, StringField
+from wtforms import EmailField, SelectField, StringField
 
 from portal.admin.base import (
     ActiveFilter,
@@ -36,6 +36,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
+from portal.web.forms import Form
 from portal.web.i18n import translate
 from portal.web.invitations import invitation_key
 

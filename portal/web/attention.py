@@ -23,6 +23,7 @@ from portal.domain.tenancy import SCOPE, Scope
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import current_actor
+from portal.web.i18n import within
 from portal.web.partners import current_partner
 
 FRESH = timedelta(seconds=5)
@@ -127,7 +128,7 @@ def menu_queues(path: str | None = None) -> list[QueueLine]:
 
 def _handyman() -> str:
     partner = current_partner()
-    return partner.handyman.lower() if partner is not None else ""
+    return within(partner.handyman) if partner is not None else ""
 
 
 @event.listens_for(Session, "after_commit")

@@ -21,9 +21,10 @@ Of = PartnerInfo | ZoneInfo | int | None
 HOUR = 60
 # A time of day is shown alike on each.
 ANY_DAY = date(2000, 1, 1)
-# Babel's skeletons bring commas that the design language does not have.
+# Where Babel's skeletons bring commas or leading noughts that the design language does not have.
 PATTERNS = {
     "en": {"MMMEd": "EEE d MMM", "yMMMEd": "EEE d MMM y", "Hm": "H:mm"},
+    "de": {"Hm": "H:mm"},
 }
 
 

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import wtforms
 from flask import Flask
 from flask_babel import gettext
 from markupsafe import Markup, escape
 from wtforms import Field, FieldList, FormField
 from wtforms.form import BaseForm
+from wtforms.meta import DefaultMeta
 from wtforms.validators import ValidationError
 from wtforms.widgets import html_params
 
 from portal.domain.errors import Sentence
-from portal.web.i18n import translate
+from portal.web.i18n import FormTranslations, translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,16 @@ class ManySelectField(Field):
         """Refuse what is not offered."""
         if all(value != self.data for value, _ in self.choices):
             raise ValidationError(gettext("Choose one of the list"))
+
+
+class Form(wtforms.Form):
+    """A form whose messages are in the reader's language, those of WTForms itself too."""
+
+    class Meta(DefaultMeta):
+        """How WTForms is asked for it."""
+
+        def get_translations(self, form: Any) -> Any:
+            return FormTranslations()
 
 
 class Lines(FieldList):

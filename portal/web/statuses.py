@@ -60,6 +60,27 @@ CSS = {
         "INCOMPLETE": ENDED,
         "CANCELLED": ENDED,
     },
+    "job_offer": {
+        "OFFERED": NEEDS,
+        "ACCEPTED": DONE,
+        "DECLINED": ENDED,
+        "EXPIRED": ENDED,
+        "TAKEN": ENDED,
+        "WITHDRAWN": ENDED,
+    },
+    "service_request": {
+        "NEW": NEEDS,
+        "COUNTER_PROPOSED": NEEDS,
+        "CONVERTED": DONE,
+        "DECLINED": ENDED,
+        "CANCELLED": ENDED,
+    },
+    "change_request": {
+        "PENDING": NEEDS,
+        "APPLIED": DONE,
+        "DECLINED": ENDED,
+        "LAPSED": ENDED,
+    },
 }
 GROUP_CSS = {
     "Draft": DRAFT,

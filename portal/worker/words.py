@@ -13,6 +13,7 @@ from portal.domain.messages.models import MessageKind
 from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
+from portal.web.i18n import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ def invitation_words(facts: InvitationFacts) -> Words:
     if role is Role.CUSTOMER:
         lead = _("%(partner)s invites you to see your visits online.", partner=partner)
     else:
-        what = str(ROLE_NAMES[role]).lower()
+        what = within(str(ROLE_NAMES[role]))
         lead = _("%(inviter)s invites you to %(partner)s as %(role)s.", inviter=inviter, partner=partner, role=what)
     return Words(
         subject=_("Your invitation to %(partner)s", partner=partner),

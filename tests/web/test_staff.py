@@ -18,7 +18,7 @@ from portal.domain.actor import Actor, Role
 from portal.domain.errors import Invalid, Refused
 from portal.domain.messages.models import Message
 from portal.domain.people import staff
-from portal.domain.people.models import Customer, Invitation, Membership, PartnerEvent, Technician, User
+from portal.domain.people.models import Customer, Invitation, Membership, Partner, PartnerEvent, Technician, User
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.signin import TRIES_EACH
 from tests.factories import Create
@@ -284,6 +284,16 @@ def test_the_log_shows_the_message_without_the_link(
     assert dispatcher.get(STAFF).status_code == 403
     alma.get(STAFF)
     assert alma.page.select(f'a[href="{link}"]') == []
+
+
+def test_an_invitation_is_in_the_partners_language(platform: Platform) -> None:
+    with unit_of_work(platform.session):
+        platform.session.get_one(Partner, platform.acme.id).locale = "de_DE"
+    invite(platform.browser(platform.alma), "jordan@mail.example")
+    platform.link()
+    message = platform.session.scalars(select(Message).where(Message.kind == "invitation")).one()
+    assert '<html lang="de-DE">' in message.body_html
+    assert "Einladung" in message.body_html
 
 
 def test_technicians_and_customers_are_invited_from_their_record(

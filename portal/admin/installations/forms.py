@@ -12,7 +12,6 @@ from wtforms import (
     BooleanField,
     Field,
     FileField,
-    Form,
     FormField,
     HiddenField,
     RadioField,
@@ -28,7 +27,7 @@ from portal.domain.jobs.services import ItemInput
 from portal.domain.scheduling.slots import Slot
 from portal.domain.scheduling.zones import MissingHour, instant_of
 from portal.web import formats
-from portal.web.forms import Lines, add_errors
+from portal.web.forms import Form, Lines, add_errors
 
 # No number that anybody means has more digits.
 MOST_DIGITS = 18

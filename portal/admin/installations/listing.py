@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from flask import g
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from wtforms import DateField, ValidationError
 from wtforms.validators import Optional
 
@@ -24,7 +24,7 @@ GROUP_NAMES = {
     "Scheduled": lazy_gettext("Scheduled"),
     "En Route": lazy_gettext("En route"),
     "In Progress": lazy_gettext("In progress"),
-    "Approved": lazy_gettext("Approved"),
+    "Approved": lazy_pgettext("installation", "Approved"),
     "Rejected": lazy_gettext("Rejected"),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.activity import Act, same_act
@@ -15,7 +15,7 @@ from portal.domain.jobs.models import HistoryEntry
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
-from portal.web.i18n import translate
+from portal.web.i18n import translate, within
 
 WORDS = {
     "schedule": lazy_gettext("Scheduled"),
@@ -41,7 +41,7 @@ WORDS = {
     "send_contract": lazy_gettext("Contract sent"),
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
-    "approve": lazy_gettext("Approved"),
+    "approve": lazy_pgettext("installation", "Approved"),
     "merge_customers": lazy_gettext("Customer merged"),
 }
 # One installation among many: what was done to it, by whom.
@@ -101,7 +101,7 @@ VALUES = {
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician"}
 # How a value that was not there before is joined on: "Scheduled for …", "Assigned to …".
-LEADS = {"start": lazy_gettext("for"), "technician": lazy_gettext("to")}
+LEADS = {"start": lazy_gettext("for"), "technician": lazy_pgettext("assigned to somebody", "to")}
 INSTANTS = {"start", "end", "cancel_at"}
 
 
@@ -203,7 +203,7 @@ def _cause(entry: HistoryEntry, moment: Moment) -> str:
 
 def _who(entry: HistoryEntry) -> str:
     if entry.actor_role in {Role.CUSTOMER, Role.TECHNICIAN, Role.OPERATOR}:
-        role = str(ROLE_NAMES[Role(entry.actor_role)]).lower()
+        role = within(str(ROLE_NAMES[Role(entry.actor_role)]))
         return gettext("%(name)s, %(role)s", name=entry.actor_name, role=role)
     return entry.actor_name
 

@@ -31,16 +31,21 @@ MAX_NAME = 120
 MAX_LABEL = 40
 MAX_TERM = 30
 COLOUR = re.compile(r"#[0-9a-f]{6}")
+LOCALE = re.compile(r"([a-z]{2}_[A-Z]{2})?")
 # What customers read of a visit, in the order of its life.
 WORDED = tuple(status.name for status in APPOINTMENT.statuses)
 
 
 @dataclass(frozen=True, slots=True)
 class BrandingInput:
-    """The form of branding and words, as typed; ``status_labels`` by status, blank for the usual words."""
+    """The form of branding and words, as typed; ``status_labels`` by status, blank for the usual words.
+
+    ``locale`` is the language of messages to customers who chose none, such as ``de_DE``; "" for English.
+    """
 
     name: str
     phone: str
+    locale: str
     colour: str
     staff_term: str
     customer_term: str
@@ -130,6 +135,9 @@ def _own_values(partner: Partner, form: BrandingInput) -> tuple[dict[str, str], 
         values["phone"] = clean_phone(form.phone, partner.timezone)
     except NotUsable as wrong:
         errors["phone"] = wrong.sentence
+    values["locale"] = form.locale
+    if not LOCALE.fullmatch(form.locale):
+        errors["locale"] = sentence("Choose a language")
     values["brand_colour"] = form.colour.strip().lower()
     if not COLOUR.fullmatch(values["brand_colour"]):
         errors["colour"] = sentence("Choose a colour, such as %(example)s", example="#2b4a6f")
@@ -144,6 +152,7 @@ def _logged(partner: Partner) -> dict[str, str]:
     own = {
         "name": partner.name,
         "phone": partner.phone,
+        "locale": partner.locale,
         "colour": partner.brand_colour,
         "staff_term": partner.staff_term,
         "customer_term": partner.customer_term,

@@ -39,7 +39,7 @@ NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 class Facts:
     """A message and what it is about, as it stands now; to ``contact``, else to the customer.
 
-    ``locale`` is the customer's choice, "" for none.
+    ``locale`` is the customer's choice, else the partner's.
     """
 
     message: Message
@@ -91,7 +91,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class InvitationFacts:
-    """A message with an invitation, as that stands now. ``locale`` is the choice of who has an account, else ""."""
+    """A message with an invitation, as it stands now. ``locale``: the choice of who is invited, else the partner's."""
 
     message: Message
     invitation: Invitation
@@ -202,7 +202,7 @@ def invitation_facts(session: Session, message_id: int) -> InvitationFacts:
         .where(Message.id == message_id)
     )
     message, invitation, partner, locale = session.execute(query, execution_options={"populate_existing": True}).one()
-    return InvitationFacts(message, invitation, partner, locale or "")
+    return InvitationFacts(message, invitation, partner, locale or partner.locale)
 
 
 def backlog(session: Session, now: datetime) -> Backlog:
@@ -225,7 +225,17 @@ def facts_of(session: Session, message_id: int) -> Facts:
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
     return Facts(
-        message, contact, visit, job, customer, address, kind, technician, partner, locale or "", bool(is_newer)
+        message,
+        contact,
+        visit,
+        job,
+        customer,
+        address,
+        kind,
+        technician,
+        partner,
+        locale or partner.locale,
+        bool(is_newer),
     )
 
 

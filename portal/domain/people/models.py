@@ -56,6 +56,8 @@ class Partner(Keyed, PartnerScoped, Versioned, Base):
     staff_term: Mapped[str] = mapped_column(String(40), default="")
     customer_term: Mapped[str] = mapped_column(String(40), default="")
     status_labels: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    # The language of messages to customers who chose none, such as ``de_DE``; "" for English.
+    locale: Mapped[str] = mapped_column(String(12), default="", server_default="")
     suspended_at: Mapped[datetime | None] = mapped_column()
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
 

@@ -38,6 +38,7 @@ from portal.domain.people.models import (
     Partner,
     Technician,
     TechnicianStatus,
+    User,
     place_key,
 )
 from portal.domain.texts import one_line
@@ -200,6 +201,11 @@ def edit_technician(session: Session, technician_id: int, version: int, form: Te
         setattr(technician, name, value)
     session.flush()
     return technician
+
+
+def choose_language(session: Session, user_id: int, locale: str) -> None:
+    """Keep ``locale``, such as ``de_DE``, as the language of the log-in ``user_id``: for its pages and its messages."""
+    session.get_one(User, user_id).locale = locale
 
 
 def _lock_unmerged(session: Session, customer_id: int) -> Customer:
