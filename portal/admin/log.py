@@ -78,7 +78,7 @@ class MessageView(ScopedModelView):
         return {
             gettext("When"): lambda row: row.sent_at or row.due_at,
             gettext("What"): lambda row: MESSAGE_KINDS[row.kind],
-            gettext("Customer"): lambda row: row.customer,
+            gettext("For"): lambda row: row.name,
             gettext("To"): lambda row: row.recipient,
             gettext("Status"): lambda row: message_badge(row).label,
         }

@@ -112,6 +112,18 @@ class ServiceTypeView(SwitchedView, ScopedModelView):
     def set_active(self, session: Session, key: int, active: bool) -> ServiceType:
         return services.set_service_type_active(session, the_actor(), formats.now(), key, active)
 
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Name"): lambda row: row.name,
+            gettext("Duration in minutes"): lambda row: row.duration_minutes,
+            gettext("Arrival window in minutes"): lambda row: row.window_minutes,
+            gettext("Start times every, in minutes"): lambda row: row.step_minutes,
+            gettext("Kept free before, in minutes"): lambda row: row.buffer_before_minutes,
+            gettext("Kept free after, in minutes"): lambda row: row.buffer_after_minutes,
+            gettext("Skills it needs"): lambda row: ", ".join(skill.name for skill in row.skills),
+            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
+        }
+
 
 class ReasonForm(VersionedForm):
     """A reason that people choose from a list."""

@@ -98,7 +98,7 @@ def test_rejecting_without_and_with_a_reason_keeps_the_ticks(page: Any, busy: De
     expect(page.locator("[name=pick]:checked")).to_have_count(2)
     assert busy.job("D-1001").status == "SCHEDULED"
     press.click()
-    dialog.get_by_label("Reason").fill("No capacity")
+    dialog.get_by_label("In your own words").fill("No capacity")
     dialog.locator("[data-act]").click()
     expect(dialog.get_by_role("status")).to_have_text("2 of 2 went through.")
     dialog.get_by_role("link", name="Back to the list").click()
@@ -208,7 +208,7 @@ def test_nothing_for_axe_to_complain_about(page: Any, busy: Desk, size: Any, sch
     dialog.locator("[data-act]").click()
     expect(dialog.locator(".error-summary")).to_be_focused()
     look()
-    dialog.get_by_label("Reason").fill("No capacity")
+    dialog.get_by_label("In your own words").fill("No capacity")
     dialog.locator("[data-act]").click()
     expect(dialog.get_by_role("status")).to_have_text("1 of 2 went through.")
     look()

@@ -147,7 +147,10 @@ def test_rejecting_many_needs_a_reason_and_keeps_the_selection(office: Office) -
     assert [office.job(job).status for job in jobs] == ["SCHEDULED"] * 3
     # The way back keeps the ticks too.
     back = office.site.page.find("a", string="Back")
-    office.site.submit({"reason": "No capacity 😀"}, action="bulk/reject")
+    # One of the partner's reasons, and words of one's own.
+    chosen = office.site.page.select("#chosen option")[1]
+    assert office.site.submit({"reason": "", "chosen": "abc"}, action="bulk/reject").status_code == 422
+    office.site.submit({"reason": "No capacity 😀", "chosen": str(chosen["value"])}, action="bulk/reject")
     assert told(office) == {
         "refused": {
             assigned.number: "“Reject” is not possible while the status is “Installer assigned”; it needs “Scheduled”."
@@ -155,7 +158,7 @@ def test_rejecting_many_needs_a_reason_and_keeps_the_selection(office: Office) -
         "warned": {},
         "done": {job.number: "" for job in jobs},
     }
-    assert {office.job(job).reject_reason for job in jobs} == {"No capacity 😀"}
+    assert {office.job(job).reject_reason for job in jobs} == {f"{chosen.text}: No capacity 😀"}
     office.site.get(str(back["href"]))  # type: ignore[index]
     assert ticked(office) == [str(job.id) for job in (*jobs, assigned)]
 

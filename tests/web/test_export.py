@@ -157,7 +157,7 @@ def test_every_list_can_be_had_in_both_formats(office: Office, create_staff: Cre
         "installations": ["D-1001", "Heat pump", "Installer assigned"],
         "customers": ["Priya Raman", "priya@mail.example"],
         "technicians": ["Ines Kowalski"],
-        "service-types": ["Heat pump", 120, 120, 30, 0, 0, "yes"],
+        "service-types": ["Heat pump", 120, 120, 30, 0, 0, None, "yes"],
         "messages": [
             job.created_at.replace(tzinfo=None),
             "Visit booked",

@@ -189,18 +189,10 @@ class Reject(Act[RejectForm]):
 
     def fill(self, form: RejectForm, target: Installation, fresh: bool) -> None:
         """Offer the partner's reasons."""
-        reasons = queries.reject_reasons(db.session())
-        form.chosen.choices = [
-            ("", gettext("Another reason")),
-            *((str(reason.id), reason.label) for reason in reasons),
-        ]
+        fill_reasons(form)
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RejectForm) -> object:
-        chosen = None
-        if (form.chosen.data or "").strip():
-            chosen = read_key(form.chosen, gettext("Choose one of the reasons"))
-        stop_at_errors(form)
-        return services.reject(session, actor, now, target.job_id, form.reason.data or "", chosen)
+        return services.reject(session, actor, now, target.job_id, *read_reason(form))
 
 
 class Cancel(Act[ReasonForm]):
@@ -614,6 +606,21 @@ def fill_technicians(form: Any, target: Installation, start: datetime | None) ->
         ),
     ]
     form.technician_names = {str(one.technician_id): one.name for one in found}
+
+
+def fill_reasons(form: RejectForm) -> None:
+    """Give ``form`` the partner's reasons for rejecting."""
+    reasons = queries.reject_reasons(db.session())
+    form.chosen.choices = [("", gettext("Another reason")), *((str(reason.id), reason.label) for reason in reasons)]
+
+
+def read_reason(form: RejectForm) -> tuple[str, int | None]:
+    """Return the words and the partner's reason that ``form`` holds; raises ``Invalid`` for no key at all."""
+    chosen = None
+    if (form.chosen.data or "").strip():
+        chosen = read_key(form.chosen, gettext("Choose one of the reasons"))
+    stop_at_errors(form)
+    return form.reason.data or "", chosen
 
 
 def chosen_name(form: Any) -> str | None:

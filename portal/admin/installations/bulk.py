@@ -18,13 +18,14 @@ from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 
 from portal.admin.base import Asked, the_actor, the_partner_id
-from portal.admin.installations.acts import MOST_CHOICES, chosen_name
-from portal.admin.installations.forms import MOST_DIGITS, AssignForm, ReasonForm, read_key
+from portal.admin.installations.acts import MOST_CHOICES, chosen_name, fill_reasons, read_reason
+from portal.admin.installations.forms import MOST_DIGITS, AssignForm, RejectForm, read_key
 from portal.admin.installations.listing import wanted_of
 from portal.domain.errors import Invalid, NotFound
 from portal.domain.jobs import bulk, queries
 from portal.domain.jobs.bulk import MOST_ROWS, Outcome
 from portal.domain.jobs.queries import ListSort, Picked
+from portal.domain.jobs.services import rejection_reason
 from portal.domain.people.queries import find_technicians
 from portal.extensions import db
 from portal.web import formats
@@ -104,14 +105,18 @@ class RejectMany(BulkAct):
         "Rejected installations cannot come back. Each customer is told that the visit is cancelled. "
         "What can no longer be rejected stays as it is."
     )
-    form = ReasonForm
+    form = RejectForm
     danger = True
 
-    def check(self, session: Session, form: ReasonForm) -> None:
-        bulk.check_reason(form.reason.data or "")
+    def fill(self, form: RejectForm) -> None:
+        """Offer the partner's reasons."""
+        fill_reasons(form)
 
-    def run(self, session: Session, keys: Sequence[int], form: ReasonForm) -> list[Outcome]:
-        return bulk.reject_each(session, the_actor(), formats.now(), keys, form.reason.data or "")
+    def check(self, session: Session, form: RejectForm) -> None:
+        rejection_reason(session, *read_reason(form))
+
+    def run(self, session: Session, keys: Sequence[int], form: RejectForm) -> list[Outcome]:
+        return bulk.reject_each(session, the_actor(), formats.now(), keys, *read_reason(form))
 
 
 BULK_ACTS: dict[str, BulkAct] = {"assign": AssignMany(), "reject": RejectMany()}

@@ -16,7 +16,6 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence, Warned, sentence
 from portal.domain.jobs import services
-from portal.domain.jobs.mechanics import required_text
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.states import INSTALLATION
 from portal.domain.lookup import find
@@ -50,11 +49,6 @@ def check_technician(session: Session, technician_id: int) -> Technician:
     return technician
 
 
-def check_reason(reason: str) -> str:
-    """Return the reason of a rejection as it is kept; raises ``Invalid`` for a blank or overlong one."""
-    return required_text(reason, "reason", sentence("Enter a reason"))
-
-
 def assign_each(
     session: Session,
     actor: Actor,
@@ -79,15 +73,22 @@ def assign_each(
     return _each(session, job_ids, assign, was_so)
 
 
-def reject_each(session: Session, actor: Actor, now: datetime, job_ids: Sequence[int], reason: str) -> list[Outcome]:
+def reject_each(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job_ids: Sequence[int],
+    reason: str,
+    reason_id: int | None = None,
+) -> list[Outcome]:
     """Reject each of ``job_ids`` with one reason and return what became of each, in their order.
 
-    Raises what ``check_reason`` does before any row is touched.
+    ``reason_id`` as in ``services.reject``. Raises what ``rejection_reason`` does before any row is touched.
     """
-    text = check_reason(reason)
+    text = services.rejection_reason(session, reason, reason_id)
 
     def reject(job_id: int) -> object:
-        return services.reject(session, actor, now, job_id, text)
+        return services.reject(session, actor, now, job_id, reason, reason_id)
 
     def was_so(job: Job) -> Sentence | None:
         same = job.status in REJECTED and job.reject_reason == text

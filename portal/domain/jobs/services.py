@@ -185,7 +185,7 @@ def reject(
     visits = visits_of(session, job)
     asked = situation(session, actor, now, job, None, visits)
     demand(INSTALLATION.refusal("reject", job.status, asked))
-    text = _reject_reason(session, reason, reason_id)
+    text = rejection_reason(session, reason, reason_id)
     before = job.status
     job.reject_reason = text
     INSTALLATION.move(job, "reject", asked)
@@ -196,7 +196,8 @@ def reject(
     return job
 
 
-def _reject_reason(session: Session, note: str, reason_id: int | None) -> str:
+def rejection_reason(session: Session, note: str, reason_id: int | None) -> str:
+    """Return the reason of a rejection as it is kept, see ``reject``; raises ``Invalid``, ``NotFound`` for the key."""
     if reason_id is None:
         return required_text(note, "reason", sentence("Enter a reason"))
     chosen = find(session, RejectReason, reason_id)
