@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_interval, format_skeleton
+from babel.numbers import format_decimal
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
 
@@ -155,6 +156,16 @@ def when(value: datetime, of: Of = None) -> str:
     return f"{that}, {clock(value, of)}"
 
 
+def number(value: int) -> str:
+    """Return "1,234" with the signs that the reader's language puts between digits."""
+    return _numbered(value, str(get_locale()))
+
+
+@lru_cache(maxsize=4096)
+def _numbered(value: int, language: str) -> str:
+    return str(format_decimal(value, locale=Locale.parse(language)))
+
+
 def length(minutes: int) -> str:
     """Return "6 hours", "45 minutes" or "1 hour 30 minutes"."""
     whole, rest = divmod(minutes, HOUR)
@@ -173,7 +184,7 @@ def duration(minutes: int) -> str:
 
 def init_app(app: Flask) -> None:
     """Make all of these filters of the templates of ``app``, and ``now`` and ``today`` functions."""
-    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration):
+    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration, number):
         app.jinja_env.filters[function.__name__] = function
     # Jinja has a filter `length` of its own, which Flask-Admin's templates use.
     app.jinja_env.filters["how_long"] = length

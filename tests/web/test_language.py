@@ -206,8 +206,10 @@ def test_dates_times_and_counts_are_german() -> None:
     said = [formats.relative(NOW + timedelta(days=days), BERLIN) for days in (-2, -1, 0, 1, 3)]
     assert said == ["vor 2 Tagen", "gestern", "heute", "morgen", "in 3 Tagen"]
     assert formats.duration(90) == "etwa 1 Stunde 30 Minuten"
+    assert [formats.number(count) for count in (7, 1234, 200_000)] == ["7", "1.234", "200.000"]
     # A noun keeps its capital within a sentence.
     assert within("Monteur") == "Monteur"
     with force_locale("en_GB"):
         assert within("Handyman") == "handyman"
+        assert formats.number(200_000) == "200,000"
         assert formats.window(TUESDAY, 120, BERLIN) == "Tue 24 Nov, 10:00–12:00"
