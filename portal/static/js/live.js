@@ -41,7 +41,8 @@
     const count = {};
     for (const node of nodes) {
       count[node.nodeName] = (count[node.nodeName] ?? 0) + 1;
-      found.set(node.id || node.getAttribute?.("aria-labelledby") || `${node.nodeName} ${count[node.nodeName]}`, node);
+      const label = node.getAttribute?.("aria-labelledby");
+      found.set(node.id || (label ? `of ${label}` : `${node.nodeName} ${count[node.nodeName]}`), node);
     }
     return found;
   };
