@@ -36,7 +36,7 @@ def test_a_late_visit_comes_up_by_itself_and_is_settled_from_its_queue(office: O
     clock.move_to(NOW + 3 * HOUR)
     site.get("/admin/")
     assert menu(site)["Not started"] == "1"
-    assert [str(one["href"]) for one in site.page.select(".day-list a")] == [office.at(late)]
+    assert [str(one["href"]) for one in site.page.select("#queue-not-started li a")] == [office.at(late)]
     site.get(str(site.page.select_one('a[href="/admin/attention/not-started/"]')["href"]))  # type: ignore[index]
     assert site.page.select_one("#menu-queues [aria-current]").text.startswith("Not started")  # type: ignore[union-attr]
     assert site.page.select(".side-nav > ul > li > a[aria-current]") == []
@@ -87,7 +87,7 @@ def test_every_queue_is_a_list_with_its_count(office: Office, clock: Any) -> Non
     site.get(str(site.page.select_one(".paging a[rel=next]")["href"]))  # type: ignore[index]
     assert listed(site) == [job.number for job in nobody[20:]]
     site.get("/admin/")
-    assert [str(one["href"]) for one in site.page.select("[aria-labelledby=queue-without-technician] li a")] == [
+    assert [str(one["href"]) for one in site.page.select("#queue-without-technician li a")] == [
         office.at(job) for job in nobody[:5]
     ]
     assert site.client.get(f"{URL}nonsense/").status_code == 404
