@@ -4,16 +4,17 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 VENDOR := portal/static/vendor
+CATALOGUES := $(wildcard portal/translations/*/LC_MESSAGES/messages.po)
 # the machine's npm, or the one that the lock brings
 NPM = $(shell command -v npm || echo "env PATH=$(CURDIR)/$(BIN):$$PATH $(CURDIR)/$(BIN)/npm")
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test rows shots check lint types lock
+.PHONY: help setup demo test bench rows shots check lint types messages lock
 
 help:  ## what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' Makefile | expand -t 16
 
-setup: $(VENV)/.installed $(VENDOR)/.installed  ## Python packages and browser assets, exactly as locked
+setup: $(VENV)/.installed $(VENDOR)/.installed $(CATALOGUES:.po=.mo)  ## Python packages and browser assets, exactly as locked
 
 $(VENV)/.installed: pyproject.toml .ci/constraints.txt
 	@echo "Installing Python packages into $(VENV)"
@@ -34,11 +35,17 @@ $(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
 	@cp node_modules/vanilla-calendar-pro/styles/layout/core.css $(VENDOR)/vanilla-calendar-pro.css
 	@touch $@
 
+%.mo: %.po | $(VENV)/.installed
+	@$(BIN)/pybabel -q compile -i $< -o $@
+
 demo: setup  ## the whole product with example data, on one address (PORT to choose another)
 	@$(BIN)/portal demo
 
 test: setup  ## every test on both databases; ARGS="tests/domain -k move" narrows
 	@$(BIN)/python -m pytest -n 2 --dist worksteal -rfExX $(ARGS)
+
+bench: setup  ## the office's pages against their peers; BENCH_JOBS=1000000 for more data
+	@$(BIN)/python -m tests.bench $(ARGS)
 
 rows: setup  ## each row of the product with its tests
 	@$(BIN)/python -m tests.rows
@@ -55,6 +62,18 @@ lint: setup  ## style, format, direction of imports
 
 types: setup  ## types, strict in portal/domain
 	@$(BIN)/mypy
+
+# Obsolete messages go, nothing is guessed: what is new is empty until somebody translates it. Dates and names that
+# Babel would write into the head change with every run and say nothing.
+messages: setup  ## bring the catalogues of translations up to what the code says
+	@$(BIN)/pybabel -q extract -F .babel.cfg -k sentence -k lazy_gettext -k lazy_pgettext:1c,2 --add-location=file \
+		--no-wrap -o $(VENV)/messages.pot .
+	@for catalogue in $(CATALOGUES); do \
+		$(BIN)/pybabel -q update --no-fuzzy-matching --ignore-obsolete --no-wrap -i $(VENV)/messages.pot \
+			-l "$$(basename "$${catalogue%/LC_MESSAGES/*}")" -o "$$catalogue" || exit 1; \
+		sed -i -E '/^"(Project-Id-Version|Report-Msgid-Bugs-To|POT-Creation-Date|PO-Revision-Date|Last-Translator|Language-Team|Generated-By):/d' "$$catalogue"; \
+	done
+	@$(MAKE) -s setup
 
 # uv, because one file has to serve Python 3.11 to 3.13; --no-config and --no-emit… keep anybody's own package settings out
 lock:  ## write both lock files anew from pyproject.toml and package.json

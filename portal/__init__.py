@@ -16,10 +16,11 @@ def create_app(settings: Settings) -> Flask:
     from flask import Flask
 
     from portal import admin, customer, field
-    from portal.domain.database import prepare_engine
-    from portal.extensions import csrf, db, limiter, migrate
+    from portal.domain.database import prepare_engine, reading
+    from portal.extensions import READING, csrf, db, limiter, migrate
     from portal.web import (
         assets,
+        attention,
         auth,
         branding,
         errors,
@@ -28,6 +29,8 @@ def create_app(settings: Settings) -> Flask:
         health,
         http,
         i18n,
+        invitations,
+        language,
         logs,
         menu,
         partners,
@@ -44,7 +47,7 @@ def create_app(settings: Settings) -> Flask:
 
     db.init_app(app)
     with app.app_context():
-        prepare_engine(db.engine)
+        app.extensions[READING] = reading(prepare_engine(db.engine))
     migrate.init_app(app, db, directory=str(MIGRATIONS))
 
     http.init_app(app, settings)
@@ -55,11 +58,29 @@ def create_app(settings: Settings) -> Flask:
     limiter.init_app(app)
     signin.init_app(app, settings)
     auth.init_app(app)
-    for part in (assets, partners, formats, forms, statuses, branding, menu, errors, health):
+    for part in (
+        language,
+        assets,
+        partners,
+        formats,
+        forms,
+        statuses,
+        branding,
+        menu,
+        attention,
+        errors,
+        health,
+        invitations,
+    ):
         part.init_app(app)
     for area in (admin, customer, field):
         area.register(app)
     return app
+
+
+def settings_of_driver(url: str) -> dict[str, object]:
+    """Return what only PostgreSQL's engine is told: where reads have no transaction there is nothing to roll back."""
+    return {"skip_autocommit_rollback": True} if url.startswith("postgresql") else {}
 
 
 def settings_of_flask(settings: Settings) -> dict[str, object]:
@@ -69,7 +90,8 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         "SECRET_KEY": settings.secret_key.get_secret_value(),
         "SQLALCHEMY_DATABASE_URI": settings.database_url,
         # Behind firewalls that drop idle connections without a word.
-        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800},
+        "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800, **settings_of_driver(settings.database_url)},
+        "LIVE_SECONDS": settings.live_seconds,
         # A form is good as long as its session.
         "WTF_CSRF_TIME_LIMIT": None,
         "RATELIMIT_ENABLED": settings.throttle,

@@ -7,7 +7,8 @@ import os
 import random
 import socket
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,23 +21,24 @@ from flask.cli import FlaskGroup, NoAppException
 from rich.console import Console
 from rich.progress import Progress
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.serving import make_server
 
 from portal import create_app
 from portal.domain import tables
 from portal.domain.errors import Invalid
+from portal.domain.jobs import attention, counts
 from portal.domain.people.models import Partner
-from portal.domain.people.partners import found_partner
+from portal.domain.people.partners import add_operator, found_partner
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.settings import Environment, Settings, SettingsError
 from portal.web.auth import hash_password
-from portal.web.signin import LONGEST_PASSWORD
+from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
 WEB_THREADS = 4
-SHORTEST_PASSWORD = 12
 console = Console(highlight=False)
 
 
@@ -87,22 +89,56 @@ def worker() -> None:
 @click.password_option(envvar="DOORSTEP_ADMIN_PASSWORD", prompt="Their password, 12 characters or more")
 def create_partner(name: str, timezone: str, prefix: str, admin_email: str, admin_name: str, password: str) -> None:
     """Add a company and its first admin, who can sign in at once."""
+    email = _usable(admin_email, password)
+    with _written() as session:
+        found_partner(session, datetime.now(UTC), name, timezone, prefix, email, admin_name, hash_password(password))
+    console.print(f"{name} is there; {email} can sign in.")
+
+
+@main.command()
+@click.option("--email", prompt="Email address of the operator")
+@click.option("--name", prompt="Their name")
+@click.password_option(envvar="DOORSTEP_OPERATOR_PASSWORD", prompt="Their password, 12 characters or more")
+def create_operator(email: str, name: str, password: str) -> None:
+    """Add somebody who runs the platform: creates, suspends and, with a reason, looks into companies."""
+    address = _usable(email, password)
+    with _written() as session:
+        add_operator(session, datetime.now(UTC), address, name, hash_password(password))
+    console.print(f"{address} can sign in.")
+
+
+def _usable(email: str, password: str) -> str:
+    """Return the address in its one spelling; end the command where it or the password is not usable."""
     try:
-        email = validate_email(admin_email, check_deliverability=False).normalized
+        address = validate_email(email, check_deliverability=False).normalized
     except EmailNotValidError as error:
         raise click.ClickException(str(error)) from None
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
         raise click.ClickException(f"The password needs {SHORTEST_PASSWORD} characters or more.")
+    return address
+
+
+@contextmanager
+def _written() -> Iterator[Session]:
+    """Open a session for one unit of work across companies; what the domain refuses ends the command."""
     session = db.session()
     set_scope(session, system_scope("system"))
     try:
         with unit_of_work(session):
-            found_partner(
-                session, datetime.now(UTC), name, timezone, prefix, email, admin_name, hash_password(password)
-            )
+            yield session
     except Invalid as error:
         raise click.ClickException("; ".join(str(text) for text in error.errors.values())) from None
-    console.print(f"{name} is there; {email} can sign in.")
+
+
+@main.command()
+def recount() -> None:
+    """Count anew what pages show as counted, after work on the database past Doorstep."""
+    session = db.session()
+    set_scope(session, system_scope("system"))
+    with unit_of_work(session):
+        counts.rebuild(session)
+        attention.rebuild(session, datetime.now(UTC))
+    console.print("The counts are right again.")
 
 
 @main.command()
@@ -178,7 +214,7 @@ def _show_addresses(settings: Settings) -> None:
 
     console.print(f"\nDoorstep is at [bold]{settings.base_url}/[/bold]   (Ctrl+C ends it, the data stays)\n")
     for title, email in ACCOUNTS:
-        console.print(f"  {title:32} {email}")
+        console.print(f"  {title:34} {email}")
     console.print(f"\n  Password of all: [bold]{PASSWORD}[/bold]\n")
 
 

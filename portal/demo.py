@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
@@ -20,6 +20,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal import demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
@@ -28,8 +29,11 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.people.invitations import InvitationInput, invite_staff
+from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
     Address,
+    Contact,
     Customer,
     Membership,
     Partner,
@@ -37,8 +41,16 @@ from portal.domain.people.models import (
     TechnicianStatus,
     User,
 )
-from portal.domain.people.partners import REMINDER_AT, create_partner_with_defaults
+from portal.domain.people.partners import (
+    REMINDER_AT,
+    NewPartner,
+    create_partner_with_defaults,
+    found_by_invitation,
+    suspend_partner,
+)
+from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
+from portal.domain.scheduling.public_holidays import public_holidays
 from portal.domain.scheduling.queries import controls_of
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 from portal.domain.unit_of_work import unit_of_work
@@ -56,6 +68,7 @@ ACCOUNTS = (
     ("Acme, customer", "customer@acme.test"),
     ("Globex, partner admin", "admin@globex.test"),
     ("Globex, customer", "customer@globex.test"),
+    ("Initech, suspended, partner admin", "admin@initech.test"),
     ("Operator of the platform", "operator@doorstep.test"),
 )
 
@@ -246,12 +259,12 @@ class Company:
             self.kinds[kind.name] = row
         self.session.flush()
 
-    def add_holidays(self, *days: tuple[int, int, str]) -> None:
-        """Add public holidays, given as month, day and name, of this year and its neighbours."""
-        for year in range(self.today.year - 1, self.today.year + 2):
-            for month, day, name in days:
-                self.session.add(Holiday(partner_id=self.partner.id, day=date(year, month, day), name=name))
-                self.holidays.add(date(year, month, day))
+    def add_holidays(self, country: str, region: str) -> None:
+        """Add the public holidays of a region, of this year and its neighbours."""
+        years = range(self.today.year - 1, self.today.year + 2)
+        for one in public_holidays(country, region, years, "en"):
+            self.session.add(Holiday(partner_id=self.partner.id, day=one.day, name=one.name))
+            self.holidays.add(one.day)
         self.session.flush()
 
     def whose_turn(self, kind: Kind) -> Customer:
@@ -397,6 +410,41 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         session.add(operator)
         companies = [_acme(session, now, rng, password), _globex(session, now, rng, password)]
         _play(session, companies, now, progress or (lambda done, total: None))
+        session.flush()
+        _platform(session, now, operator, companies[0], password)
+
+
+def _platform(session: Session, now: datetime, operator: User, acme: Company, password: str) -> None:
+    """What the operator did lately, a partner that is suspended, and an invitation to Acme that waits."""
+    robin = Actor(operator.id, Role.OPERATOR, operator.name)
+    alma = next(actor for actor in acme.office if actor.role is Role.PARTNER_ADMIN)
+    key = current_app.config["SETTINGS"].secret_key.get_secret_value()
+    asked = "Alma asked on the telephone why a reminder had not gone out."
+    look_in = begin_look_in(session, robin, now - 2 * DAY, acme.partner.id, asked)
+    end_look_in(session, now - 2 * DAY + 18 * MINUTE, look_in.id)
+    newcomer = InvitationInput("Jordan Ames", "jordan.ames@mail.example", Role.DISPATCHER)
+    invite_staff(session, alma, now - DAY, key, acme.partner.id, newcomer)
+    _post(session, now - DAY)
+    contract = NewPartner(
+        "Initech Plumbing",
+        "Europe/Dublin",
+        "IN",
+        "Nuala Byrne",
+        "nuala.byrne@mail.example",
+        "Contract 2041, trial quarter.",
+    )
+    initech = found_by_invitation(session, robin, now - 20 * DAY, key, contract)
+    _post(session, now - 20 * DAY)
+    boss = User(email="admin@initech.test", name="Colm Daly", password=password, created_at=now - 19 * DAY)
+    session.add(boss)
+    session.flush()
+    session.add(Membership(partner_id=initech.id, user_id=boss.id, role=Role.PARTNER_ADMIN))
+    suspend_partner(session, robin, now - 3 * DAY, initech.id, "The trial quarter is over and no contract was signed.")
+
+
+def _post(session: Session, at: datetime) -> None:
+    """Send what was due ``at`` an instant."""
+    Relay(_InHand(session), current_app.config["SETTINGS"], LogChannel(), clock=lambda: at).run()
 
 
 def _play(session: Session, companies: Sequence[Company], until: datetime, progress: Progress) -> None:
@@ -462,7 +510,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     # Long enough that the demo's pending cancel is still there when somebody looks for it.
     controls.cancel_undo_minutes = 60
     acme.add_kinds(KINDS)
-    acme.add_holidays((1, 1, "New Year's Day"), (12, 25, "Christmas Day"), (12, 26, "Boxing Day"))
+    acme.add_holidays("GB", "ENG")
     acme.add_staff("Alma Whitcombe", "admin@acme.test", Role.PARTNER_ADMIN)
     acme.add_staff("Dana Okafor", "dispatch@acme.test", Role.DISPATCHER)
     acme.add_technician("Tomás Reyes", "tech@acme.test", "07700 900111")
@@ -473,10 +521,16 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
     priya.access_notes = "Narrow drive, please park on the street."
+    _contacts(acme, priya)
     for number, (name, street, postcode) in enumerate(BRISTOL):
         acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
     moved_away = acme.add_customer("Piet Jansen", "11 Wharf Lane", "Bristol", "BS1 5TX", "07700 900250")
     moved_away.active = False
+    _set_up_acme(acme)
+    # One person twice, as it comes about: who took the second call did not look for the first record.
+    acme.add_customer(
+        "M. Oyelaran", "66 Ashley Down Road", "Bristol", "BS7 9JT", "07700 900210", "m.oyelaran@mail.example"
+    )
 
     training = acme.workday(5)
     acme.taken.add(("Leon Adeyemi", training))
@@ -495,6 +549,51 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     return acme
 
 
+def _set_up_acme(acme: Company) -> None:
+    """What the partner admin has changed in the first days: skills, reasons, a logo, a label in words of their own."""
+    session, admin, kinds = acme.session, acme.office[0], acme.kinds
+    session.flush()
+    demo_set_up.give_skills(
+        session,
+        admin,
+        acme.opened_at + 3 * HOUR,
+        needed_by={
+            "Electrician": [kinds[kind.name] for kind in (SOLAR, BATTERY, CHARGER)],
+            "F-gas certificate": [kinds[HEAT_PUMP.name]],
+            "Works at heights": [kinds[SOLAR.name]],
+        },
+        lacking={
+            "Sana Iqbal": ["F-gas certificate"],
+            "Joe Pritchard": ["F-gas certificate", "Works at heights"],
+        },
+        technicians=list(acme.crew.values()),
+    )
+    demo_set_up.upload_logo(session, admin, acme.opened_at + 4 * HOUR, acme.partner)
+    demo_set_up.add_reject_reasons(
+        session, admin, acme.opened_at + DAY, "Roof does not carry the panels", "Supply too small for the charger"
+    )
+    demo_set_up.reword(session, admin, acme.opened_at + 2 * DAY, acme.partner, INCOMPLETE="To be continued")
+
+
+def _contacts(acme: Company, customer: Customer) -> None:
+    """Give a customer somebody who lets the technician in, and somebody who signs."""
+    people = (
+        (
+            "Arjun Raman",
+            "son, has a key",
+            "arjun.raman@mail.example",
+            "07700 900201",
+            ("visits", "reminders", "arrival"),
+        ),
+        ("Harper & Lowe", "letting agent", "office@harper-lowe.example", "0117 496 0177", ("contract",)),
+    )
+    for name, relation, email, phone, groups in people:
+        gets = {f"gets_{group}": True for group in groups}
+        person = {"name": name, "relation": relation, "email": email, "phone": phone}
+        acme.session.add(Contact(partner_id=acme.partner.id, customer_id=customer.id, **person, **gets))
+    acme.session.flush()
+
+
 def _globex(session: Session, now: datetime, rng: random.Random, password: str) -> Company:
     """Globex in Albany: another tenant in another zone, where only the office changes visits."""
     partner = create_partner_with_defaults(
@@ -509,11 +608,15 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
     )
     globex = Company(session, now, rng, password, partner)
     globex.add_kinds((HEAT_PUMP, THERMOSTAT))
-    globex.add_holidays((1, 1, "New Year's Day"), (7, 4, "Independence Day"), (12, 25, "Christmas Day"))
+    globex.add_holidays("US", "NY")
     globex.add_staff("Carla Mendes", "admin@globex.test", Role.PARTNER_ADMIN)
     globex.add_staff("Pete Sandoval", "dispatch@globex.test", Role.DISPATCHER)
     globex.add_technician("Bill Novotny", "tech@globex.test", "518-555-0151")
     globex.add_technician("Aisha Greene", "aisha@globex.test", "518-555-0152")
+    opened = globex.opened_at + 3 * HOUR
+    demo_set_up.reword(
+        session, globex.office[0], opened, partner, staff_term="Technician", customer_term="service engineer"
+    )
     ellen = globex.add_customer(
         "Ellen Abrams", "52 Willett Street", "Albany", "12210", "518-555-0160", "customer@globex.test"
     )
@@ -676,6 +779,13 @@ def _moved(company: Company, order: Order, start: datetime, by_customer: bool, a
 
 def _to_be_continued(company: Company, order: Order, following: datetime | None) -> Story:
     """Begun, paused for want of a part, and to be continued at ``following``, or when somebody plans it."""
+    job = yield from _left_paused(company, order)
+    yield company.now + 20 * MINUTE
+    company.step(fieldwork.continue_later, job, following)
+
+
+def _left_paused(company: Company, order: Order) -> Generator[datetime, None, Job]:
+    """Begun, and paused for want of a part."""
     rng = company.rng
     yield company.booked_before(order.start)
     job = company.schedule(order, assigned=True)
@@ -687,8 +797,18 @@ def _to_be_continued(company: Company, order: Order, following: datetime | None)
     company.step(fieldwork.start_work, job)
     yield company.now + rng.randint(60, 90) * MINUTE
     company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Inverter came with a dent")
-    yield company.now + 20 * MINUTE
-    company.step(fieldwork.continue_later, job, following)
+    return job
+
+
+def _takes_day_off(company: Company, name: str, day: date, note: str) -> Story:
+    """Somebody gets a day off although there are visits on it, which then need somebody else."""
+    yield company.present - 3 * HOUR
+    technician, form = company.crew[name], TimeOffInput(day, day, note=note)
+    try:
+        add_time_off(company.session, company.dispatcher, technician.id, form, company.now)
+    except HitsVisits as error:
+        seen = {(hit.visit.id, hit.visit.move_number) for hit in error.hits}
+        add_time_off(company.session, company.dispatcher, technician.id, form, company.now, seen)
 
 
 def _turned_back(company: Company, order: Order) -> Story:
@@ -836,6 +956,10 @@ def _of_the_office(acme: Company) -> list[Story]:
         ),
         _to_be_continued(acme, on(-3, time(8), BATTERY, sana), acme.at(acme.workday(10), time(8, 30))),
         _to_be_continued(acme, on(-5, time(8), BATTERY, sana), None),
+        _planned(acme, on(-1, time(16), THERMOSTAT, ines)),
+        _left_paused(acme, on(-2, time(14), BATTERY, ines)),
+        _planned(acme, on(1, time(13), CHARGER, sana)),
+        _takes_day_off(acme, sana, acme.workday(1), "Dentist"),
         _turned_back(acme, on(-6, time(8), CHARGER, sana)),
         _to_the_end(acme, on(-7, time(9), CHARGER, sana), trouble=True),
         _to_the_end(acme, on(-8, time(9), THERMOSTAT, sana), reassigned_from=ines),

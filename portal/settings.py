@@ -50,6 +50,8 @@ class Settings(BaseSettings):
     # How many reverse proxies stand in front and are trusted to name the caller.
     proxy_hops: int = Field(default=0, ge=0, le=5)
     throttle: bool = True
+    # How often an office page in view asks whether anything changed.
+    live_seconds: float = Field(default=5, ge=0.05, le=3600)
 
     @classmethod
     def load(cls, **given: Any) -> Self:

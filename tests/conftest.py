@@ -88,6 +88,8 @@ def make_settings(folder: Path, **given: Any) -> Settings:
         "log_level": "WARNING",
         "redis_url": None,
         "smtp_url": None,
+        # What a page does by itself comes in the middle of nobody's test.
+        "live_seconds": 3600,
     }
     return Settings.load(**(values | given))
 

@@ -99,6 +99,11 @@ def create_database(name: str) -> str:
     """
     drop_database(name)
     _administer(f"CREATE DATABASE {_quote(name)} TEMPLATE template0 ENCODING 'UTF8'")
+    return url_of(name)
+
+
+def url_of(name: str) -> str:
+    """The address of the database `name`, whether it is there or not. Raises NoPostgres without a server."""
     return _server().set(database=name).render_as_string(hide_password=False)
 
 

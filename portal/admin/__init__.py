@@ -6,13 +6,32 @@ from flask import Flask
 from flask_admin import Admin
 from flask_admin.theme import Bootstrap4Theme
 
+from portal.domain.branding.pictures import MAX_BYTES
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.web.http import allow_file
 
 
 def register(app: Flask) -> None:
     """Register the admin's pages on ``app``, in the order of its menu."""
-    from portal.admin import calendar, dashboard, installations, log, lookups, people, requests, setup
+    from portal.admin import (
+        activity,
+        attention,
+        branding,
+        calendar,
+        dashboard,
+        hours,
+        installations,
+        live,
+        log,
+        lookups,
+        operator,
+        people,
+        requests,
+        settings_log,
+        setup,
+        staff,
+        workflows,
+    )
 
     admin = Admin(
         app,
@@ -20,8 +39,26 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (installations, calendar, requests, people, setup, log):
+    for part in (
+        operator,
+        installations,
+        calendar,
+        attention,
+        requests,
+        people,
+        setup,
+        hours,
+        branding,
+        staff,
+        workflows,
+        activity,
+        log,
+        settings_log,
+    ):
         admin.add_views(*part.views())
+    app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
+    allow_file(app, "branding.logo_view", MAX_BYTES + 1)
     app.register_blueprint(lookups.pages)
+    live.init_app(app)

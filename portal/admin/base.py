@@ -2,51 +2,62 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from flask import Response, abort, flash, redirect, request
+from flask import abort, flash, g, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_admin.contrib.sqla import ModelView
 from flask_babel import gettext, lazy_gettext
-from wtforms import Form, IntegerField, SelectField, StringField
+from wtforms import IntegerField, SelectField, StringField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import HiddenInput, SearchInput
 
+from portal.admin.export import CSV, TYPES, XLSX, file_of
 from portal.domain.actor import Actor, Permission
 from portal.domain.errors import Conflict, Invalid, NotFound
 from portal.domain.lookup import find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page
+from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import check, current_actor
 from portal.web.cursors import cursor_args, cursor_from
-from portal.web.forms import add_errors
+from portal.web.forms import Form, add_errors
+from portal.web.partners import current_partner
 
 EXPORT_ROWS = 500
-# A spreadsheet computes what begins so; digits and blanks after a plus are a telephone number and compute nothing.
-FORMULA = re.compile(r"[=+\-@\t\r]")
-PHONE = re.compile(r"\+[0-9 ]+")
+EXPORT_NAMES = {CSV: lazy_gettext("CSV"), XLSX: lazy_gettext("Excel (XLSX)")}
 
 
 class Guarded:
     """A view for actors with ``permission``: strangers are sent to sign in, the wrong role gets 403."""
 
     permission = Permission.ADMIN
+    endpoint: str
 
     def is_accessible(self) -> bool:
+        # A page's mark is older than all it shows, so that no change falls between the two.
+        current_partner()
         actor = current_actor()
         return actor is not None and actor.may(self.permission)
 
     def inaccessible_callback(self, name: str, **kwargs: Any) -> ResponseReturnValue | None:
         return check(self.permission)
+
+    def get_url(self, endpoint: str, **kwargs: Any) -> str:
+        """Return the address of a page; a bare one is worked out once a request, since a list names it all over."""
+        known: dict[tuple[str, str], str] = g.setdefault("bare_urls", {})
+        if kwargs:
+            return str(super().get_url(endpoint, **kwargs))  # type: ignore[misc]
+        key = (self.endpoint, endpoint)
+        if key not in known:
+            known[key] = str(super().get_url(endpoint))  # type: ignore[misc]
+        return known[key]
 
     def _run_view(self, view: Any, *args: Any, **kwargs: Any) -> Any:
         # Flask-Admin's own calls a view again after any TypeError and so hides what went wrong.
@@ -110,7 +121,10 @@ class VersionedForm(Form):
 
 @dataclass(frozen=True)
 class Asked:
-    """What the address of a list asks for: ``sort`` is a key of the view's ``sorts``."""
+    """What the address of a list asks for: ``sort`` is a key of the view's ``sorts``.
+
+    ``form`` is the filter form that it was read by, where all of it made sense.
+    """
 
     filters: Mapping[str, Any]
     sort: str
@@ -118,6 +132,7 @@ class Asked:
     cursor: Cursor | None
     ignored: list[str] = field(default_factory=list)
     args: Mapping[str, str] = field(default_factory=dict)
+    form: Any = None
 
     @property
     def is_filtered(self) -> bool:
@@ -184,7 +199,10 @@ class ScopedModelView(Guarded, ModelView):
         return self._edit_form_class(obj=row)
 
     def export_columns(self) -> dict[str, Any]:
-        """Return the columns of the export: heading, and the function that takes the value out of a row."""
+        """Return the columns of the export: heading, and the function that takes the value out of a row.
+
+        Numbers, dates and instants are written as such, everything else as text.
+        """
         raise NotImplementedError
 
     def rearranged(self, form: Any) -> bool:
@@ -213,7 +231,8 @@ class ScopedModelView(Guarded, ModelView):
         args = {one.name: text for one in form if (text := request.args.get(one.name)) and text != one.default}
         if "sort" in request.args:
             args["sort"] = sort
-        return Asked(filters, sort, order, cursor_from(request.args, order), ignored, args)
+        cursor = cursor_from(request.args, order)
+        return Asked(filters, sort, order, cursor, ignored, args, None if ignored else form)
 
     def list_url(self, asked: Asked, cursor: Cursor | None = None, **changes: str | None) -> str:
         """Return the address of this list as asked for, from its start or ``cursor``; ``None`` drops an argument."""
@@ -224,9 +243,9 @@ class ScopedModelView(Guarded, ModelView):
         """Return the address of this list without filters, sorted as it is."""
         return self.list_url(asked, **dict.fromkeys(asked.filters))
 
-    def export_url(self, asked: Asked) -> str:
-        """Return the address of exactly this list as CSV."""
-        return str(self.get_url(".export", kind="csv", **asked.args))
+    def export_links(self, asked: Asked) -> dict[str, str]:
+        """Return the addresses of exactly this list as a file, by what each kind of file is called."""
+        return {str(name): self.get_url(".export", kind=kind, **asked.args) for kind, name in EXPORT_NAMES.items()}
 
     def sort_links(self, asked: Asked) -> dict[str, tuple[str, str | None]]:
         """Return for each sort its address and, for the present one, ``ascending`` or ``descending``."""
@@ -249,7 +268,7 @@ class ScopedModelView(Guarded, ModelView):
         return {
             "asked": asked,
             "rows": page.rows,
-            "filters": self.filter_form(request.args),
+            "filters": asked.form or self.filter_form(request.args),
             "sort_links": self.sort_links(asked),
             "back_url": self.list_url(asked, page.back) if page.back else None,
             "forward_url": self.list_url(asked, page.forward) if page.forward else None,
@@ -305,6 +324,10 @@ class ScopedModelView(Guarded, ModelView):
             add_errors(form, refused.errors)
             return None
 
+    def form_context(self, row: Any) -> dict[str, Any]:
+        """Return what the form's template needs besides the form; ``row`` is ``None`` for a new one."""
+        return {}
+
     def form_page(
         self, template: str, form: Any, row: Any = None, differences: list[Difference] | None = None
     ) -> ResponseReturnValue:
@@ -316,6 +339,7 @@ class ScopedModelView(Guarded, ModelView):
             differences=differences,
             form_has_errors=bool(form.errors) or differences is not None,
             return_url=self.return_url(),
+            **self.form_context(row),
         )
         return page, 409 if differences is not None else 422 if form.errors else 200
 
@@ -338,26 +362,28 @@ class ScopedModelView(Guarded, ModelView):
 
     @expose("/export/<kind>/")
     def export(self, kind: str) -> ResponseReturnValue:
-        """Return exactly what is filtered as CSV."""
-        if not self.can_export or kind != "csv":
+        """Return exactly what is filtered as a file."""
+        if not self.can_export or kind not in TYPES:
             raise NotFound
         asked = self.asked()
-        name = f"{self.endpoint}-{formats.today().isoformat()}.csv"
-        return Response(
-            # Not streamed: what is read after the request has no scope any more.
-            "".join(self._csv(asked)),
-            mimetype="text/csv",
-            headers={"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"},
-        )
+        name = f"{self.endpoint.replace('_', '-')}-{formats.today().isoformat()}.{kind}"
+        columns = {str(heading): value_of for heading, value_of in self.export_columns().items()}
+        return file_of(kind, name, columns, self.export_batches(asked))
 
-    def _csv(self, asked: Asked) -> Iterator[str]:
-        columns = self.export_columns()
-        # The mark by which spreadsheets know UTF-8.
-        yield "\ufeff" + csv_line([str(heading) for heading in columns])
+    def export_page(self, asked: Asked) -> Page[Any]:
+        """Return some rows of the export from where ``asked`` is."""
+        return self.get_list(asked, EXPORT_ROWS)
+
+    def export_batches(self, asked: Asked) -> Iterator[Sequence[Any]]:
+        """Yield everything that is filtered, some rows at a time."""
+        # What is streamed is read after the request, whose session is gone with its scope: a new one gets the same.
+        set_scope(db.session(), the_actor().scope)
         cursor: Cursor | None = None
         while True:
-            page = self.get_list(Asked(asked.filters, asked.sort, asked.order, cursor), limit=EXPORT_ROWS)
-            yield "".join(csv_line([value_of(row) for value_of in columns.values()]) for row in page.rows)
+            page = self.export_page(replace(asked, cursor=cursor))
+            yield page.rows
+            # Whoever downloads slowly keeps no connection to the database.
+            db.session.rollback()
             cursor = page.forward
             if cursor is None:
                 return
@@ -413,24 +439,12 @@ def the_partner_id(actor: Actor) -> int:
     return next(iter(actor.partner_ids))
 
 
-def csv_line(values: list[Any]) -> str:
-    """Return one line of CSV in which no spreadsheet finds a formula."""
-    line = io.StringIO()
-    csv.writer(line).writerow([_harmless(value) for value in values])
-    return line.getvalue()
-
-
-def _harmless(value: Any) -> Any:
-    text = str(value)
-    return f"'{text}" if FORMULA.match(text) and not PHONE.fullmatch(text) else value
-
-
 def differences_of(form: Any, stored: Any) -> list[Difference]:
-    """Return the fields in which two forms of the same kind differ, but for the version."""
+    """Return the fields in which two forms of the same kind differ, but for hidden ones such as the version."""
     return [
         Difference(str(mine.label.text), readable(mine), readable(stored[mine.name]))
         for mine in form
-        if mine.name != "version" and readable(mine) != readable(stored[mine.name])
+        if not isinstance(mine.widget, HiddenInput) and readable(mine) != readable(stored[mine.name])
     ]
 
 
@@ -440,10 +454,19 @@ def readable(one: Any) -> str:
         return "\n".join(filter(None, (readable(entry) for entry in one.entries)))
     if hasattr(one, "form"):
         return ", ".join(
-            filter(None, (readable(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
+            filter(None, (_readable_part(inner) for inner in one.form if not isinstance(inner.widget, HiddenInput)))
         )
+    if getattr(one, "choices", None) and isinstance(one.data, list):
+        return ", ".join(str(label) for value, label, *_ in one.iter_choices() if value in one.data)
     if getattr(one, "choices", None):
         return next((str(label) for value, label, *_ in one.iter_choices() if value == one.data), str(one.data))
     if isinstance(one.data, bool):
         return str(gettext("yes") if one.data else gettext("no"))
     return "" if one.data is None else str(one.data).strip()
+
+
+def _readable_part(inner: Any) -> str:
+    # In a row of values a tick is its words, and none is nothing.
+    if isinstance(inner.data, bool):
+        return str(inner.label.text) if inner.data else ""
+    return readable(inner)

@@ -23,7 +23,7 @@ from portal.domain.actor import Permission
 from portal.domain.jobs.calendar import CalendarVisit, DayCounts, DayStatus, count_days, list_days
 from portal.extensions import db
 from portal.web import formats
-from portal.web.i18n import translate
+from portal.web.i18n import translate, within
 from portal.web.partners import current_partner
 from portal.web.statuses import DONE, ENDED, ENROUTE, NEEDS, PROGRESS, SCHEDULED, Badge
 
@@ -258,7 +258,7 @@ def views() -> list[CalendarView]:
 def _handyman() -> str:
     """Return what the partner calls a technician, within a sentence."""
     partner = current_partner()
-    return (partner.handyman if partner is not None else gettext("Handyman")).lower()
+    return within(partner.handyman if partner is not None else gettext("Handyman"))
 
 
 def _legend(status: DayStatus) -> str:

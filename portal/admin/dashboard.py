@@ -4,43 +4,53 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import redirect
 from flask.typing import ResponseReturnValue
 from flask_admin import AdminIndexView, expose
 from flask_babel import lazy_gettext
-from sqlalchemy.orm import sessionmaker
 
-from portal.admin.base import Guarded, the_actor
-from portal.domain import tenancy
+from portal.admin.base import Guarded, the_actor, the_partner_id
+from portal.admin.installations.timeline import told
 from portal.domain.jobs import overview
-from portal.domain.people.queries import list_partners
+from portal.domain.jobs.activity import ActFilter, list_acts
+from portal.domain.jobs.attention import list_queue
 from portal.domain.scheduling.zones import day_span
-from portal.domain.tenancy import set_scope, system_scope
 from portal.extensions import db
 from portal.web import formats
+from portal.web.attention import queue_counts
+from portal.web.auth import current_actor
 
-# An operator's own session reaches no partner; this one is opened for their names alone.
-_operator_sessions = sessionmaker()
-tenancy.enforce(_operator_sessions)
+# So many of each queue; the others are behind "Show all".
+SHOWN = 5
+LATEST = 8
 
 
 class DashboardView(Guarded, AdminIndexView):
-    """Today's visits by status, and the installations that wait for somebody."""
+    """Today's visits by status, and the beginning of each queue that has anything in it."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(name=lazy_gettext("Dashboard"), category="Work", **kwargs)
 
+    def is_visible(self) -> bool:
+        # An operator who looks into no partner's data starts at the partners.
+        actor = current_actor()
+        return actor is not None and bool(actor.partner_ids)
+
     @expose("/")
     def index(self) -> ResponseReturnValue:
         if not the_actor().partner_ids:
-            with _operator_sessions(bind=db.engine) as session:
-                set_scope(session, system_scope("operator"))
-                return self.render("admin/dashboard_operator.html", partners=list_partners(session))
-        session = db.session()
-        today = formats.today()
+            return redirect(self.get_url("partners.index_view"))
+        session, actor, zone = db.session(), the_actor(), formats.zone_of()
+        today, counts = formats.today(), queue_counts()
+        queues = {}
+        for queue in (queue for queue, number in counts.items() if number):
+            page = list_queue(session, actor, the_partner_id(actor), formats.now(), zone, queue, limit=SHOWN)
+            queues[queue] = page.rows
         return self.render(
             "admin/dashboard.html",
             today_is=today,
-            visits=overview.visits_between(session, *day_span(today, formats.zone_of())),
-            without_technician=overview.without_technician(session),
-            needing_a_visit=overview.needing_a_visit(session),
+            visits=overview.visits_between(session, *day_span(today, zone)),
+            counts=counts,
+            queues=queues,
+            latest=[told(act) for act in list_acts(session, ActFilter(), limit=LATEST).rows],
         )

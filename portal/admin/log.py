@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from wtforms import SelectField
 
 from portal.admin.base import AdminPage, Asked, FilterForm, ScopedModelView, SelectChoice
@@ -18,6 +18,7 @@ from portal.domain.messages import queries
 from portal.domain.messages.models import AttemptOutcome, Message, MessageStatus
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.extensions import db
+from portal.web.statuses import MESSAGE_KINDS, message_badge
 
 ANY = ""
 # The letter is a document of its own that brings its style and may run nothing and fetch nothing.
@@ -54,13 +55,14 @@ class MessageView(ScopedModelView):
 
     permission = Permission.SEE_LOG
     can_create = can_edit = False
+    can_export = True
     list_template = "admin/log/messages.html"
-    column_list = ("when", "kind", "customer", "recipient", "status")
+    column_list = ("when", "kind", "name", "recipient", "status")
     column_labels = {
         "when": lazy_gettext("When"),
         "kind": lazy_gettext("What"),
-        "customer": lazy_gettext("Customer"),
-        "recipient": lazy_gettext("To"),
+        "name": lazy_gettext("For"),
+        "recipient": lazy_pgettext("recipient", "To"),
         "status": lazy_gettext("Status"),
     }
     sorts = queries.MESSAGES_BY
@@ -71,6 +73,15 @@ class MessageView(ScopedModelView):
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
         wanted = asked.filters["status"] or None
         return queries.message_log(db.session(), asked.filters["q"], wanted, asked.order, asked.cursor, limit)
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("When"): lambda row: row.sent_at or row.due_at,
+            gettext("What"): lambda row: MESSAGE_KINDS[row.kind],
+            gettext("For"): lambda row: row.name,
+            gettext("To"): lambda row: row.recipient,
+            gettext("Status"): lambda row: message_badge(row).label,
+        }
 
     @expose("/<int:key>")
     def message_view(self, key: int) -> ResponseReturnValue:

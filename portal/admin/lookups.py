@@ -8,9 +8,13 @@ from flask import Blueprint, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
-from portal.admin.base import the_actor, the_partner_id
+from portal.admin.base import key_from, the_actor, the_partner_id
 from portal.domain.actor import Permission
+from portal.domain.errors import NotFound
+from portal.domain.lookup import find
 from portal.domain.people.queries import find_customers, find_technicians
+from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Wanted
 from portal.domain.scheduling.zones import MissingHour, instant_of
 from portal.extensions import db
@@ -47,9 +51,11 @@ def customers() -> ResponseReturnValue:
 def technicians() -> ResponseReturnValue:
     """Return available technicians that ``q`` means; with ``start`` and ``minutes``, ``note`` says if they are free.
 
-    ``start`` is wall-clock time where the partner is, such as ``2026-11-24T09:00``; nonsense is as good as none (P5).
+    ``start`` is wall-clock time where the partner is, such as ``2026-11-24T09:00``; ``type`` the key of a service type,
+    for its skills and buffers. Nonsense is as good as none (P5).
     """
-    start, wanted = _start(request.args.get("start", "")), _wanted(request.args.get("minutes", ""))
+    start = _start(request.args.get("start", ""))
+    wanted = _wanted(request.args.get("minutes", ""), request.args.get("type", ""))
     text = request.args.get("q", "")
     found = find_technicians(db.session(), the_partner_id(the_actor()), text, start, wanted)
     asked = start is not None and wanted is not None
@@ -75,6 +81,12 @@ def _start(text: str) -> datetime | None:
         return None
 
 
-def _wanted(text: str) -> Wanted | None:
+def _wanted(text: str, kind: str) -> Wanted | None:
     minutes = int(text) if text.isascii() and text.isdigit() and len(text) <= 4 else 0
-    return Wanted(timedelta(minutes=minutes)) if 0 < minutes <= LONGEST_MINUTES else None
+    if not 0 < minutes <= LONGEST_MINUTES:
+        return None
+    length = timedelta(minutes=minutes)
+    try:
+        return wanted_for(find(db.session(), ServiceType, key_from(kind)), length)
+    except NotFound:
+        return Wanted(length)

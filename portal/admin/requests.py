@@ -58,6 +58,10 @@ class ChangeRequestView(ScopedModelView):
     sorted_by_time = True
     filter_form = RequestFilter
 
+    def is_visible(self) -> bool:
+        # Among the queues of the menu, with its count.
+        return False
+
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
         wanted = asked.filters["status"]
         status = None if wanted == ALL else wanted

@@ -1,4 +1,4 @@
-"""Set-up: service types (P16) and the feature controls of Modify (M2). For the partner's admin only."""
+"""Set-up: service types (P16), reasons (J5, P10) and the feature controls of Modify (M2). For the partner's admin."""
 
 from __future__ import annotations
 
@@ -25,14 +25,17 @@ from portal.admin.base import (
     the_actor,
     the_partner_id,
 )
+from portal.admin.skills import SkillTicks, SkillView
 from portal.domain.actor import Actor, Permission
 from portal.domain.errors import Conflict, Invalid
 from portal.domain.paging import PAGE_ROWS, Page
-from portal.domain.scheduling import queries, services
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling import queries, reasons, services
+from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
+from portal.domain.scheduling.queries import ReasonModel
 from portal.domain.scheduling.services import CONTROLS_LIMITS, SERVICE_TYPE_LIMITS
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
+from portal.web import formats
 from portal.web.forms import add_errors
 
 MISSING = lazy_gettext("Enter a whole number")
@@ -65,6 +68,11 @@ class ServiceTypeForm(VersionedForm):
         lazy_gettext("Kept free before"), SERVICE_TYPE_LIMITS["buffer_before_minutes"], 0
     )
     buffer_after_minutes = WholeNumber(lazy_gettext("Kept free after"), SERVICE_TYPE_LIMITS["buffer_after_minutes"], 0)
+    skill_ids = SkillTicks(lazy_gettext("Skills it needs"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.skill_ids.offer()
 
     def values(self) -> services.ServiceTypeInput:
         """Return what was typed, for the use case."""
@@ -72,18 +80,20 @@ class ServiceTypeForm(VersionedForm):
 
 
 class ServiceTypeView(SwitchedView, ScopedModelView):
-    """Service types with their duration, window, steps and buffers."""
+    """Service types with their duration, window, steps, buffers and skills."""
 
     permission = Permission.MANAGE_SETTINGS
+    can_export = True
     add_label = lazy_gettext("Add service type")
     list_template = "admin/setup/service_types.html"
     create_template = edit_template = "admin/setup/service_type.html"
-    column_list = ("name", "duration", "window", "buffers")
+    column_list = ("name", "duration", "window", "buffers", "skills")
     column_labels = {
         "name": lazy_gettext("Name"),
         "duration": lazy_gettext("Duration"),
         "window": lazy_gettext("Arrival window"),
         "buffers": lazy_gettext("Kept free around it"),
+        "skills": lazy_gettext("Skills it needs"),
     }
     sorts = queries.SERVICE_TYPES_BY
     # Too few for a search.
@@ -94,13 +104,101 @@ class ServiceTypeView(SwitchedView, ScopedModelView):
         return queries.list_service_types(db.session(), asked.filters["active"], asked.order, asked.cursor, limit)
 
     def create(self, session: Session, actor: Actor, now: datetime, form: Any) -> ServiceType:
-        return services.create_service_type(session, the_partner_id(actor), form.values())
+        return services.create_service_type(session, actor, now, the_partner_id(actor), form.values())
 
     def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> ServiceType:
-        return services.edit_service_type(session, key, form.version.data or 0, form.values())
+        return services.edit_service_type(session, actor, now, key, form.version.data or 0, form.values())
 
     def set_active(self, session: Session, key: int, active: bool) -> ServiceType:
-        return services.set_service_type_active(session, key, active)
+        return services.set_service_type_active(session, the_actor(), formats.now(), key, active)
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Name"): lambda row: row.name,
+            gettext("Duration in minutes"): lambda row: row.duration_minutes,
+            gettext("Arrival window in minutes"): lambda row: row.window_minutes,
+            gettext("Start times every, in minutes"): lambda row: row.step_minutes,
+            gettext("Kept free before, in minutes"): lambda row: row.buffer_before_minutes,
+            gettext("Kept free after, in minutes"): lambda row: row.buffer_after_minutes,
+            gettext("Skills it needs"): lambda row: ", ".join(skill.name for skill in row.skills),
+            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
+        }
+
+
+class ReasonForm(VersionedForm):
+    """A reason that people choose from a list."""
+
+    label = StringField(lazy_gettext("Reason"), default="", render_kw={"autocomplete": "off"})
+
+
+class ReasonView(SwitchedView, ScopedModelView):
+    """A list of reasons in an order of its own."""
+
+    permission = Permission.MANAGE_SETTINGS
+    list_template = "admin/setup/reasons.html"
+    create_template = edit_template = "admin/setup/reason.html"
+    add_label = lazy_gettext("Add reason")
+    column_list = ("label",)
+    column_labels = {"label": lazy_gettext("Reason")}
+    # Too few for a search.
+    filter_form = ActiveFilter
+    form = ReasonForm
+    # Where the reasons are chosen from, in words.
+    lead: Any = ""
+
+    def __init__(self, model: ReasonModel, **kwargs: Any) -> None:
+        self.sorts = {"order": queries.reasons_by(model)}
+        super().__init__(model, **kwargs)
+
+    def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
+        active = asked.filters["active"]
+        return queries.list_reasons(db.session(), self.model, active, asked.order, asked.cursor, limit)
+
+    def create(self, session: Session, actor: Actor, now: datetime, form: Any) -> Any:
+        return reasons.create_reason(session, actor, now, self.model, the_partner_id(actor), form.label.data)
+
+    def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> Any:
+        version = form.version.data or 0
+        return reasons.edit_reason(session, actor, now, self.model, key, version, form.label.data)
+
+    def set_active(self, session: Session, key: int, active: bool) -> Any:
+        return reasons.set_reason_active(session, the_actor(), formats.now(), self.model, key, active)
+
+    @expose("/<int:key>/up", methods=("POST",))
+    def up_view(self, key: int) -> ResponseReturnValue:
+        return self._move(key, down=False)
+
+    @expose("/<int:key>/down", methods=("POST",))
+    def down_view(self, key: int) -> ResponseReturnValue:
+        return self._move(key, down=True)
+
+    def _move(self, key: int, down: bool) -> ResponseReturnValue:
+        with unit_of_work(db.session()) as session:
+            reasons.move_reason(session, the_actor(), formats.now(), self.model, key, down)
+        return redirect(self.return_url())
+
+
+class PauseReasonView(ReasonView):
+    """Why a visit is paused."""
+
+    lead = lazy_gettext("Technicians choose one when they pause a visit.")
+
+
+class RejectReasonView(ReasonView):
+    """Why an installation is rejected."""
+
+    lead = lazy_gettext("The office chooses one when it rejects an installation, or writes another.")
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Name"): lambda row: row.name,
+            gettext("Duration in minutes"): lambda row: row.duration_minutes,
+            gettext("Arrival window in minutes"): lambda row: row.window_minutes,
+            gettext("Start times every, in minutes"): lambda row: row.step_minutes,
+            gettext("Kept free before, in minutes"): lambda row: row.buffer_before_minutes,
+            gettext("Kept free after, in minutes"): lambda row: row.buffer_after_minutes,
+            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
+        }
 
 
 class ControlsForm(VersionedForm):
@@ -142,7 +240,8 @@ class FeatureControlsView(AdminPage):
         if form is not None and form.validate():
             try:
                 with unit_of_work(db.session()) as session:
-                    services.edit_controls(session, partner_id, form.version.data or 0, form.values())
+                    version = form.version.data or 0
+                    services.edit_controls(session, the_actor(), formats.now(), partner_id, version, form.values())
             except Invalid as refused:
                 add_errors(form, refused.errors)
             except Conflict:
@@ -179,6 +278,21 @@ def views() -> list[BaseView]:
             category="Set-up",
             endpoint="service_types",
             url="/admin/service-types",
+        ),
+        SkillView(Skill, name=lazy_gettext("Skills"), category="Set-up", endpoint="skills"),
+        PauseReasonView(
+            PauseReason,
+            name=lazy_gettext("Pause reasons"),
+            category="Set-up",
+            endpoint="pause_reasons",
+            url="/admin/pause-reasons",
+        ),
+        RejectReasonView(
+            RejectReason,
+            name=lazy_gettext("Reject reasons"),
+            category="Set-up",
+            endpoint="reject_reasons",
+            url="/admin/reject-reasons",
         ),
         FeatureControlsView(
             name=lazy_gettext("Feature controls"),

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
+from portal.domain.errors import Refusal, Refused, sentence
 from portal.domain.tenancy import Scope, system_scope
 
 
@@ -21,6 +22,7 @@ class Role(StrEnum):
 
 
 STAFF = frozenset({Role.DISPATCHER, Role.PARTNER_ADMIN})
+WORKING = STAFF | {Role.TECHNICIAN}
 
 
 class Permission(StrEnum):
@@ -34,10 +36,13 @@ class Permission(StrEnum):
     MANAGE_PEOPLE = "edit customers and technicians"
     MANAGE_SETTINGS = "edit the partner's rules and set-up"
     SEE_LOG = "see messages sent and background jobs"
+    MANAGE_STAFF = "invite staff, change their roles, deactivate them"
+    SEE_ACCESS = "see when the operator looked into the partner's data"
+    MANAGE_PARTNERS = "create, suspend and look into partners"
 
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
-    Role.OPERATOR: frozenset({Permission.ADMIN, Permission.SEE_LOG}),
+    Role.OPERATOR: frozenset({Permission.ADMIN, Permission.SEE_LOG, Permission.MANAGE_PARTNERS}),
     Role.PARTNER_ADMIN: frozenset(
         {
             Permission.ADMIN,
@@ -46,6 +51,8 @@ ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {
             Permission.MANAGE_PEOPLE,
             Permission.MANAGE_SETTINGS,
             Permission.SEE_LOG,
+            Permission.MANAGE_STAFF,
+            Permission.SEE_ACCESS,
         }
     ),
     Role.DISPATCHER: frozenset(
@@ -68,7 +75,7 @@ class Actor:
     """Who asks. ``id`` is the user's (``None`` for the system); ``partner_ids`` what they may touch.
 
     ``technician_id`` is set for a technician, ``customer_ids`` for a customer (one person may be customer of several
-    partners, C8).
+    partners, C8). ``suspended`` holds those of the partners that the operator has suspended (P20).
     """
 
     id: int | None
@@ -77,10 +84,22 @@ class Actor:
     partner_ids: frozenset[int] = frozenset()
     technician_id: int | None = None
     customer_ids: frozenset[int] = frozenset()
+    suspended: frozenset[int] = frozenset()
 
     def may(self, permission: Permission) -> bool:
-        """Whether this actor's role carries ``permission``."""
-        return permission in ROLE_PERMISSIONS[self.role]
+        """Whether this actor's role carries ``permission``; an operator looking into a partner's data has its admin's.
+
+        Whoever works for a suspended partner may nothing.
+        """
+        if self.is_blocked:
+            return False
+        looking_in = self.role is Role.OPERATOR and self.partner_ids
+        return permission in ROLE_PERMISSIONS[Role.PARTNER_ADMIN if looking_in else self.role]
+
+    @property
+    def is_blocked(self) -> bool:
+        """Whether this is staff or a technician of a suspended partner; its customers may still read (P20)."""
+        return bool(self.suspended) and self.role in WORKING
 
     @property
     def is_staff(self) -> bool:
@@ -97,7 +116,13 @@ class Actor:
         if self.role is Role.SYSTEM:
             return system_scope("system")
         people = self.customer_ids if self.role is Role.CUSTOMER else None
-        return Scope(self.partner_ids, people)
+        return Scope(self.partner_ids, people, past_suspension=self.role is Role.OPERATOR)
 
 
 SYSTEM = Actor(id=None, role=Role.SYSTEM, name="Doorstep")
+
+
+def demand_permission(actor: Actor, permission: Permission) -> None:
+    """Raise ``Refused`` unless ``actor`` has ``permission``, whatever the page that asks has checked."""
+    if not actor.may(permission):
+        raise Refused(Refusal("not_your_role", sentence("This is not yours to do.")))

@@ -64,6 +64,10 @@ class Keyed:
 class PartnerScoped:
     """Anything with a ``partner_id``: a session reads and writes only the partners of its scope."""
 
+    # Whether open office pages are told when a row changes (``changes``): not for what history tells, nor for what
+    # changes by itself all day.
+    told_to_pages = True
+
     # A column of the mark itself, or the loader criterion on it finds nothing to compare.
     @declared_attr
     def partner_id(cls) -> Mapped[int]:
@@ -75,8 +79,8 @@ class CustomerOwned:
     """Anything with a ``customer_id`` of which a customer may see only the rows that are theirs (C7)."""
 
     @declared_attr
-    def customer_id(cls) -> Mapped[int]:
-        """The customer the row is about; models put their own foreign key on it."""
+    def customer_id(cls) -> Mapped[int | None]:
+        """The customer the row is about; models put their own foreign key on it. A row about none is no customer's."""
         return mapped_column(Key)
 
 

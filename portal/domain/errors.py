@@ -70,6 +70,13 @@ class Warned(Invalid):
     """Input that staff may insist on: it breaks a soft rule (hours, time off, holiday, buffer), not a hard one."""
 
 
+def suspended() -> Refusal:
+    """Return the refusal of a change to the data of a suspended partner (P20)."""
+    return Refusal(
+        "suspended", sentence("This company's account is suspended: everything can be read, nothing can be changed.")
+    )
+
+
 def too_long(limit: int) -> Sentence:
     """Return the sentence for a text of more than ``limit`` characters."""
     return sentence("Use %(limit)s characters or fewer.", limit=limit)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from portal.domain.actor import Actor, Role
-from portal.domain.errors import Refusal, Refused, Sentence, sentence
+from portal.domain.errors import Refusal, Refused, Sentence, sentence, suspended
 
 
 class HasStatus(Protocol):
@@ -21,11 +21,15 @@ class HasStatus(Protocol):
 
 
 class Asked(Protocol):
-    """What a guard looks at: at least who asks."""
+    """What a guard looks at: at least who asks, about whose record."""
 
     @property
     def actor(self) -> Actor:
         """Who asks."""
+
+    @property
+    def partner_id(self) -> int | None:
+        """Whose record it is; ``None`` for something new."""
 
 
 A = TypeVar("A", bound=Asked)
@@ -107,6 +111,8 @@ class Workflow(Generic[A]):
         transition = self._transitions[name]
         if status not in transition.sources:
             return self._wrong_status(transition, status)
+        if asked.actor.suspended and asked.partner_id in asked.actor.suspended:
+            return suspended()
         if not asked.actor.is_one_of(transition.roles):
             return Refusal("not_your_role", sentence("This is not yours to do."))
         for guard in transition.guards:

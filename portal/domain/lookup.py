@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.base import Tenant
 from portal.domain.errors import NotFound
-from portal.domain.people.models import Technician
+from portal.domain.people.models import Customer, Technician
 from portal.domain.unit_of_work import require_unit_of_work
 
 T = TypeVar("T", bound=Tenant)
@@ -31,7 +31,7 @@ def lock(session: Session, model: type[T], key: int) -> T:
     """Return the row as it is now, locked until the unit of work ends; raises ``NotFound``.
 
     On SQLite the unit of work holds the only write lock, so nothing more is needed there. Order of locks everywhere:
-    partner, job, technicians by key, then visits.
+    customers by key, partner, job, technicians by key, then visits.
     """
     require_unit_of_work(session)
     if not 0 < key <= MAX_KEY:
@@ -45,12 +45,28 @@ def lock(session: Session, model: type[T], key: int) -> T:
 
 def lock_technicians(session: Session, keys: Iterable[int]) -> list[Technician]:
     """Lock technicians in the order of their keys, so that two bookings never wait for each other, and return them."""
+    return _lock_people(session, Technician, keys)
+
+
+def lock_customers(session: Session, keys: Iterable[int]) -> list[Customer]:
+    """Lock customers in the order of their keys, so that no two merges wait for each other, and return them."""
+    return _lock_people(session, Customer, keys)
+
+
+def lock_customer(session: Session, key: int) -> Customer:
+    """Lock one customer, so that they are not merged into another meanwhile, and return them; raises ``NotFound``."""
+    for customer in lock_customers(session, [key]):
+        return customer
+    raise NotFound
+
+
+def _lock_people(session: Session, model: type[T], keys: Iterable[int]) -> list[T]:
     require_unit_of_work(session)
     query = (
-        select(Technician)
-        .where(Technician.id.in_(sorted(set(keys))))
-        .order_by(Technician.id)
-        # The weaker lock, since every visit that names a technician takes a key-share lock on the row.
-        .with_for_update(of=Technician, key_share=True)
+        select(model)
+        .where(model.id.in_(sorted(key for key in set(keys) if 0 < key <= MAX_KEY)))
+        .order_by(model.id)
+        # The weaker lock, since every row that names a person takes a key-share lock on theirs.
+        .with_for_update(of=model, key_share=True)
     )
     return list(session.scalars(query, execution_options={"populate_existing": True}))

@@ -2,11 +2,26 @@
 
 from portal.domain.background import models as background
 from portal.domain.base import Base
+from portal.domain.branding import models as branding
+from portal.domain.changes import models as changes
 from portal.domain.contracts import models as contracts
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
+from portal.domain.settings_log import models as settings_log
 
-__all__ = ["Base", "background", "contracts", "jobs", "messages", "people", "requests", "scheduling"]
+__all__ = [
+    "Base",
+    "background",
+    "branding",
+    "changes",
+    "contracts",
+    "jobs",
+    "messages",
+    "people",
+    "requests",
+    "scheduling",
+    "settings_log",
+]

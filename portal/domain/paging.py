@@ -56,13 +56,17 @@ def page_of(
     ``query`` brings its filters and no order. With ``scalars`` the rows are its first column, else whole tuples, which
     carry the columns of ``order`` under their names.
     """
-    backwards = cursor is not None and cursor.backwards
     if cursor is not None:
         query = query.where(_beyond(order, cursor))
-    falling = order.descending != backwards
+    falling = order.descending != (cursor is not None and cursor.backwards)
     query = query.order_by(*(column.desc() if falling else column.asc() for column in order.columns)).limit(limit + 1)
     result = session.execute(query)
-    found: list[Any] = list(result.scalars() if scalars else result)
+    return page_from(list(result.scalars() if scalars else result), order, cursor, limit)
+
+
+def page_from(found: list[Any], order: Order, cursor: Cursor | None, limit: int) -> Page[Any]:
+    """Return the page that ``found`` is: the rows from ``cursor`` on, in its direction, one more than ``limit``."""
+    backwards = cursor is not None and cursor.backwards
     more, rows = len(found) > limit, found[:limit]
     if backwards:
         rows.reverse()
@@ -78,7 +82,14 @@ def page_of(
 
 
 def _beyond(order: Order, cursor: Cursor) -> ColumnElement[bool]:
-    here: Any = tuple_(*order.columns)
-    there = tuple_(*(literal(value, column.type) for value, column in zip(cursor.key, order.columns, strict=True)))
-    condition: ColumnElement[bool] = here < there if order.descending != cursor.backwards else here > there
-    return condition
+    return beyond(order, cursor.backwards, [literal(*pair) for pair in zip(cursor.key, _types(order), strict=True)])
+
+
+def beyond(order: Order, backwards: bool, key: Sequence[ColumnElement[Any]]) -> ColumnElement[bool]:
+    """Return that a row stands behind ``key`` in ``order``, or before it when ``backwards``."""
+    here, there = tuple_(*order.columns), tuple_(*key)
+    return here < there if order.descending != backwards else here > there
+
+
+def _types(order: Order) -> list[Any]:
+    return [column.type for column in order.columns]

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import event, false
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
 from portal.domain.base import CustomerOwned, PartnerScoped
+from portal.domain.errors import Refused, suspended
 
 SCOPE = "scope"
+# The partners whose rows a unit of work refuses to write, because they are suspended.
+SUSPENDED = "suspended"
 EXCEPTIONS = ("login", "token", "system", "operator")
 # For hand-written SQL that filters by partner in its own text; each such statement has a cross-tenant test.
 NAMES_PARTNER = {"names_partner": True}
@@ -32,12 +36,14 @@ class ScopeError(RuntimeError):
 class Scope:
     """What a session may touch: these partners' rows and, for a customer, only those of these customers.
 
-    ``exception`` names one of ``EXCEPTIONS`` for work across partners; everything then is in reach.
+    ``exception`` names one of ``EXCEPTIONS`` for work across partners; everything then is in reach. A suspended
+    partner's rows can only be read, but by those exceptions and ``past_suspension``: an operator looking in.
     """
 
     partner_ids: frozenset[int] = frozenset()
     customer_ids: frozenset[int] | None = None
     exception: str | None = None
+    past_suspension: bool = False
 
 
 def system_scope(exception: str) -> Scope:
@@ -91,6 +97,12 @@ def _subclasses(cls: type) -> Iterable[type]:
         yield from _subclasses(child)
 
 
+# What was worked out about a statement; one that is put together once and run by every request is looked at once.
+_KEPT = 64
+_seen: WeakKeyDictionary[Any, _Named] = WeakKeyDictionary()
+_scoped: WeakKeyDictionary[Any, dict[Scope, Any]] = WeakKeyDictionary()
+
+
 @dataclass(frozen=True, slots=True)
 class _Named:
     """What a statement names: any tenant table at all, and one past its model, where no criterion reaches."""
@@ -100,6 +112,13 @@ class _Named:
 
 
 def _names(statement: Any) -> _Named:
+    found = _seen.get(statement)
+    if found is None:
+        found = _seen[statement] = _look_at(statement)
+    return found
+
+
+def _look_at(statement: Any) -> _Named:
     # What the criterion reaches is named by something that knows its model; a table or alias that nothing else names
     # is read bare. The table inside an alias is not looked at: the alias stands for it.
     tables = _tenant_tables()
@@ -148,8 +167,21 @@ def _scope_statement(state: ORMExecuteState) -> None:
             raise ScopeError("bulk UPDATE by key passes by the scope: change objects of the session")
         if "partner_id" in _updated(statement, state.parameters):
             raise ScopeError("a row never changes its partner")
+    if isinstance(statement, Update | Delete) and state.session.info.get(SUSPENDED):
+        # Which rows it would reach is not known before, so it is refused as a whole.
+        raise Refused(suspended())
     if isinstance(statement, Update | Delete) or state.is_select:
-        state.statement = statement.options(*_criteria(scope))
+        state.statement = _within(statement, scope)
+
+
+def _within(statement: Any, scope: Scope) -> Any:
+    kept = _scoped.setdefault(statement, {})
+    found = kept.get(scope)
+    if found is None:
+        if len(kept) >= _KEPT:
+            kept.clear()
+        found = kept[scope] = statement.options(*_criteria(scope))
+    return found
 
 
 def _updated(statement: Update, parameters: Any) -> set[str]:
@@ -191,6 +223,8 @@ def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
             continue
         if row.partner_id not in scope.partner_ids:
             raise ScopeError(f"{type(row).__name__} of another partner in this session")
+        if row.partner_id in session.info.get(SUSPENDED, ()):
+            raise Refused(suspended())
         theirs = (
             scope.customer_ids is None or not isinstance(row, CustomerOwned) or row.customer_id in scope.customer_ids
         )

@@ -19,3 +19,9 @@ def one_line(text: str) -> str:
     Names stand in the subjects of messages, where a line break would begin another header.
     """
     return " ".join(text.split()) if shows(text) else ""
+
+
+def letters_of(text: str) -> str:
+    """Return the letters and digits of ``text`` in lower case, without accents and anything else: for comparing."""
+    plain = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(sign for sign in plain if sign.isalnum())

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
+
+from portal.domain.people.models import Partner
+from portal.domain.tenancy import SCOPE, SUSPENDED, Scope
 
 WRITES = {"writes": True}
 _ACTIVE = "unit_of_work"
@@ -17,6 +21,9 @@ def unit_of_work(session: Session) -> Iterator[Session]:
 
     Whatever the session read before is let go first, so that the block's locks see the newest rows and SQLite never
     has to upgrade a read to a write. Raises ``RuntimeError`` when nested or when unflushed changes are lying about.
+
+    Rows of a partner that is suspended by then are refused as they are written (P20): whatever the use case and whoever
+    calls it, so that none has to ask.
     """
     if session.info.get(_ACTIVE):
         raise RuntimeError("units of work do not nest")
@@ -26,6 +33,7 @@ def unit_of_work(session: Session) -> Iterator[Session]:
     session.info[_ACTIVE] = True
     try:
         session.connection(execution_options=WRITES)
+        session.info[SUSPENDED] = _suspended(session)
         yield session
         session.commit()
     except BaseException:
@@ -33,9 +41,22 @@ def unit_of_work(session: Session) -> Iterator[Session]:
         raise
     finally:
         session.info[_ACTIVE] = False
+        session.info[SUSPENDED] = frozenset()
+
+
+def in_unit_of_work(session: Session) -> bool:
+    """Whether ``session`` is in the block of a unit of work."""
+    return bool(session.info.get(_ACTIVE))
 
 
 def require_unit_of_work(session: Session) -> None:
     """Raise ``RuntimeError`` outside of a unit of work: what a use case locks would not be held."""
-    if not session.info.get(_ACTIVE):
+    if not in_unit_of_work(session):
         raise RuntimeError("a use case runs within unit_of_work()")
+
+
+def _suspended(session: Session) -> frozenset[int]:
+    scope = session.info.get(SCOPE)
+    if not isinstance(scope, Scope) or scope.exception or scope.past_suspension or not scope.partner_ids:
+        return frozenset()
+    return frozenset(session.scalars(select(Partner.id).where(Partner.suspended_at.is_not(None))))

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext
-from wtforms import DateField, Form, IntegerField, RadioField, TextAreaField, TimeField, ValidationError
+from wtforms import DateField, IntegerField, RadioField, TextAreaField, TimeField, ValidationError
 from wtforms.widgets import TextInput
 
 from portal.domain.scheduling.models import PauseReason
+from portal.web.forms import Form
 
 # The control stands on the visit's page, its button in the dock.
 IN_DOCK = {"form": "next-step"}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from flask import Flask
+from flask import Flask, has_request_context, request
 
 STATIC = Path(__file__).resolve().parent.parent / "static"
 DIGITS = 10
@@ -25,6 +26,20 @@ def version_of(filename: str) -> str | None:
 def init_app(app: Flask) -> None:
     """Put the version into every address that ``url_for("static", …)`` makes."""
     app.url_defaults(_add_version)
+    plain: Callable[..., str] = app.url_for
+
+    def url_for(endpoint: str, **values: Any) -> str:
+        if endpoint == "static" and values.keys() == {"filename"} and has_request_context():
+            return _address(app, request.script_root, values["filename"])
+        return plain(endpoint, **values)
+
+    app.jinja_env.globals["url_for"] = url_for
+
+
+# A page names ten of them, and they are the same for everybody.
+@cache
+def _address(app: Flask, root: str, filename: str) -> str:
+    return app.url_for("static", filename=filename)
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:

@@ -2,32 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from functools import wraps
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 import flask_security
-from flask import Flask, abort, g, make_response, redirect, request, url_for
+from flask import Flask, abort, current_app, g, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
+from flask_login import user_logged_out
 from flask_security import RoleMixin, SQLAlchemyUserDatastore, UserMixin, current_user
-from sqlalchemy import and_, bindparam, inspect, select
-from sqlalchemy.orm import sessionmaker
+from sqlalchemy import Select, and_, bindparam, func, inspect, select
+from sqlalchemy.orm import Session, make_transient_to_detached, sessionmaker
 
 from portal.domain import tenancy
 from portal.domain.actor import Actor, Permission, Role
-from portal.domain.people.models import Customer, Membership, Technician, User
+from portal.domain.branding.models import PartnerLogo
+from portal.domain.changes.queries import mark_column
+from portal.domain.people.look_ins import end_look_in
+from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
-from portal.extensions import db
+from portal.extensions import READING, db
+from portal.web import looking, partners
+from portal.web.errors import answer
+from portal.web.looking import Looking
+from portal.web.partners import PartnerInfo
 from portal.web.sessions import is_nobodys
 
 P = ParamSpec("P")
 R = TypeVar("R")
+T = TypeVar("T")
 
 LANDINGS = {
-    Role.OPERATOR: "/admin/",
+    Role.OPERATOR: "/admin/partners/",
     Role.PARTNER_ADMIN: "/admin/",
     Role.DISPATCHER: "/admin/",
     Role.TECHNICIAN: "/field/",
@@ -48,13 +59,24 @@ ROLE_NAMES = {
 }
 
 
+SUSPENDED_HEADING = lazy_gettext("Your company's account is suspended")
+SUSPENDED_TEXT = lazy_gettext(
+    "Nothing is lost: everything is as you left it, and you can go on as soon as the account is active again. "
+    "The operator of Doorstep can tell you more."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What one log-in is: role and technician's id by partner, and the partner by customer's id; all in id order."""
+    """What one log-in is: role and technician's id by partner, and the partner by customer's id; all in id order.
+
+    ``suspended`` holds those of the partners that are.
+    """
 
     staff: dict[int, Role] = field(default_factory=dict)
     technicians: dict[int, int] = field(default_factory=dict)
     customers: dict[int, int] = field(default_factory=dict)
+    suspended: set[int] = field(default_factory=set)
 
 
 class LoginUser(UserMixin, User):
@@ -62,49 +84,89 @@ class LoginUser(UserMixin, User):
 
     __allow_unmapped__ = True
     parts: Parts = Parts()
+    partners: Mapping[int, PartnerInfo] = {}
 
 
-# A session of its own, so that the request's session holds nothing but what its actor may see.
-_login_sessions = sessionmaker(expire_on_commit=False)
-tenancy.enforce(_login_sessions)
+# Sessions of their own, so that the request's session holds nothing but what its actor may see.
+_sessions_beyond = sessionmaker(expire_on_commit=False)
+tenancy.enforce(_sessions_beyond)
 
-# Put together once: every request of somebody signed in runs it.
-_LOGIN = (
-    select(
-        LoginUser,
-        Membership.partner_id,
-        Membership.role,
-        Technician.partner_id,
-        Technician.id,
-        Customer.partner_id,
-        Customer.id,
-    )
-    .outerjoin(Membership, Membership.user_id == LoginUser.id)
-    .outerjoin(Technician, and_(Technician.user_id == LoginUser.id, Technician.active))
-    .outerjoin(Customer, Customer.user_id == LoginUser.id)
-    .where(User.fs_uniquifier == bindparam("stamp"), User.active)
-    .order_by(Membership.partner_id, Technician.partner_id, Customer.id)
+
+@contextmanager
+def session_beyond(exception: str) -> Iterator[Session]:
+    """Open a session beside the request's for work across partners, under a named exception to tenancy.
+
+    What it read stays usable after it.
+    """
+    with _sessions_beyond(bind=db.engine) as session:
+        set_scope(session, system_scope(exception))
+        yield session
+
+
+# Put together once: every request of somebody signed in runs it. Of the tables, not the models: rows are all it takes.
+_USERS, _MEMBERSHIPS, _TECHNICIANS, _CUSTOMERS, _PARTNERS, _LOGOS = (
+    model.__table__ for model in (User, Membership, Technician, Customer, Partner, PartnerLogo)
 )
+_USER_COLUMNS = tuple(_USERS.c)
+
+
+@cache
+def _login(dialect: str) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            *_USER_COLUMNS,
+            _MEMBERSHIPS.c.partner_id,
+            _MEMBERSHIPS.c.role,
+            _TECHNICIANS.c.partner_id,
+            _TECHNICIANS.c.id,
+            _CUSTOMERS.c.partner_id,
+            # Whose record was merged into another sees that one.
+            func.coalesce(_CUSTOMERS.c.merged_into_id, _CUSTOMERS.c.id),
+            *(column.class_.__table__.c[column.key] for column in partners.COLUMNS),
+            mark_column(dialect),
+        )
+        .select_from(_USERS)
+        .outerjoin(_MEMBERSHIPS, and_(_MEMBERSHIPS.c.user_id == _USERS.c.id, _MEMBERSHIPS.c.active))
+        .outerjoin(_TECHNICIANS, and_(_TECHNICIANS.c.user_id == _USERS.c.id, _TECHNICIANS.c.active))
+        .outerjoin(_CUSTOMERS, _CUSTOMERS.c.user_id == _USERS.c.id)
+        .outerjoin(
+            _PARTNERS,
+            _PARTNERS.c.id.in_((_MEMBERSHIPS.c.partner_id, _TECHNICIANS.c.partner_id, _CUSTOMERS.c.partner_id)),
+        )
+        .outerjoin(_LOGOS, _LOGOS.c.partner_id == _PARTNERS.c.id)
+        .where(_USERS.c.fs_uniquifier == bindparam("stamp"), _USERS.c.active)
+        .order_by(_MEMBERSHIPS.c.partner_id, _TECHNICIANS.c.partner_id, _CUSTOMERS.c.id)
+    )
+
+
+_PARTS_AT, _PARTNER_AT = len(_USER_COLUMNS), len(_USER_COLUMNS) + 6
 
 
 def load_login(fs_uniquifier: str) -> LoginUser | None:
-    """Return the active user of that stamp with their parts, in one statement; ``None`` if there is none."""
-    with _login_sessions(bind=db.engine) as session:
-        set_scope(session, system_scope("login"))
-        rows = session.execute(_LOGIN, {"stamp": fs_uniquifier}).all()
-        session.expunge_all()
+    """Return the active user of that stamp with their parts and partners, in one statement; ``None`` if there is none.
+
+    Who somebody is comes before what they may see, so this is read past the request's session and its scope.
+    """
+    with current_app.extensions[READING].connect() as connection:
+        rows = connection.execute(_login(connection.dialect.name), {"stamp": fs_uniquifier}).all()
     if not rows:
         return None
     parts = Parts()
-    for _, staff_of, role, technician_of, technician_id, customer_of, customer_id in rows:
+    known = {}
+    for row in rows:
+        staff_of, role, technician_of, technician_id, customer_of, customer_id = row[_PARTS_AT:_PARTNER_AT]
         if staff_of is not None:
             parts.staff[staff_of] = Role(role)
         if technician_of is not None:
             parts.technicians[technician_of] = technician_id
         if customer_of is not None:
             parts.customers[customer_id] = customer_of
-    user: LoginUser = rows[0][0]
-    user.parts = parts
+        if row[_PARTNER_AT] is not None and row[_PARTNER_AT] not in known:
+            known[row[_PARTNER_AT]] = partners.info_from(row[_PARTNER_AT:])
+    parts.suspended.update(key for key, info in known.items() if info.suspended)
+    user = LoginUser(**{column.name: value for column, value in zip(_USER_COLUMNS, rows[0], strict=False)})
+    make_transient_to_detached(user)
+    user.parts, user.partners = parts, known
     return user
 
 
@@ -143,27 +205,39 @@ def _changes(user: User) -> dict[str, Any]:
 def actors_of(user: LoginUser) -> list[Actor]:
     """Return everything ``user`` can act as, the one they land as first: operator, staff, technician, customer.
 
-    Somebody who works for several partners acts for the first; a customer of several partners sees all (C8).
+    Somebody who works for several partners acts for the first that is not suspended; a customer of several partners
+    sees all (C8). Whoever is kept out by a suspension comes last, so that people land where they can do something.
     """
     actors = []
     name = user.name or user.email
+    suspended = frozenset(user.parts.suspended)
     if user.is_operator:
         actors.append(Actor(user.id, Role.OPERATOR, name))
-    for partner_id, role in list(user.parts.staff.items())[:1]:
-        actors.append(Actor(user.id, role, name, frozenset({partner_id})))
-    for partner_id, technician_id in list(user.parts.technicians.items())[:1]:
-        actors.append(Actor(user.id, Role.TECHNICIAN, name, frozenset({partner_id}), technician_id=technician_id))
+    for partner_id, role in _first_working(user.parts.staff, suspended):
+        own = frozenset({partner_id})
+        actors.append(Actor(user.id, role, name, own, suspended=own & suspended))
+    for partner_id, technician_id in _first_working(user.parts.technicians, suspended):
+        own = frozenset({partner_id})
+        actors.append(
+            Actor(user.id, Role.TECHNICIAN, name, own, technician_id=technician_id, suspended=own & suspended)
+        )
     if user.parts.customers:
+        own = frozenset(user.parts.customers.values())
         actors.append(
             Actor(
                 user.id,
                 Role.CUSTOMER,
                 name,
-                frozenset(user.parts.customers.values()),
+                own,
                 customer_ids=frozenset(user.parts.customers),
+                suspended=own & suspended,
             )
         )
-    return actors
+    return sorted(actors, key=lambda actor: actor.is_blocked)
+
+
+def _first_working(parts: dict[int, T], suspended: frozenset[int]) -> list[tuple[int, T]]:
+    return sorted(parts.items(), key=lambda part: part[0] in suspended)[:1]
 
 
 def current_actor() -> Actor | None:
@@ -216,10 +290,15 @@ def guard(permission: Permission) -> Callable[[], ResponseReturnValue | None]:
 
 
 def check(permission: Permission) -> ResponseReturnValue | None:
-    """Return ``None`` if the actor may go on; send strangers to sign in; 403 for the wrong role."""
+    """Return ``None`` if the actor may go on; send strangers to sign in; 403 for the wrong role.
+
+    Whoever works for a suspended partner is told so, on every page alike.
+    """
     actor = current_actor()
     if actor is None and not current_user.is_authenticated:
         return _sign_in_first()
+    if actor is not None and actor.is_blocked:
+        return answer(403, SUSPENDED_TEXT, SUSPENDED_HEADING)
     if actor is None or not actor.may(permission):
         abort(403)
     return None
@@ -238,7 +317,10 @@ def _sign_in_first() -> ResponseReturnValue:
 def init_app(app: Flask) -> None:
     """Resolve the actor of every request of ``app`` once and fix the session's scope to it."""
     app.before_request(_resolve)
-    app.context_processor(lambda: {"actor": current_actor(), "signed_in_as": signed_in_as()})
+    user_logged_out.connect(_stop_looking, app)
+    app.context_processor(
+        lambda: {"actor": current_actor(), "signed_in_as": signed_in_as(), "looking": g.get("looking")}
+    )
     app.jinja_env.globals["role_name"] = ROLE_NAMES.__getitem__
 
 
@@ -246,10 +328,31 @@ def _resolve() -> None:
     if is_nobodys(request):
         return
     actors = actors_of(current_user) if current_user.is_authenticated else []
+    g.looking = looking.present(current_user.id) if actors and actors[0].role is Role.OPERATOR else None
+    if g.looking is not None:
+        actors[0] = replace(actors[0], partner_ids=frozenset({g.looking.partner_id}))
     roles = AREAS.get(area_of(request.path), ())
     fitting = [actor for actor in actors if actor.role in roles] or actors
     g.actor = fitting[0] if fitting else None
     set_scope(db.session(), g.actor.scope if g.actor else system_scope("login"))
+    if g.actor:
+        # What came along with the log-in, as far as it is in this actor's reach.
+        known = {key: info for key, info in current_user.partners.items() if key in g.actor.partner_ids}
+        setattr(g, partners.KNOWN, known)
+
+
+def _stop_looking(app: Flask, **extra: Any) -> None:
+    """End the operator's look into a partner's data with their session."""
+    present: Looking | None = g.get("looking")
+    if present is not None:
+        stop_looking(present)
+
+
+def stop_looking(present: Looking) -> None:
+    """Switch it off and record that."""
+    looking.switch_off()
+    with session_beyond("operator") as session, unit_of_work(session):
+        end_look_in(session, datetime.now(UTC), present.look_in_id)
 
 
 def hash_password(password: str) -> str:

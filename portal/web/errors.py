@@ -82,12 +82,13 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(500, lambda error: answer(503 if "session_store_error" in g else 500))
 
 
-def answer(status: int, text: Any = None) -> ResponseReturnValue:
+def answer(status: int, text: Any = None, heading: Any = None) -> ResponseReturnValue:
     """Return the page of ``status``; JSON for who reads nothing else, a fragment for a dialog.
 
-    ``text`` says more than the usual words of ``WORDS``.
+    ``text`` and ``heading`` say more than the usual words of ``WORDS``.
     """
-    heading, usual = WORDS.get(status, WORDS[400 if status < 500 else 500])
+    usual_heading, usual = WORDS.get(status, WORDS[400 if status < 500 else 500])
+    heading = heading or usual_heading
     if _wants_json():
         return jsonify(status=status, error=str(heading), message=str(text or usual)), status
     if request.headers.get("HX-Request"):

@@ -6,9 +6,12 @@ Each function takes ``of``: a ``PartnerInfo``, a partner's id or a ``ZoneInfo``;
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_interval, format_skeleton
+from babel.numbers import format_decimal
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
 
@@ -17,9 +20,12 @@ from portal.web.partners import PartnerInfo, current_partner, partner_info
 Of = PartnerInfo | ZoneInfo | int | None
 
 HOUR = 60
-# Babel's skeletons bring commas that the design language does not have.
+# A time of day is shown alike on each.
+ANY_DAY = date(2000, 1, 1)
+# Where Babel's skeletons bring commas or leading noughts that the design language does not have.
 PATTERNS = {
     "en": {"MMMEd": "EEE d MMM", "yMMMEd": "EEE d MMM y", "Hm": "H:mm"},
+    "de": {"Hm": "H:mm"},
 }
 
 
@@ -50,10 +56,15 @@ def today(of: Of = None) -> date:
 
 
 def _shape(value: datetime, skeleton: str) -> str:
-    locale = get_locale()
-    pattern = PATTERNS.get(locale.language, {}).get(skeleton)
     # The value is local already; babel must not move it again.
-    plain = value.replace(tzinfo=None)
+    return _shaped(value.replace(tzinfo=None), skeleton, str(get_locale()))
+
+
+# A page shows the same few days and times over and over.
+@lru_cache(maxsize=4096)
+def _shaped(plain: datetime, skeleton: str, language: str) -> str:
+    locale = Locale.parse(language)
+    pattern = PATTERNS.get(locale.language, {}).get(skeleton)
     if pattern:
         return format_datetime(plain, pattern, locale=locale)
     return format_skeleton(skeleton, plain, locale=locale)
@@ -65,6 +76,7 @@ def day(value: datetime | date, of: Of = None, year: bool | None = None) -> str:
         value.astimezone(zone_of(of)) if isinstance(value, datetime) else datetime.combine(value, datetime.min.time())
     )
     with_year = local.year != today(of).year if year is None else year
+    local = local.replace(hour=0, minute=0, second=0, microsecond=0)
     return _shape(local, "yMMMEd" if with_year else "MMMEd")
 
 
@@ -93,7 +105,7 @@ def days(first: date, last: date) -> str:
 def clock(value: datetime, of: Of = None) -> str:
     """Return "9:00"; in an hour that comes twice also which of the two: "1:30 (UTC+1)"."""
     local = value.astimezone(zone_of(of))
-    text = _shape(local, "Hm")
+    text = _shape(datetime.combine(ANY_DAY, local.time()), "Hm")
     if local.replace(fold=0).utcoffset() == local.replace(fold=1).utcoffset():
         return text
     return f"{text} ({_offset(local)})"
@@ -144,6 +156,16 @@ def when(value: datetime, of: Of = None) -> str:
     return f"{that}, {clock(value, of)}"
 
 
+def number(value: int) -> str:
+    """Return "1,234" with the signs that the reader's language puts between digits."""
+    return _numbered(value, str(get_locale()))
+
+
+@lru_cache(maxsize=4096)
+def _numbered(value: int, language: str) -> str:
+    return str(format_decimal(value, locale=Locale.parse(language)))
+
+
 def length(minutes: int) -> str:
     """Return "6 hours", "45 minutes" or "1 hour 30 minutes"."""
     whole, rest = divmod(minutes, HOUR)
@@ -162,7 +184,7 @@ def duration(minutes: int) -> str:
 
 def init_app(app: Flask) -> None:
     """Make all of these filters of the templates of ``app``, and ``now`` and ``today`` functions."""
-    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration):
+    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration, number):
         app.jinja_env.filters[function.__name__] = function
     # Jinja has a filter `length` of its own, which Flask-Admin's templates use.
     app.jinja_env.filters["how_long"] = length

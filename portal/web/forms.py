@@ -6,12 +6,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import wtforms
 from flask import Flask
+from flask_babel import gettext
+from markupsafe import Markup, escape
 from wtforms import Field, FieldList, FormField
 from wtforms.form import BaseForm
+from wtforms.meta import DefaultMeta
+from wtforms.validators import ValidationError
+from wtforms.widgets import html_params
 
 from portal.domain.errors import Sentence
-from portal.web.i18n import translate
+from portal.web.i18n import FormTranslations, translate
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +26,50 @@ class FieldError:
 
     id: str
     text: str
+
+
+class _OneOfMany:
+    """Draws the options of a ``ManySelectField`` in one go."""
+
+    validation_attrs: Sequence[str] = ()
+
+    def __call__(self, field: ManySelectField, **kwargs: Any) -> Markup:
+        chosen = field.data
+        options = "".join(
+            f'<option value="{escape(value)}"{" selected" if value == chosen else ""}>{escape(label)}</option>'
+            for value, label in field.choices
+        )
+        return Markup(f"<select {html_params(id=field.id, name=field.name, **kwargs)}>{options}</select>")
+
+
+class ManySelectField(Field):
+    """A select of texts in ``choices``, pairs of value and label, for hundreds of them on a page that is shown a lot.
+
+    WTForms' own takes each choice through an object, a widget call and a formatted string.
+    """
+
+    widget = _OneOfMany()
+    choices: Sequence[tuple[str, str]] = ()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take the value that was sent."""
+        if valuelist:
+            self.data = valuelist[0]
+
+    def pre_validate(self, form: Any) -> None:
+        """Refuse what is not offered."""
+        if all(value != self.data for value, _ in self.choices):
+            raise ValidationError(gettext("Choose one of the list"))
+
+
+class Form(wtforms.Form):
+    """A form whose messages are in the reader's language, those of WTForms itself too."""
+
+    class Meta(DefaultMeta):
+        """How WTForms is asked for it."""
+
+        def get_translations(self, form: Any) -> Any:
+            return FormTranslations()
 
 
 class Lines(FieldList):

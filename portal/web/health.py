@@ -36,9 +36,14 @@ def alive() -> ResponseReturnValue:
 @pages.get("/readyz")
 def ready() -> ResponseReturnValue:
     """Answer 200 when database, migrations and Redis are there, else 503 naming what is missing."""
-    missing = [*_database(), *_redis()]
+    missing = what_is_missing()
     text = "\n".join(missing) or "ready"
     return f"{text}\n", 503 if missing else 200, {"Content-Type": "text/plain; charset=utf-8"}
+
+
+def what_is_missing() -> list[str]:
+    """Return what the process cannot work without and does not have, one line each; empty if it is ready."""
+    return [*_database(), *_redis()]
 
 
 def _database() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from flask import Flask
+from flask import Flask, request
 from flask_babel import lazy_gettext
 
 # The category a view is registered under, in the order of the menu, and what people read.
@@ -17,13 +17,17 @@ GROUPS = {
 }
 
 
+ATTENTION = "attention"
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line of the menu."""
+    """One line of the menu; ``queues`` where the queues of attention stand under it (see ``web.attention``)."""
 
     name: str
     url: str
     current: bool
+    queues: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +46,18 @@ def admin_menu(admin_view: Any) -> list[Group]:
     for number, (name, title) in enumerate(GROUPS.items()):
         if name not in categories:
             continue
-        entries = [
-            Entry(str(item.name), item.get_url(), item.is_active(admin_view))
-            for item in categories[name].get_children()
-        ]
+        entries = [_entry(item, admin_view) for item in categories[name].get_children()]
         if entries:
             groups.append(Group(f"menu-{number}", str(title), entries))
     return groups
+
+
+def _entry(item: Any, admin_view: Any) -> Entry:
+    url, view = item.get_url(), getattr(item, "_view", None)
+    queues = view is not None and view.endpoint == ATTENTION
+    # On the page of a queue that queue is the line one is at.
+    current = item.is_active(admin_view) and (not queues or request.path == url)
+    return Entry(str(item.name), url, current, queues)
 
 
 def init_app(app: Flask) -> None:

@@ -1,23 +1,32 @@
-"""The partners behind a page: name, zone, colour and words, read once a request."""
+"""The partners behind a page: name, zone, colour, logo and words, read once a request."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from types import SimpleNamespace
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from flask import Flask, g
 from flask_babel import gettext
-from sqlalchemy import bindparam, select
+from sqlalchemy import Select, bindparam, select
 
+from portal.domain.actor import Actor
+from portal.domain.branding.models import PartnerLogo
+from portal.domain.changes.queries import Mark, mark_column, mark_of
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
 from portal.extensions import db
-from portal.web.auth import current_actor
 
 
 @dataclass(frozen=True, slots=True)
 class PartnerInfo:
-    """What pages show of a partner."""
+    """What pages show of a partner; ``logo`` is the digest of its picture, "" for none.
+
+    ``mark`` is how far the partner's changes were known when it was read.
+    """
 
     id: int
     name: str
@@ -26,6 +35,10 @@ class PartnerInfo:
     colour: str
     staff_term: str
     customer_term: str
+    status_labels: Mapping[str, str]
+    logo: str
+    suspended: bool
+    mark: Mark | None = None
 
     @property
     def handyman(self) -> str:
@@ -38,8 +51,8 @@ class PartnerInfo:
         return self.customer_term or gettext("technician")
 
 
-# Put together once: every page runs it.
-_PARTNERS = select(
+# What of a partner and its logo ``info_from`` reads.
+COLUMNS = (
     Partner.id,
     Partner.name,
     Partner.timezone,
@@ -47,38 +60,75 @@ _PARTNERS = select(
     Partner.brand_colour,
     Partner.staff_term,
     Partner.customer_term,
-).where(Partner.id.in_(bindparam("ids", expanding=True)))
+    Partner.suspended_at,
+    Partner.status_labels,
+    PartnerLogo.digest,
+)
+KNOWN = "partner_infos"
+
+
+@cache
+def _partners(dialect: str) -> Select[*tuple[Any, ...]]:
+    # Put together once: many pages run it.
+    return (
+        select(*COLUMNS, mark_column(dialect))
+        .outerjoin(PartnerLogo, PartnerLogo.partner_id == Partner.id)
+        .where(Partner.id.in_(bindparam("ids", expanding=True)))
+    )
 
 
 def partner_info(partner_id: int) -> PartnerInfo:
-    """Return the partner of that id; ``NotFound`` outside the actor's reach. One statement a request."""
-    known: dict[int, PartnerInfo] = g.setdefault("partner_infos", {})
+    """Return the partner of that id; ``NotFound`` outside the actor's reach. At most one statement a request."""
+    known: dict[int, PartnerInfo] = g.setdefault(KNOWN, {})
     if partner_id not in known:
-        actor = current_actor()
+        actor: Actor | None = g.get("actor")
         wanted = {partner_id} | (actor.partner_ids if actor else set())
-        for row in db.session.execute(_PARTNERS, {"ids": sorted(wanted)}):
-            known[row.id] = PartnerInfo(
-                row.id,
-                row.name,
-                ZoneInfo(row.timezone),
-                row.phone,
-                row.brand_colour,
-                row.staff_term,
-                row.customer_term,
-            )
+        for row in db.session.execute(_partners(db.engine.dialect.name), {"ids": sorted(wanted)}):
+            known[row.id] = info_from(row)
     if partner_id not in known:
         raise NotFound
     return known[partner_id]
 
 
+def info_from(values: Iterable[Any]) -> PartnerInfo:
+    """Return what pages show of a partner, from the values of ``COLUMNS`` and the column ``mark``."""
+    *facts, mark = values
+    row = SimpleNamespace(**{column.key: value for column, value in zip(COLUMNS, facts, strict=True)})
+    return replace(info_of(row, row.digest or ""), mark=mark_of(mark))
+
+
+def info_of(row: Any, logo: str = "") -> PartnerInfo:
+    """Return what pages show of ``row``, a partner or a row with its columns; ``logo`` is its picture's digest."""
+    return PartnerInfo(
+        row.id,
+        row.name,
+        ZoneInfo(row.timezone),
+        row.phone,
+        row.brand_colour,
+        row.staff_term,
+        row.customer_term,
+        row.status_labels,
+        logo,
+        row.suspended_at is not None,
+    )
+
+
 def current_partner() -> PartnerInfo | None:
     """Return the actor's partner, whose name and colour the page carries; ``None`` if they have none or several."""
-    actor = current_actor()
+    actor: Actor | None = g.get("actor")
     if actor is None or len(actor.partner_ids) != 1:
         return None
     return partner_info(next(iter(actor.partner_ids)))
 
 
+def suspended_names() -> str:
+    """Return the names of those of the actor's partners that are suspended."""
+    actor: Actor | None = g.get("actor")
+    return ", ".join(partner_info(key).name for key in sorted(actor.suspended)) if actor is not None else ""
+
+
 def init_app(app: Flask) -> None:
     """Make ``current_partner()`` and ``partner_info(id)`` known to the templates of ``app``."""
-    app.jinja_env.globals.update(current_partner=current_partner, partner_info=partner_info)
+    app.jinja_env.globals.update(
+        current_partner=current_partner, partner_info=partner_info, suspended_names=suspended_names
+    )

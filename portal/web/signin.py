@@ -22,6 +22,7 @@ from portal.settings import Environment, Settings
 from portal.web.auth import Datastore, landing
 
 LONGEST_EMAIL = 255
+SHORTEST_PASSWORD = 12
 LONGEST_PASSWORD = 1024
 TRIES_EACH = "8 per 15 minutes"
 TRIES_ALL = "60 per 15 minutes"

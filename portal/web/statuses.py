@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -15,6 +16,7 @@ from portal.domain.messages.models import MessageKind, MessageStatus
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
+from portal.web.partners import partner_info
 
 WORKFLOWS = {workflow.name: workflow for workflow in (INSTALLATION, SERVICE)}
 
@@ -60,8 +62,28 @@ CSS = {
         "INCOMPLETE": ENDED,
         "CANCELLED": ENDED,
     },
+    "job_offer": {
+        "OFFERED": NEEDS,
+        "ACCEPTED": DONE,
+        "DECLINED": ENDED,
+        "EXPIRED": ENDED,
+        "TAKEN": ENDED,
+        "WITHDRAWN": ENDED,
+    },
+    "service_request": {
+        "NEW": NEEDS,
+        "COUNTER_PROPOSED": NEEDS,
+        "CONVERTED": DONE,
+        "DECLINED": ENDED,
+        "CANCELLED": ENDED,
+    },
+    "change_request": {
+        "PENDING": NEEDS,
+        "APPLIED": DONE,
+        "DECLINED": ENDED,
+        "LAPSED": ENDED,
+    },
 }
-REQUEST_CSS = {"PENDING": NEEDS, "APPLIED": DONE, "DECLINED": ENDED, "LAPSED": ENDED}
 GROUP_CSS = {
     "Draft": DRAFT,
     "Scheduled": SCHEDULED,
@@ -79,6 +101,7 @@ MESSAGE_KINDS = {
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),
+    MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
 # A plan that nobody is to carry out yet asks for somebody.
 WANTS_SOMEBODY = "SCHEDULED"
@@ -99,6 +122,10 @@ class VisitLike(Protocol):
 
     status: str
     technician_id: int | None
+
+    @property
+    def partner_id(self) -> int:
+        """Whose words a customer reads."""
 
 
 class MessageLike(Protocol):
@@ -128,19 +155,33 @@ def badge(job: JobLike) -> Badge:
     return Badge(job_css(job.workflow, job.status, job.technician_id is not None), translate(label))
 
 
+def customer_label(status: str, reworded: Mapping[str, str]) -> str:
+    """Return what a customer reads of a visit's status: the partner's own words, else the table's in their language.
+
+    ``reworded`` is the partner's ``status_labels``. Every place that shows customers a status asks here.
+    """
+    return reworded.get(status) or translate(APPOINTMENT.status(status).label)
+
+
+def customer_badge(status: str, reworded: Mapping[str, str]) -> Badge:
+    """Return the badge of a visit's status as customers of the partner with these words see it."""
+    bare = status in BARE and not reworded.get(status)
+    return Badge(CSS["appointment"][status], customer_label(status, reworded), bare)
+
+
 def visit_badge(visit: VisitLike) -> Badge:
     """Return the badge of a visit, in the customer's words for a customer and the office's for everybody else."""
     status = APPOINTMENT.status(visit.status)
     actor = current_actor()
     if actor is not None and actor.role is Role.CUSTOMER:
-        return Badge(CSS["appointment"][visit.status], translate(status.label), visit.status in BARE)
+        return customer_badge(visit.status, partner_info(visit.partner_id).status_labels)
     needs = visit.status == WANTS_SOMEBODY and visit.technician_id is None
     return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
 
 
 def request_badge(request: HasStatus) -> Badge:
     """Return the badge of a change request."""
-    return Badge(REQUEST_CSS[request.status], translate(CHANGE_REQUEST.status(request.status).label))
+    return Badge(CSS["change_request"][request.status], translate(CHANGE_REQUEST.status(request.status).label))
 
 
 def message_badge(message: MessageLike) -> Badge:
@@ -162,6 +203,7 @@ def init_app(app: Flask) -> None:
         badge=badge,
         visit_badge=visit_badge,
         request_badge=request_badge,
+        customer_badge=customer_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,
         group_css=GROUP_CSS.__getitem__,

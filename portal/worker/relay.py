@@ -10,10 +10,12 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
+from portal.domain.messages.models import MessageKind
 from portal.domain.messages.outbox import Claim, Letter
-from portal.domain.messages.queries import facts_of
-from portal.domain.messages.services import still_wanted, waits_until
+from portal.domain.messages.queries import facts_of, invitation_facts
+from portal.domain.messages.services import invitation_still_wanted, still_wanted, waits_until
 from portal.settings import Settings
 from portal.worker.channels import Channel, ChannelDown, SendError, channel_for
 from portal.worker.rendering import Renderer
@@ -106,19 +108,33 @@ class Relay:
 
     def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""
+        if held.kind == MessageKind.INVITATION:
+            return self._invitation(held, now, tally)
         with self._store.reading() as session:
             facts = facts_of(session, held.message_id)
-        refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists)
+        refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists, facts.is_meant)
         if refusal is not None:
-            with self._store.writing() as session:
-                outbox.record_skipped(session, held, refusal)
-            tally.skipped += 1
+            self._skipped(held, refusal, tally)
             return None
         later = waits_until(facts.message, facts.visit, now)
         if later is not None:
             self._release([held], later)
             return None
         return self._renderer.letter(facts, now)
+
+    def _invitation(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
+        with self._store.reading() as session:
+            facts = invitation_facts(session, held.message_id)
+        refusal = invitation_still_wanted(facts.message, facts.invitation, now)
+        if refusal is not None:
+            self._skipped(held, refusal, tally)
+            return None
+        return self._renderer.invitation(facts, now)
+
+    def _skipped(self, held: Claim, refusal: Refusal, tally: Tally) -> None:
+        with self._store.writing() as session:
+            outbox.record_skipped(session, held, refusal)
+        tally.skipped += 1
 
     def _failed(self, held: Claim, error: str, tally: Tally) -> None:
         with self._store.writing() as session:

@@ -11,11 +11,13 @@ from flask import Flask, g
 from flask_babel import force_locale
 from jinja2 import StrictUndefined
 
+from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import Facts
+from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
-from portal.worker.words import words_for, work_line
+from portal.worker.words import invitation_words, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
 
@@ -30,12 +32,12 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
+        self._key = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
     def letter(self, facts: Facts, now: datetime) -> Letter:
         """Return the letter that ``facts`` make, as of ``now`` (an instant)."""
-        locale = facts.locale if facts.locale in i18n.LANGUAGES else i18n.DEFAULT
-        with self._app.app_context(), force_locale(locale):
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
             words = words_for(facts)
             values = {
@@ -44,27 +46,55 @@ class Renderer:
                 "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
                 "work": work_line(facts),
                 "phone": facts.partner.phone,
-                # Somebody without a log-in has no page to be sent to.
-                "my_url": f"{self._base_url}/my/" if facts.customer.user_id is not None else None,
+                # Somebody without a log-in has no page to be sent to; nor has a contact.
+                "my_url": f"{self._base_url}/my/" if facts.has_login else None,
                 "light": _light(facts.partner.brand_colour),
                 "dark": _dark(facts.partner.brand_colour),
             }
             return Letter(
-                message_id=self._message_id(facts),
-                recipient=facts.customer.email or facts.message.recipient,
+                message_id=self._message_id(facts.message),
+                recipient=facts.reader.email or facts.message.recipient,
                 sender=_one_line(facts.partner.name),
                 subject=_one_line(words.subject),
                 body=self._fill("letter.txt", values),
                 body_html=self._fill("letter.html", values),
             )
 
+    def invitation(self, facts: InvitationFacts, now: datetime) -> Letter:
+        """Return the letter with the link of an invitation, as of ``now`` (an instant)."""
+        token = token_for(self._key, facts.invitation.seed)
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = invitation_words(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "url": f"{self._base_url}/invitation/{token}",
+                "phone": facts.partner.phone,
+                "light": _light(facts.partner.brand_colour),
+                "dark": _dark(facts.partner.brand_colour),
+            }
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=facts.invitation.email,
+                sender=_one_line(facts.partner.name),
+                subject=_one_line(words.subject),
+                body=self._fill("invitation.txt", values),
+                body_html=self._fill("invitation.html", values),
+                secret=token,
+            )
+
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"
 
-    def _message_id(self, facts: Facts) -> str:
+    def _message_id(self, message: Message) -> str:
         """Return an id that is the same each time, so that a letter sent twice is recognised as one."""
-        digest = hashlib.sha256(facts.message.key.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
         return f"<{digest}@{self._host}>"
+
+
+def _locale(chosen: str) -> str:
+    return chosen if chosen in i18n.LANGUAGES else i18n.DEFAULT
 
 
 def _one_line(text: str) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 
+from portal.domain.actor import Role
 from portal.domain.messages.models import MessageKind
-from portal.domain.messages.queries import Facts
+from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.web import formats
+from portal.web.auth import ROLE_NAMES
+from portal.web.i18n import within
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,27 @@ class Words:
 def words_for(facts: Facts) -> Words:
     """Return the words of the message of ``facts``."""
     return KINDS[MessageKind(facts.message.kind)](facts)
+
+
+def invitation_words(facts: InvitationFacts) -> Words:
+    """Return the words of an invitation; ``more`` says as what and until when."""
+    role = Role(facts.invitation.role)
+    partner, inviter = facts.partner.name, facts.invitation.invited_by_name
+    until = formats.day(facts.invitation.expires_at, ZoneInfo(facts.partner.timezone))
+    if role is Role.CUSTOMER:
+        lead = _("%(partner)s invites you to see your visits online.", partner=partner)
+    else:
+        what = within(str(ROLE_NAMES[role]))
+        lead = _("%(inviter)s invites you to %(partner)s as %(role)s.", inviter=inviter, partner=partner, role=what)
+    return Words(
+        subject=_("Your invitation to %(partner)s", partner=partner),
+        heading=_("Your invitation to %(partner)s", partner=partner),
+        lead=lead,
+        more=(
+            _("The link is for you alone. It works once, until %(day)s.", day=until),
+            _("If you did not expect this, there is nothing you need to do."),
+        ),
+    )
 
 
 def work_line(facts: Facts) -> str:
@@ -112,7 +137,7 @@ def _contract(facts: Facts) -> Words:
 def _confirmed(facts: Facts) -> str:
     if facts.visit.is_confirmed:
         return str(_("This time is confirmed. Thank you."))
-    if facts.customer.user_id is None:
+    if not facts.has_login:
         return str(_("This time is not confirmed yet. Please call us to confirm it."))
     return str(_("You have not confirmed this time yet. You can do so in My Schedule."))
 

@@ -248,7 +248,7 @@ def test_rejecting_without_and_with_a_reason(page: Any, desk: Desk) -> None:
     expect(page.locator("dialog[open]")).to_have_count(0)
     assert desk.job("D-1001").status == "SCHEDULED"
     page.get_by_role("link", name="Reject", exact=True).click()
-    dialog.get_by_label("Reason").fill("No room for the battery")
+    dialog.get_by_label("In your own words").fill("No room for the battery")
     dialog.get_by_role("button", name="Reject installation").last.click()
     expect(page.get_by_role("status").filter(has_text="D-1001 is rejected.")).to_be_visible()
     expect(page.get_by_role("link", name="Create replacement")).to_be_visible()
@@ -336,7 +336,7 @@ def test_the_main_way_with_javascript_off(plain: Any, desk: Desk) -> None:
     page.goto(f"{URL}{desk.other.id}/reject")
     page.locator("[data-act]").click()
     expect(page.locator("#reason-error")).to_have_text("Enter a reason")
-    page.get_by_label("Reason").fill("No roof")
+    page.get_by_label("In your own words").fill("No roof")
     page.locator("[data-act]").click()
     expect(page.locator(".head .status")).to_have_text("Rejected")
 

@@ -185,7 +185,7 @@ def finds_one_without_handyman(dana: Person) -> str:
     dana.page.goto("/admin/installations/")
     dana.page.get_by_label("Handyman").select_option(label="Nobody yet")
     dana.press("Filter")
-    return row_of(dana, "Nobody yet").locator("td").first.inner_text()
+    return row_of(dana, "Nobody yet").locator("td.num").inner_text()
 
 
 def assigns_one_and_rejects_another(dana: Person) -> None:
@@ -201,7 +201,7 @@ def assigns_one_and_rejects_another(dana: Person) -> None:
     dana.follow("Reject", row_of(dana, second))
     dana.form.locator("[data-act]").click()
     expect(dana.form.get_by_text("Enter a reason").first).to_be_visible()
-    dana.form.get_by_label("Reason").fill("No access to the fuse box")
+    dana.form.get_by_label("In your own words").fill("No access to the fuse box")
     dana.send()
     looks_for(dana, second)
     expect(row_of(dana, second)).to_contain_text("Rejected")

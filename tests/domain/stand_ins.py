@@ -33,6 +33,7 @@ class Job:
     technician_id: int | None = 7
     work_began_at: datetime | None = None
     workflow: str = "installation"
+    partner_id: int = 1
 
 
 @dataclass

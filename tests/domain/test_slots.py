@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from portal.domain.scheduling.slots import (
+    Ability,
     Booked,
     Calendar,
     Limits,
@@ -249,6 +250,30 @@ def test_one_person_is_free_for_the_whole_visit_not_several_in_turn() -> None:
     morning = calendar({1: [(540, 720)]}, "Ann", 1)
     afternoon = calendar({1: [(720, 900)]}, "Bob", 2)
     assert clocks(search(morning, afternoon, wanted=Wanted(4 * HOUR, step=HOUR))) == []
+
+
+GAS, HEIGHTS = Ability(1, "Gas licence"), Ability(2, "Works at heights")
+
+
+def test_only_somebody_with_every_skill_is_taken_however_busy() -> None:
+    wanted = Wanted(HOUR, step=HOUR, skills=(GAS, HEIGHTS))
+    able = calendar(NINE_TO_FIVE, "Tom", 1, skills=frozenset({1, 2, 3}), booked=[visit("09:00", "12:00")])
+    half, none = calendar(NINE_TO_FIVE, "Ann", 2, skills=frozenset({2})), calendar(ALL_DAY, "Bob", 3)
+    slots = search(half, none, able, wanted=wanted)
+    assert {slot.technician_id for slot in slots if slot.refusal is None} == {1}
+    assert clocks(slots) == ["12:00", "13:00", "14:00", "15:00", "16:00"]
+    # Nor do the hours of the others make times that nobody could ever have.
+    assert reasons(slots) == {"09:00": "booked", "10:00": "booked", "11:00": "booked"}
+
+
+def test_where_nobody_has_the_skill_every_time_is_refused_for_it() -> None:
+    wanted = Wanted(4 * HOUR, step=4 * HOUR, skills=(GAS, HEIGHTS))
+    slots = search(calendar(NINE_TO_FIVE, "Ann", 2, skills=frozenset({1})), wanted=wanted)
+    assert reasons(slots) == {"09:00": "skill", "13:00": "skill"}
+    assert str(slots[0].refusal and slots[0].refusal.sentence) == "Ann lacks the skill “Works at heights”."
+    off = frozenset({TUESDAY})
+    holiday = search(calendar(NINE_TO_FIVE, skills=frozenset({1, 2})), wanted=wanted, holidays=off)
+    assert set(reasons(holiday).values()) == {"holiday"}
 
 
 def test_a_time_that_one_refuses_and_another_takes_is_offered() -> None:

@@ -70,6 +70,17 @@ def narrow(new_session: Open, ours: Partner, our_job: Job, their_job: Job) -> It
 # What a read reaches
 
 
+def test_a_statement_put_together_once_is_held_to_whoever_runs_it(
+    new_session: Open, ours: Partner, theirs: Partner, our_job: Job, their_job: Job
+) -> None:
+    kept = select(Job.id).order_by(Job.id)
+    own, other = Scope(frozenset({ours.id})), Scope(frozenset({theirs.id}))
+    wanted = [(own, [our_job.id]), (other, [their_job.id]), (system_scope("system"), [our_job.id, their_job.id])]
+    for scope, ids in (*wanted, *reversed(wanted)):
+        assert list(new_session(scope).scalars(kept)) == ids
+    assert list(new_session(Scope()).scalars(kept)) == []
+
+
 @pytest.mark.parametrize("model", [Partner, Customer, Address, Job, JobItem, Appointment, HistoryEntry])
 def test_a_select_returns_rows_of_the_own_partner_only(narrow: Session, ours: Partner, model: Any) -> None:
     rows = narrow.scalars(select(model)).all()

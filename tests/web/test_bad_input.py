@@ -28,10 +28,11 @@ from portal.domain.actor import Role
 from portal.domain.contracts.models import Contract
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
+from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
 from tests.factories import Create, actor_for
@@ -47,7 +48,7 @@ UNKNOWN = 987_654
 # Answered to anybody.
 PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
-    "brand.sheet", "static", "admin.static", "security.static",
+    "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
 }  # fmt: skip
 # The states in which forms of their own are open, beside those of the technicians.
 STATES = (
@@ -73,6 +74,11 @@ class Rows:
     kind: int
     message: int
     change_request: int
+    skill: int
+    pause_reason: int
+    reject_reason: int
+    time_off: int
+    holiday: int
 
 
 @dataclass
@@ -117,6 +123,12 @@ def world(
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
             session.scalars(select(ChangeRequest.id).where(ChangeRequest.partner_id == partner.id)).first() or 0,
+            *(
+                session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
+                for model in (Skill, PauseReason, RejectReason)
+            ),
+            absences[partner.id].id,
+            days[partner.id].id,
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -126,6 +138,11 @@ def world(
 
     ours, theirs = (create_partner(name=f"{number} {SCRIPT}") for number in (1, 2))
     kinds = {partner.id: create_service_type(partner, name=SCRIPT) for partner in (ours, theirs)}
+    with unit_of_work(session):
+        session.add_all(Skill(partner_id=partner.id, name=SCRIPT) for partner in (ours, theirs))
+        ours_there = session.get_one(Partner, ours.id)
+        ours_there.status_labels = {status.name: SCRIPT for status in APPOINTMENT.statuses}
+        ours_there.staff_term = ours_there.customer_term = SCRIPT[:40]
     for role in ("partner_admin", "dispatcher"):
         users[role] = create_staff(ours, role=role, name=SCRIPT)
     technicians = {}
@@ -151,7 +168,22 @@ def world(
     far_away = make(theirs, stranger, ("INSTALLER_ASSIGNED",), technician=outsider) + make(
         theirs, stranger, ("CONTRACT_SENT",)
     )
+    next_month = (NOW + timedelta(days=30), NOW + timedelta(days=31))
+    absences = {
+        one.partner_id: TimeOff(
+            partner_id=one.partner_id, technician_id=one.id, start_at=next_month[0], end_at=next_month[1], note=SCRIPT
+        )
+        for one in (fitter, outsider)
+    }
+    days = {
+        partner.id: Holiday(partner_id=partner.id, day=next_month[1].date(), name=SCRIPT) for partner in (ours, theirs)
+    }
     with unit_of_work(session):
+        session.add_all([*absences.values(), *days.values()])
+        session.flush()
+        for row in (*absences.values(), *days.values()):
+            session.refresh(row)
+            session.expunge(row)
         for message in session.scalars(select(Message)):
             message.subject = message.body = SCRIPT
         for job in (jobs[-1], next_door[0], far_away[0]):
@@ -240,14 +272,20 @@ def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "as
 
 def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
-    kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract"}
-    views = {"customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message"}
-    views["change_requests"] = "change_request"
+    kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
+    kinds |= {"time_off_id": "time_off", "holiday_id": "holiday"}
+    views = {
+        "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
+        "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
+        "change_requests": "change_request",
+    }  # fmt: skip
     return kinds.get(name) or views[rule.endpoint.partition(".")[0]]
 
 
 def names_a_row(rule: Rule) -> bool:
-    return any("Integer" in type(one).__name__ for one in rule._converters.values()) and rule.endpoint != "brand.sheet"
+    return any("Integer" in type(one).__name__ for one in rule._converters.values()) and not rule.endpoint.startswith(
+        "brand."
+    )
 
 
 def words_of(answer: TestResponse) -> str:
@@ -318,6 +356,7 @@ def test_nobody_enters_an_area_of_others_and_nothing_is_done_without_a_token(wor
 ARGUMENTS = (
     "q", "sort", "page", "page_size", "after", "before", "active", "group", "first", "last", "technician", "type",
     "status", "mode", "date", "day", "act", "start", "customer", "url", "next", "minutes", "partner_id", "csrf_token",
+    "country", "region", "past",
 )  # fmt: skip
 GARBAGE = (
     "", "-1", "9" * 5000, "2027-06-31", "0001-01-01", "9999-12-31", "9999-12-31T23:59Z", f"😀{SCRIPT}{SQL}", '["",0]',
@@ -468,11 +507,14 @@ def editable(
         "service type": (f"/admin/service-types/edit/?id={create_service_type(partner).id}", "name"),
         "feature controls": ("/admin/feature-controls/", "max_moves"),
         "installation": (f"/admin/installations/{create_installation(partner).id}/edit", "notes"),
+        "working week": ("/admin/hours/week", "monday-stretches-0-end"),
     }
 
 
 @pytest.mark.row("P16")
-@pytest.mark.parametrize("which", ["customer", "technician", "service type", "feature controls", "installation"])
+@pytest.mark.parametrize(
+    "which", ["customer", "technician", "service type", "feature controls", "installation", "working week"]
+)
 def test_of_two_people_with_the_same_form_the_second_is_shown_both_versions(
     app: Flask,
     engine: Engine,
@@ -492,7 +534,9 @@ def test_of_two_people_with_the_same_form_the_second_is_shown_both_versions(
     path = urlsplit(url).path
     first.get(url)
     second.get(url)
-    one, other = ("41", "42") if field == "max_moves" else ("First words", "Second words")
+    one, other = {"max_moves": ("41", "42"), "monday-stretches-0-end": ("16:00", "17:00")}.get(
+        field, ("First words", "Second words")
+    )
     assert first.submit({field: one}, action=path).status_code == 200
     saved = every_row(engine)
     assert second.submit({field: other}, action=path).status_code == 409

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from sqlalchemy import Engine, event
@@ -80,7 +80,8 @@ def test_a_row_shows_what_a_dispatcher_decides_by(office: Office) -> None:
         assert fact in text
     assert "Ines Kowalski" in text
     assert row.select_one(".status.status-scheduled").text == "Installer assigned"  # type: ignore[union-attr]
-    assert [link["href"] for link in row.select("a") if "View details" in link.text] == [f"{URL}1"]
+    leads_to = [urljoin(URL, str(link["href"])) for link in row.select("a") if "View details" in link.text]
+    assert leads_to == [f"{URL}1"]
 
 
 @pytest.mark.row("P9")
@@ -292,7 +293,8 @@ def test_the_list_costs_the_same_few_statements_with_1_and_with_500(office: Offi
     said: list[tuple[str, Any]] = []
 
     def note(connection: Any, cursor: Any, statement: str, parameters: Any, *rest: Any) -> None:
-        if not statement.startswith("BEGIN"):
+        # The queues of the menu are counted once in some seconds, by a statement that has tests of its own.
+        if not statement.startswith("BEGIN") and "AS queue" not in statement:
             said.append((statement, parameters))
 
     def cost(query: str) -> int:
@@ -301,7 +303,8 @@ def test_the_list_costs_the_same_few_statements_with_1_and_with_500(office: Offi
         for statement, parameters in said:
             assert "count(" not in statement.lower()
             # SQLite knows no LIMIT without an OFFSET; it is 0 then.
-            assert "OFFSET" not in statement or parameters[-1] == 0
+            before, offset, _ = statement.partition("OFFSET")
+            assert not offset or parameters[before.count("?")] == 0
         return len(said)
 
     office.create(technician=office.ines)
@@ -317,7 +320,7 @@ def test_the_list_costs_the_same_few_statements_with_1_and_with_500(office: Offi
                 own = {"number": f"D-{5000 + index}", "start_at": TUESDAY + index * HOUR}
                 session.add(Job(**(same | own)))
         assert [cost(query) for query in queries] == alone
-        assert max(alone) <= 6
+        assert max(alone) <= 4
         assert len(office.rows()) == 20
     finally:
         event.remove(engine, "before_cursor_execute", note)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
@@ -306,18 +305,17 @@ def test_lists_page_by_key_in_both_directions(office: Site, partner: Any, sessio
         if later is None:
             break
         office.get(str(later["href"]))
-    keys = [re.sub(r".*?id=(\d+).*", r"\1", address) for page in seen for address in page]
+    keys = [address.rstrip("/").rpartition("/")[2] for page in seen for address in page]
     assert [len(page) for page in seen] == [20, 20, 5]
     assert len(set(keys)) == 45
     for expected in reversed(seen[:-1]):
         earlier = office.page.select_one("a[rel=prev]")
         assert earlier is not None
         office.get(str(earlier["href"]))
-        assert [re.sub(r"&url=.*", "", str(one["href"])) for one in office.page.select("tbody .title")] == [
-            re.sub(r"&url=.*", "", address) for address in expected
-        ]
+        assert [str(one["href"]) for one in office.page.select("tbody .title")] == expected
     assert office.page.select_one("a[rel=prev]") is None
-    assert not [text for text, _ in statements if "count(" in text]
+    # The queues of the menu are counted, and nothing else.
+    assert not [text for text, _ in statements if "count(" in text and "as queue" not in text]
     # SQLite's dialect writes an OFFSET of nothing behind every LIMIT.
     assert not [text for text, values in statements if "offset" in text and values[-1] != 0]
     assert len(statements) <= 5 * 6
@@ -327,7 +325,7 @@ def test_lists_page_by_key_in_both_directions(office: Site, partner: Any, sessio
 def test_the_way_back_from_a_form_keeps_filter_and_page(office: Site, partner: Any, create_customer: Create) -> None:
     create_customer(partner, name="Priya Raman")
     office.get("/admin/customers/", query_string={"q": "raman", "sort": "-name"})
-    office.get(str(office.page.select_one("tbody .title")["href"]))  # type: ignore[index]
+    office.get(str(office.page.select("tbody .do a")[-1]["href"]))
     office.submit(button="Save")
     assert office.url == "/admin/customers/?q=raman&sort=-name"
 

@@ -240,25 +240,3 @@ def test_background_jobs_show_their_last_and_next_run(
     operator.sign_in(create_user(is_operator=True))
     operator.get("/admin/background-jobs/")
     assert "somebody's address" in operator.text
-
-
-# The first page
-
-
-def test_the_dashboard_shows_what_waits_for_a_decision(
-    office: Site, partner: Any, create_technician: Create, create_installation: Create
-) -> None:
-    office.get("/admin/")
-    assert "No visits today." in office.text
-    assert "Every installation has somebody." in office.text
-    start = datetime.now(UTC) + timedelta(days=2)
-    waiting = [create_installation(partner, start=start + timedelta(days=day)) for day in range(6)]
-    create_installation(partner, technician=create_technician(partner), start=start)
-    office.get("/admin/")
-    assert "Nobody assigned yet" in office.text
-    linked = [str(one["href"]) for one in office.page.select(".day-list a")]
-    assert linked == [f"/admin/installations/{job.id}" for job in waiting[:5]]
-    everything = office.page.select_one('a[href*="technician=none"]')
-    assert everything is not None
-    office.get(str(everything["href"]))
-    assert len(office.page.select("tbody tr")) == 6

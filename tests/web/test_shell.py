@@ -174,7 +174,7 @@ def test_too_much_is_a_page(site: Site) -> None:
     assert site.submit(many).status_code in {200, 413}
 
 
-@pytest.mark.parametrize("value", ["*", "de", "zz-ZZ,;q=x", "en;q=0", "ü", "a" * 5000])
+@pytest.mark.parametrize("value", ["*", "fr", "zz-ZZ,;q=x", "en;q=0", "ü", "a" * 5000])
 def test_an_odd_language_is_answered_in_english(client: FlaskClient, value: str) -> None:
     answer = client.get("/login", headers={"Accept-Language": value})
     assert answer.status_code == 200

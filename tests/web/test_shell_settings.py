@@ -166,6 +166,12 @@ def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path) -> No
         assert said in refused.stderr
     short = portal("create-partner", *words, **place, **GOOD, DOORSTEP_ADMIN_PASSWORD="short")
     assert "12 characters or more" in short.stderr
+    robin = ["--email", "Robin@Doorstep.example", "--name", "Robin Vale"]
+    secret = {"DOORSTEP_OPERATOR_PASSWORD": "a long enough one"}
+    operator = portal("create-operator", *robin, **place, **GOOD, **secret)
+    assert operator.returncode == 0, operator.stderr
+    second = portal("create-operator", *robin, **place, **GOOD, **secret)
+    assert "Somebody has an account with that address already" in second.stderr
     app = create_app(
         make_settings(
             tmp_path, database_url=place["DATABASE_URL"], security_password_salt=GOOD["SECURITY_PASSWORD_SALT"]

@@ -12,7 +12,7 @@ from sqlalchemy import update
 from portal.domain.jobs import services
 from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import LEASE
-from portal.domain.people.models import Customer, Partner
+from portal.domain.people.models import Customer, Partner, User
 from portal.domain.scheduling.models import FeatureControls
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Environment, Settings
@@ -73,6 +73,25 @@ def test_times_are_the_partners(work: Work, shop: Shop, sink: Sink) -> None:
     shop.schedule()
     work.relay.run()
     assert "Thu 26 Nov, 4:00–6:00" in part(sink.mails[0], "plain")
+
+
+@pytest.mark.row("N3")
+def test_the_customers_language_goes_before_the_partners(work: Work, shop: Shop, sink: Sink) -> None:
+    for partners, own in (("de_DE", ""), ("de_DE", "en_GB"), ("", "de_DE"), ("xx", "")):
+        change(shop, Partner, locale=partners)
+        change(shop, User, locale=own)
+        shop.schedule(START + len(sink.mails) * DAY)
+        work.relay.run()
+    of_partner, english, own_choice, unknown = sink.mails
+    assert str(of_partner["Subject"]).endswith("am Do., 26. Nov.")
+    assert str(of_partner["Subject"]).startswith("Gebucht: ")
+    for kind in ("plain", "html"):
+        assert "Do., 26. Nov., 9:00–11:00" in part(of_partner, kind)
+        assert "Guten Tag Priya Raman, Ihr Termin ist gebucht:" in " ".join(part(of_partner, kind).split())
+    assert '<html lang="de-DE">' in part(of_partner, "html")
+    assert str(own_choice["Subject"]).startswith("Gebucht: ")
+    assert str(english["Subject"]).startswith("Booked: ")
+    assert str(unknown["Subject"]).startswith("Booked: ")
 
 
 @pytest.mark.row("N4")

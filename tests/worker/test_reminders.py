@@ -110,7 +110,7 @@ def test_the_key_is_the_one_that_other_messages_have(work: Work, shop: Shop) -> 
     (reminder,) = shop.messages("reminder")
     rule = shop.session.query(MessageRule).filter_by(kind="reminder").one()
     visit = shop.visit(job)
-    assert reminder.key == key_of(rule.id, "email", shop.customer.id, f"visit:{visit.id}", 1)
+    assert reminder.key == key_of(rule.id, "email", f"customer:{shop.customer.id}", f"visit:{visit.id}", 1)
 
 
 @pytest.mark.row("N3")

@@ -23,6 +23,7 @@ from portal.admin.installations.forms import (
     PaperForm,
     PauseForm,
     ReasonForm,
+    RejectForm,
     RescheduleForm,
     SetOffForm,
     StepForm,
@@ -180,17 +181,22 @@ class Reassign(WithTechnician):
         return f"{self.button} {name}" if name else gettext("Reassign")
 
 
-class Reject(Act[ReasonForm]):
+class Reject(Act[RejectForm]):
     name = "reject"
     title = lazy_gettext("Reject")
     button = lazy_gettext("Reject installation")
     done = lazy_gettext("%(number)s is rejected.")
     lead = lazy_gettext("A rejected installation cannot come back. The customer is told that the visit is cancelled.")
-    form = ReasonForm
+    form = RejectForm
+    template = "admin/installations/acts/reject.html"
     danger = True
 
-    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
-        return services.reject(session, actor, now, target.job_id, form.reason.data or "")
+    def fill(self, form: RejectForm, target: Installation, fresh: bool) -> None:
+        """Offer the partner's reasons."""
+        fill_reasons(form)
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RejectForm) -> object:
+        return services.reject(session, actor, now, target.job_id, *read_reason(form))
 
 
 class Cancel(Act[CancelForm]):
@@ -357,8 +363,7 @@ class Edit(Act[EditForm]):
             form.notes.data = target.job.notes
             fill_items(form, target.job.items)
         form.address.choices = [
-            (str(address.id), address.one_line)
-            for address in queries.addresses_of(db.session(), target.job.customer_id)
+            (str(address.id), address.one_line) for address in queries.addresses_for(db.session(), target.job)
         ]
 
     def differences(self, form: EditForm, target: Installation) -> list[Difference] | None:
@@ -644,6 +649,21 @@ def wish_of(name: str, target: Installation) -> ChangeRequest | None:
     asked = (request.values.get("answers") or "").strip()
     waiting = pending_requests(db.session(), target.job.id)
     return next((wish for wish in waiting if str(wish.id) == asked or wish.wish == name), None)
+
+
+def fill_reasons(form: RejectForm) -> None:
+    """Give ``form`` the partner's reasons for rejecting."""
+    reasons = queries.reject_reasons(db.session())
+    form.chosen.choices = [("", gettext("Another reason")), *((str(reason.id), reason.label) for reason in reasons)]
+
+
+def read_reason(form: RejectForm) -> tuple[str, int | None]:
+    """Return the words and the partner's reason that ``form`` holds; raises ``Invalid`` for no key at all."""
+    chosen = None
+    if (form.chosen.data or "").strip():
+        chosen = read_key(form.chosen, gettext("Choose one of the reasons"))
+    stop_at_errors(form)
+    return form.reason.data or "", chosen
 
 
 def chosen_name(form: Any) -> str | None:

@@ -12,7 +12,6 @@ from wtforms import (
     BooleanField,
     Field,
     FileField,
-    Form,
     FormField,
     HiddenField,
     RadioField,
@@ -28,7 +27,7 @@ from portal.domain.jobs.services import ItemInput
 from portal.domain.scheduling.slots import Slot
 from portal.domain.scheduling.zones import MissingHour, instant_of
 from portal.web import formats
-from portal.web.forms import Lines, add_errors
+from portal.web.forms import Form, Lines, add_errors
 
 # No number that anybody means has more digits.
 MOST_DIGITS = 18
@@ -173,6 +172,13 @@ class CancelForm(ReasonForm):
     """Why an installation is cancelled; ``answers`` is the change request that this applies."""
 
     answers = HiddenField()
+
+
+class RejectForm(ReasonForm):
+    """Why: one of the partner's reasons, words of one's own, or both (P10)."""
+
+    chosen = LooseSelect(lazy_gettext("One of your reasons"), choices=[])
+    reason = TextAreaField(lazy_gettext("In your own words"))
 
 
 class RescheduleForm(InstallationForm):

@@ -7,13 +7,14 @@ from datetime import date
 from typing import Any
 
 from flask import g
-from flask_babel import gettext, lazy_gettext
-from wtforms import DateField, SelectField, ValidationError
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
+from wtforms import DateField, ValidationError
 from wtforms.validators import Optional
 
 from portal.admin.base import FilterForm
 from portal.domain.jobs.queries import GROUPS, ListFilter, ListOptions, list_options
 from portal.extensions import db
+from portal.web.forms import ManySelectField
 from portal.web.partners import current_partner
 
 NOBODY = "none"
@@ -23,7 +24,7 @@ GROUP_NAMES = {
     "Scheduled": lazy_gettext("Scheduled"),
     "En Route": lazy_gettext("En route"),
     "In Progress": lazy_gettext("In progress"),
-    "Approved": lazy_gettext("Approved"),
+    "Approved": lazy_pgettext("installation", "Approved"),
     "Rejected": lazy_gettext("Rejected"),
 }
 
@@ -31,11 +32,11 @@ GROUP_NAMES = {
 class InstallationFilter(FilterForm):
     """The filters of the list (P8)."""
 
-    group = SelectField(lazy_gettext("Status group"), default="")
+    group = ManySelectField(lazy_gettext("Status group"), default="")
     first = DateField(lazy_gettext("From"), validators=[Optional()], render_kw=BOUNDS)
     last = DateField(lazy_gettext("To"), validators=[Optional()], render_kw=BOUNDS)
-    technician = SelectField(default="")
-    type = SelectField(lazy_gettext("Service type"), default="")
+    technician = ManySelectField(default="")
+    type = ManySelectField(lazy_gettext("Service type"), default="")
 
     def validate_first(self, field: Any) -> None:
         """Keep to years whose days have instants."""

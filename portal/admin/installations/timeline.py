@@ -1,4 +1,4 @@
-"""The history of an installation in words: who did what, from which value to which, when (P12)."""
+"""The history of installations in words: who did what, from which value to which, when (P12); in a sentence (P17)."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 
 from portal.domain.actor import Role
+from portal.domain.jobs.activity import Act, same_act
 from portal.domain.jobs.models import HistoryEntry
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
-from portal.web.i18n import translate
+from portal.web.i18n import translate, within
 
 WORDS = {
     "schedule": lazy_gettext("Scheduled"),
@@ -43,7 +44,48 @@ WORDS = {
     "send_contract": lazy_gettext("Contract sent"),
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
-    "approve": lazy_gettext("Approved"),
+    "approve": lazy_pgettext("installation", "Approved"),
+    "merge_customers": lazy_gettext("Customer merged"),
+}
+# One installation among many: what was done to it, by whom.
+SENTENCES = {
+    "schedule": lazy_gettext("%(number)s was scheduled by %(who)s for %(start)s."),
+    "book": lazy_gettext("A visit of %(number)s was planned by %(who)s for %(start)s."),
+    "assign": lazy_gettext("%(number)s was assigned by %(who)s to %(technician)s."),
+    "reassign": lazy_gettext("%(number)s was reassigned by %(who)s to %(technician)s."),
+    "reject": lazy_gettext("%(number)s was rejected by %(who)s."),
+    "reschedule": lazy_gettext("%(number)s was moved by %(who)s to %(start)s."),
+    "cancel": lazy_gettext("%(number)s was cancelled by %(who)s."),
+    "request_cancel": lazy_gettext("%(number)s is being cancelled by %(who)s; it takes effect %(cancel_at)s."),
+    "undo_cancel": lazy_gettext("The cancelling of %(number)s was undone by %(who)s."),
+    "edit": lazy_gettext("%(number)s was edited by %(who)s."),
+    "confirm": lazy_gettext("%(number)s was confirmed by %(who)s."),
+    "send_contract": lazy_gettext("The contract of %(number)s was sent by %(who)s."),
+    "send_corrected_contract": lazy_gettext("A corrected contract of %(number)s was sent by %(who)s."),
+    "sign_contract": lazy_gettext("The contract of %(number)s was signed by %(who)s."),
+    "approve": lazy_gettext("%(number)s was approved by %(who)s."),
+}
+# The steps of a visit as the technician takes them; the office only records them.
+STEPS = {
+    "prepare": lazy_gettext("%(who)s prepares for %(number)s."),
+    "set_off": lazy_gettext("%(who)s is on the way to %(number)s."),
+    "arrive": lazy_gettext("%(who)s arrived at %(number)s."),
+    "start_work": lazy_gettext("%(who)s started work on %(number)s."),
+    "pause": lazy_gettext("%(who)s paused %(number)s."),
+    "resume": lazy_gettext("%(who)s resumed %(number)s."),
+    "continue_later": lazy_gettext("%(who)s will continue %(number)s another day."),
+    "complete": lazy_gettext("%(who)s completed %(number)s."),
+    "turn_back": lazy_gettext("%(who)s turned back from %(number)s."),
+    "book": SENTENCES["book"],
+}
+# What a sentence cannot do without.
+NEEDS = {
+    "schedule": "start",
+    "book": "start",
+    "assign": "technician",
+    "reassign": "technician",
+    "reschedule": "start",
+    "request_cancel": "cancel_at",
 }
 VALUES = {
     "start": lazy_gettext("Start"),
@@ -57,11 +99,12 @@ VALUES = {
     "contract": lazy_gettext("Version"),
     "signed_by": lazy_gettext("Signed by"),
     "paper": lazy_gettext("Scan"),
+    "customer": lazy_gettext("Customer"),
 }
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician"}
 # How a value that was not there before is joined on: "Scheduled for …", "Assigned to …".
-LEADS = {"start": lazy_gettext("for"), "technician": lazy_gettext("to")}
+LEADS = {"start": lazy_gettext("for"), "technician": lazy_pgettext("assigned to somebody", "to")}
 INSTANTS = {"start", "end", "cancel_at"}
 
 
@@ -96,7 +139,7 @@ def moments(history: Sequence[HistoryEntry], zone: Any) -> list[Moment]:
     last: HistoryEntry | None = None
     # Oldest first, so that a visit's entry joins the job's written before it.
     for entry in reversed(history):
-        if last is None or not _same_act(last, entry):
+        if last is None or not same_act(last, entry):
             told.append(
                 Moment(
                     at=entry.at,
@@ -111,14 +154,59 @@ def moments(history: Sequence[HistoryEntry], zone: Any) -> list[Moment]:
     return told[::-1]
 
 
-def _same_act(one: HistoryEntry, other: HistoryEntry) -> bool:
-    together = {one.action, other.action} <= {"cancel", "reject"} or one.action == other.action
-    return together and (one.at, one.actor_id, one.actor_role) == (other.at, other.actor_id, other.actor_role)
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An act as a sentence about one installation among many, and as the ``cause`` of a change on a page."""
+
+    act: Act
+    said: str
+    cause: str
+    moment: Moment
+
+    @property
+    def id(self) -> int:
+        """The key of the act."""
+        return self.act.id
+
+
+def told(act: Act, zone: Any = None) -> Told:
+    """Return an act of the feed in words; ``zone`` as in ``formats``, by default the page's own partner's."""
+    moment = moments(act.entries[::-1], zone)[0]
+    return Told(act, _sentence(act, moment, zone), _cause(act.entries[-1], moment), moment)
+
+
+def _sentence(act: Act, moment: Moment, zone: Any) -> str:
+    entry = act.entries[0]
+    values = {name: value for one in act.entries for name, value in one.after.items()}
+    words = {"number": act.number, "who": _by(entry), "words": moment.words}
+    if "start" in values:
+        start, minutes = datetime.fromisoformat(values["start"]), act.window_minutes
+        words["start"] = formats.when(start, zone) if minutes is None else formats.window(start, minutes, zone)
+    if values.get("cancel_at"):
+        words["cancel_at"] = formats.when(datetime.fromisoformat(values["cancel_at"]), zone)
+    words["technician"] = values.get("technician") or ""
+    by_field = entry.actor_role == Role.TECHNICIAN
+    sentence = (STEPS if by_field else SENTENCES).get(entry.action)
+    if sentence is None or (entry.action in NEEDS and not words.get(NEEDS[entry.action])):
+        return gettext("%(number)s: %(words)s, recorded by %(who)s.", **words)
+    return str(sentence) % words
+
+
+def _by(entry: HistoryEntry) -> str:
+    return gettext("the customer") if entry.actor_role == Role.CUSTOMER else entry.actor_name
+
+
+def _cause(entry: HistoryEntry, moment: Moment) -> str:
+    if entry.actor_role == Role.CUSTOMER:
+        return gettext("%(words)s by customer just now", words=moment.words)
+    if entry.actor_role in {Role.TECHNICIAN, Role.SYSTEM}:
+        return gettext("%(words)s just now", words=moment.words)
+    return gettext("%(words)s by %(name)s just now", words=moment.words, name=entry.actor_name)
 
 
 def _who(entry: HistoryEntry) -> str:
-    if entry.actor_role in {Role.CUSTOMER, Role.TECHNICIAN}:
-        role = str(ROLE_NAMES[Role(entry.actor_role)]).lower()
+    if entry.actor_role in {Role.CUSTOMER, Role.TECHNICIAN, Role.OPERATOR}:
+        role = within(str(ROLE_NAMES[Role(entry.actor_role)]))
         return gettext("%(name)s, %(role)s", name=entry.actor_name, role=role)
     return entry.actor_name
 

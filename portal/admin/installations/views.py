@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,10 +12,9 @@ from flask import flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
-from flask_babel.speaklater import LazyString
 from markupsafe import Markup
 
-from portal.admin.base import Asked, ScopedModelView, the_actor, the_partner_id
+from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
 from portal.admin.installations.acts import (
     ACTS,
     GRAVE,
@@ -27,6 +26,7 @@ from portal.admin.installations.acts import (
     chosen_name,
     stop_at_errors,
 )
+from portal.admin.installations.bulk import BulkActions
 from portal.admin.installations.forms import (
     ScheduleForm,
     StepForm,
@@ -45,9 +45,10 @@ from portal.admin.installations.timeline import moments
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
 from portal.domain.jobs import queries
+from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
-from portal.domain.jobs.queries import RECENT, Installation, ListRow, ListSort
+from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION
@@ -58,7 +59,8 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_from
-from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, message_badge
+from portal.web.i18n import TypedText
+from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
 # When a partner without a working week begins its day.
@@ -67,14 +69,28 @@ MORNING = time(9)
 MOST_FOUND = 20
 
 
-class InstallationView(ScopedModelView):
-    """Every installation of the partner (P1-P14)."""
+@dataclass(frozen=True, slots=True)
+class RowButton:
+    """The button of an act as each row of the list shows it."""
+
+    text: str
+    css: str
+
+    @classmethod
+    def of(cls, act: Act[Any]) -> RowButton:
+        """Return the button of ``act``."""
+        return cls(str(act.title), " btn-outline-danger" if act.danger else "")
+
+
+class InstallationView(BulkActions, ScopedModelView):
+    """Every installation of the partner (P1-P16)."""
 
     permission = Permission.SEE_JOBS
     list_template = "admin/installations/list.html"
     can_create = False
     can_edit = False
-    create_view = edit_view = export = None
+    can_export = True
+    create_view = edit_view = None
     filter_form = staticmethod(filter_form)  # type: ignore[assignment]
     sorts = {"date": (Job.start_at, Job.id), "number": (Job.id,)}
     sorted_by_time = True
@@ -85,7 +101,7 @@ class InstallationView(ScopedModelView):
         "title": lazy_gettext("Title"),
         "customer": lazy_gettext("Customer and address"),
         "date": lazy_gettext("Date and window"),
-        "technician": LazyString(term),
+        "technician": TypedText(term),
         "status": lazy_gettext("Status"),
     }
 
@@ -135,10 +151,52 @@ class InstallationView(ScopedModelView):
         """Say which days are shown and how many there are in all, beside what every list shows."""
         return {
             **super().list_context(asked, page),
+            **self.picked_context(),
             "wanted": wanted_of(asked.filters),
             "overview": overview(db.session(), the_partner_id(the_actor()), INSTALLATION),
             "group_names": GROUP_NAMES,
             "group_css": GROUP_CSS,
+            "buttons": {name: RowButton.of(ACTS[name]) for name in queries.ROW_ACTIONS},
+        }
+
+    # As a file
+
+    @expose("/export/<kind>/", methods=("GET", "POST"))
+    def export(self, kind: str) -> ResponseReturnValue:
+        """Return what is filtered as a file or, sent by the form around the list, only what is ticked."""
+        if request.method == "POST" and not self.picks_everything() and not self.picked_keys():
+            return self.nothing_picked()
+        return super().export(kind)
+
+    def export_page(self, asked: Asked) -> Page[Exported]:
+        """Return some rows of everything that is filtered, past and to come, or of what is ticked."""
+        keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()[:MOST_ROWS]
+        wanted, sort, zone, cursor = wanted_of(asked.filters), ListSort(asked.sort), formats.zone_of(), asked.cursor
+        if self.picks_everything() and cursor is None:
+            # What the tick says: everything from where the list begins.
+            cursor = queries.beginning(wanted, sort, formats.now(), zone)
+        return queries.exported(db.session(), zone, wanted, sort, keys, cursor, EXPORT_ROWS)
+
+    def export_columns(self) -> dict[str, Any]:
+        """Return what an office keeps of an installation in its own files."""
+        return {
+            gettext("Number"): lambda one: one.row.number,
+            gettext("Title"): lambda one: one.row.title,
+            gettext("Status"): lambda one: badge(one.row).label,
+            gettext("Customer"): lambda one: one.row.customer,
+            gettext("Email address"): lambda one: one.row.email,
+            gettext("Telephone number"): lambda one: one.row.phone,
+            gettext("Street and number"): lambda one: one.row.line,
+            gettext("Town or city"): lambda one: one.row.city,
+            gettext("Postcode"): lambda one: one.row.postcode,
+            gettext("Start"): lambda one: one.row.start_at,
+            gettext("End"): lambda one: one.row.end_at,
+            gettext("Service type"): lambda one: one.row.service_type,
+            term(): lambda one: one.row.technician,
+            gettext("Items"): lambda one: one.items,
+            gettext("Notes"): lambda one: one.row.notes,
+            gettext("Reason"): lambda one: one.row.reject_reason or one.row.cancel_reason,
+            gettext("Created"): lambda one: one.row.created_at,
         }
 
     # One installation
@@ -408,10 +466,9 @@ class InstallationView(ScopedModelView):
         return response
 
     def _done(self, job_id: int) -> ResponseReturnValue:
-        """Lead to the page that a dialog stands over, if it is one of these, else to the installation."""
-        start = str(self.get_url(".index_view"))
+        """Lead to the page that a dialog stands over, if it is one of the office's, else to the installation."""
         over = urlsplit(request.headers.get("HX-Current-URL", ""))
-        if over.netloc == request.host and over.path.startswith(start):
+        if over.netloc == request.host and over.path.startswith(str(self.admin.url)):
             return self._go(f"{over.path}?{over.query}" if over.query else over.path)
         return self._go(self.get_url(".detail_view", job_id=job_id))
 

@@ -18,9 +18,12 @@ class Contract(Tenant, CustomerOwned, Base):
     """
 
     __tablename__ = "contracts"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
         ),
         UniqueConstraint("job_id", "revision"),
         CheckConstraint("voided_at IS NULL OR signed_at IS NULL", name="void_unsigned"),

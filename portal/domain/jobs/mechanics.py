@@ -166,3 +166,4 @@ def follow_visits(job: Job, visits: Sequence[Appointment]) -> None:
     job.technician_id = visit.technician_id if visit is not None else None
     job.start_at = visit.start_at if visit is not None else None
     job.end_at = visit.end_at if visit is not None else None
+    job.visit_open = visit is not None and visit.status in OPEN

@@ -19,11 +19,13 @@ from sqlalchemy import (
     UniqueConstraint,
     event,
     inspect,
+    text,
 )
 from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.changes.models import Numbered
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
 
@@ -31,6 +33,16 @@ from portal.domain.scheduling.models import ServiceType
 def one_of(column: str, names: Any) -> str:
     """Return the SQL condition that ``column`` is one of ``names``, for check constraints."""
     return f"{column} IN ({', '.join(repr(str(name)) for name in names)})"
+
+
+def queue_index(name: str, where: str, *columns: str, on_sqlite: str = "") -> Index:
+    """Return an index of only the rows ``where`` says, in time order, so that a queue reads nothing but itself (P21).
+
+    Each database has to find its condition in the statement word for word, so it may be spelled differently
+    ``on_sqlite``. ``columns`` are those that another index has too, or SQLite would rather take that one.
+    """
+    usual, spelled = text(where), text(on_sqlite or where)
+    return Index(name, "partner_id", *columns, "start_at", "id", postgresql_where=usual, sqlite_where=spelled)
 
 
 JOB_STATUSES = tuple(sorted({status.name for flow in (INSTALLATION, SERVICE) for status in flow.statuses}))
@@ -41,16 +53,22 @@ MAX_QUANTITY = 100_000
 class Job(Tenant, CustomerOwned, Versioned, Base):
     """The whole piece of work, in the workflow ``installation`` or ``service``.
 
+    It goes with its address from one customer to another (``ON UPDATE CASCADE``), and what belongs to it goes along:
+    that is how customers are merged, and nothing else changes the customer of a job.
+
     ``technician_id``, ``start_at`` and ``end_at`` repeat those of the visit that the lists show (the active one, else
-    the latest), so that a list is read from one index; only ``services.follow_visits`` writes them.
+    the latest), so that a list is read from one index; ``visit_open`` says whether that one is planned, under way or
+    paused. Only ``mechanics.follow_visits`` writes them.
     """
 
     __tablename__ = "jobs"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(
             ["partner_id", "customer_id", "address_id"],
             ["addresses.partner_id", "addresses.customer_id", "addresses.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "service_type_id"], ["service_types.partner_id", "service_types.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
@@ -64,6 +82,13 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
         Index("ix_jobs_technician", "partner_id", "technician_id", "start_at", "id"),
         Index("ix_jobs_customer", "partner_id", "customer_id"),
+        queue_index(
+            "ix_jobs_needing_visit",
+            f"{one_of('status', BEGUN)} AND NOT visit_open",
+            "workflow",
+            "status",
+            on_sqlite=f"{one_of('status', BEGUN)} AND visit_open = 0",
+        ),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -77,6 +102,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
     technician_id: Mapped[int | None] = mapped_column(Key, active_history=True)
     start_at: Mapped[datetime | None] = mapped_column()
     end_at: Mapped[datetime | None] = mapped_column()
+    visit_open: Mapped[bool] = mapped_column(Boolean, default=False)
     notes: Mapped[str] = mapped_column(Text, default="")
     reject_reason: Mapped[str] = mapped_column(Text, default="")
     cancel_reason: Mapped[str] = mapped_column(Text, default="")
@@ -116,6 +142,7 @@ class JobItem(Tenant, Base):
     """A line of the job: product name and quantity (P4)."""
 
     __tablename__ = "job_items"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
         CheckConstraint(f"quantity BETWEEN 1 AND {MAX_QUANTITY}", name="quantity"),
@@ -138,9 +165,12 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     """
 
     __tablename__ = "appointments"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         ForeignKeyConstraint(["partner_id", "previous_id"], ["appointments.partner_id", "appointments.id"]),
@@ -155,6 +185,9 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_appointments_customer", "partner_id", "customer_id", "start_at"),
         Index("ix_appointments_start", "partner_id", "start_at", "id"),
         Index("ix_appointments_cancel_at", "cancel_at"),
+        queue_index("ix_appointments_unassigned", "technician_id IS NULL AND status = 'SCHEDULED'", "technician_id"),
+        queue_index("ix_appointments_expected", one_of("status", EXPECTED)),
+        queue_index("ix_appointments_at_work", one_of("status", AT_WORK)),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -199,19 +232,26 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         return self.confirmed_at is not None
 
 
-class HistoryEntry(Tenant, CustomerOwned, Base):
+class HistoryEntry(Tenant, CustomerOwned, Numbered, Base):
     """Who changed what when, from which value to which, and why; written with the change and never altered.
+
+    But for ``customer_id``, which the database lets follow a customer who was merged into another (P23).
 
     ``before`` and ``after`` hold the changed values as JSON: instants in ISO 8601 UTC, people by name.
     """
 
     __tablename__ = "history"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         Index("ix_history_job", "partner_id", "job_id", "id"),
+        Index("ix_history_feed", "partner_id", "at", "id"),
+        Index("ix_history_written_in", "partner_id", "written_in"),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -232,6 +272,7 @@ class JobCount(Tenant, Base):
     """How many jobs of a partner have a status, with and without a technician, as of the last folding (P7)."""
 
     __tablename__ = "job_counts"
+    told_to_pages = False
     table_extras = (UniqueConstraint("partner_id", "workflow", "status", "assigned"),)
 
     workflow: Mapped[str] = mapped_column(String(20))
@@ -244,6 +285,7 @@ class JobCountDelta(Tenant, Base):
     """One change of such a count since the last folding; appended, so that a busy partner's jobs never wait for it."""
 
     __tablename__ = "job_count_deltas"
+    told_to_pages = False
 
     workflow: Mapped[str] = mapped_column(String(20))
     status: Mapped[str] = mapped_column(String(30))

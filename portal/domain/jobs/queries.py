@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, literal, select, union_all
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
 from portal.domain.errors import NotFound
-from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
 from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_taken, open_visit
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, Situation
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message
-from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
+from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_from, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
-from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, WorkingHours
+from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, WorkingHours
 from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for
 from portal.domain.scheduling.slots import Limits, Slot, free_times
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
@@ -133,29 +134,46 @@ def list_installations(
     cursor: Cursor | None = None,
     limit: int = PAGE_ROWS,
 ) -> Page[ListRow]:
-    """Return a page of installations (P8), in two statements however many there are.
+    """Return a page of installations (P8), in one statement however many there are.
 
     By date and without another beginning the first page starts with today in ``zone``; *back* leads into the past.
     """
-    order = ORDERS[sort]
-    query = _listed(wanted, zone)
-    today: Cursor | None = None
-    if cursor is None and sort is ListSort.DATE and wanted.starts_today:
-        today = Cursor((day_span(local_day(now, zone), zone)[0], 0))
-    if today is not None:
-        # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
-        past = query.where(Job.start_at < today.key[0])
-        query = query.add_columns(past.correlate(None).exists().label("has_past"))
-    page = page_of(session, query, order, cursor or today, limit, scalars=False)
+    today = beginning(wanted, sort, now, zone) if cursor is None else None
+    start = cursor or today
+    given = _given(wanted, zone)
+    shape = _Shape(sort, start.backwards if start is not None else None, today is not None, frozenset(given))
+    values = {"limit": limit + 1, "recent": now - RECENT, **given}
+    if start is not None:
+        values |= {f"key_{number}": value for number, value in enumerate(start.key)}
+    text = wanted.text.strip()
+    # The words of a search are part of the statement, so that one is put together anew.
+    found = session.execute(_paged(shape, text) if text else _usually_paged(shape), values).all()
+    rows = list({row.id: row for row in found}.values())
+    visits: dict[int, list[_Visit]] = defaultdict(list)
+    for row in found:
+        if row[-len(_VISIT)] is not None:
+            visits[row.id].append(_Visit(*row[-len(_VISIT) :]))
+    page = page_from(rows, ORDERS[sort], start, limit)
     back = page.back
     if today is not None:
-        earlier = page.rows[0].has_past if page.rows else session.execute(past.limit(1)).first()
+        # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
+        earlier = (
+            rows[0].has_past
+            if rows
+            else session.execute(_past(_held(_listed(), shape.given, text)).limit(1), values).first()
+        )
         back = (page.back or Cursor(today.key, backwards=True)) if earlier else None
-    rows = _with_actions(session, actor, now, zone, page.rows)
-    return Page(rows, back, page.forward)
+    return Page([_row(row, visits[row.id], actor, now, zone) for row in page.rows], back, page.forward)
 
 
-def _listed(wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
+def beginning(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo) -> Cursor | None:
+    """Return where the list begins where that is today in ``zone``; ``None`` where it is its first row."""
+    if sort is not ListSort.DATE or not wanted.starts_today:
+        return None
+    return Cursor((day_span(local_day(now, zone), zone)[0], 0))
+
+
+def _listed() -> Select[Any]:
     columns: tuple[Any, ...] = (
         Job.id,
         Job.workflow,
@@ -171,88 +189,248 @@ def _listed(wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
         Address.line,
         Address.postcode,
     )
-    query: Select[Any] = (
-        select(*columns)
-        .join(Customer, Customer.id == Job.customer_id)
+    return _joined(select(*columns))
+
+
+def _joined(query: Select[Any]) -> Select[Any]:
+    """Return ``query`` of installations with everything that filters look at."""
+    return (
+        query.join(Customer, Customer.id == Job.customer_id)
         .join(Address, Address.id == Job.address_id)
         .outerjoin(Technician, Technician.id == Job.technician_id)
         .where(Job.workflow == INSTALLATION.name)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """What of a list its statement depends on; everything else are values. ``backwards`` is ``None`` at the start."""
+
+    sort: ListSort
+    backwards: bool | None
+    from_today: bool
+    given: frozenset[str]
+
+
+def _given(wanted: ListFilter, zone: ZoneInfo) -> dict[str, Any]:
+    """Return the values of the conditions of ``_CONDITIONS`` that hold."""
+    given: dict[str, Any] = {}
     if wanted.group is not None:
-        query = query.where(Job.status.in_(statuses_of(wanted.group)))
+        given["statuses"] = statuses_of(wanted.group)
     if wanted.first is not None:
-        query = query.where(Job.start_at >= day_span(wanted.first, zone)[0])
+        given["first"] = day_span(wanted.first, zone)[0]
     if wanted.last is not None:
-        query = query.where(Job.start_at < day_span(wanted.last, zone)[1])
+        given["last"] = day_span(wanted.last, zone)[1]
     if wanted.unassigned:
-        query = query.where(Job.technician_id.is_(None))
+        given["unassigned"] = True
     elif wanted.technician_id is not None:
-        query = query.where(Job.technician_id == wanted.technician_id)
+        given["technician"] = wanted.technician_id
     if wanted.service_type_id is not None:
-        query = query.where(Job.service_type_id == wanted.service_type_id)
-    if wanted.text.strip():
-        searched = (Job.number, Job.title, Customer.name, Address.line, Address.city, Address.postcode)
-        query = query.where(words_in(wanted.text, searched))
-    return query
+        given["service_type"] = wanted.service_type_id
+    return given
 
 
-def _with_actions(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, rows: Sequence[Any]) -> list[ListRow]:
-    visits: dict[int, list[Appointment]] = defaultdict(list)
-    moved: set[int] = set()
-    # Only the latest planning counts: the office may have moved the visit since.
-    moved_by_customer = (
-        select(HistoryEntry.id)
-        .where(
-            HistoryEntry.job_id == Appointment.job_id,
-            HistoryEntry.appointment_id == Appointment.id,
-            HistoryEntry.action == "reschedule",
-            HistoryEntry.actor_role == Role.CUSTOMER,
-            HistoryEntry.at == Appointment.planned_at,
-        )
-        .exists()
+_CONDITIONS = {
+    "statuses": Job.status.in_(bindparam("statuses", expanding=True)),
+    "first": Job.start_at >= bindparam("first"),
+    "last": Job.start_at < bindparam("last"),
+    "unassigned": Job.technician_id.is_(None),
+    "technician": Job.technician_id == bindparam("technician"),
+    "service_type": Job.service_type_id == bindparam("service_type"),
+}
+_SEARCHED = (Job.number, Job.title, Customer.name, Address.line, Address.city, Address.postcode)
+
+
+def _held(query: Select[Any], given: frozenset[str], text: str) -> Select[Any]:
+    query = query.where(*(_CONDITIONS[name] for name in sorted(given)))
+    return query.where(words_in(text, _SEARCHED)) if text else query
+
+
+def _narrowed(query: Select[Any], wanted: ListFilter, zone: ZoneInfo) -> Select[Any]:
+    given = _given(wanted, zone)
+    return _held(query, frozenset(given), wanted.text.strip()).params(given)
+
+
+@dataclass(slots=True)
+class _Visit:
+    """What the list has to know of a visit, in the order of ``_VISIT``."""
+
+    id: int
+    status: str
+    technician_id: int | None
+    start_at: datetime
+    window_minutes: int
+    work_began_at: datetime | None
+    cancel_at: datetime | None
+    customer_moves: int
+    is_confirmed: bool
+    moved_by_customer: bool
+
+
+# Only the latest planning counts: the office may have moved the visit since.
+_MOVED_BY_CUSTOMER = and_(
+    Appointment.planned_at > bindparam("recent"),
+    select(HistoryEntry.id)
+    .where(
+        HistoryEntry.job_id == Appointment.job_id,
+        HistoryEntry.appointment_id == Appointment.id,
+        HistoryEntry.action == "reschedule",
+        HistoryEntry.actor_role == Role.CUSTOMER,
+        HistoryEntry.at == Appointment.planned_at,
     )
-    query = select(Appointment, moved_by_customer).where(Appointment.job_id.in_([row.id for row in rows]))
-    for visit, by_customer in session.execute(query) if rows else ():
-        visits[visit.job_id].append(visit)
-        if by_customer and visit.planned_at > now - RECENT:
-            moved.add(visit.id)
-    listed = []
-    for row in rows:
-        shown = current_visit(visits[row.id])
-        asked = Situation(actor, now, zone, job=row, visit=open_visit(visits[row.id]), visits=visits[row.id])
-        allowed = tuple(name for name in ROW_ACTIONS if INSTALLATION.refusal(name, row.status, asked) is None)
-        listed.append(
-            ListRow(
-                id=row.id,
-                workflow=row.workflow,
-                number=row.number,
-                title=row.title,
-                status=row.status,
-                reason=row.reject_reason or row.cancel_reason,
-                customer=row.customer,
-                address=", ".join(part for part in (row.line, row.postcode) if part),
-                technician_id=row.technician_id,
-                technician=row.technician,
-                start_at=row.start_at,
-                window_minutes=shown.window_minutes if shown is not None else 0,
-                cancel_at=shown.cancel_at if shown is not None else None,
-                moved_by_customer=shown is not None and shown.id in moved,
-                actions=allowed,
-            )
-        )
-    return listed
+    .exists(),
+)
+_VISIT = (
+    Appointment.id.label("visit_id"),
+    Appointment.status.label("visit_status"),
+    Appointment.technician_id.label("visit_technician_id"),
+    Appointment.start_at.label("visit_start_at"),
+    Appointment.window_minutes,
+    Appointment.work_began_at,
+    Appointment.cancel_at,
+    Appointment.customer_moves,
+    Appointment.confirmed_at.is_not(None).label("is_confirmed"),
+    _MOVED_BY_CUSTOMER.label("moved_by_customer"),
+)
+
+
+def _past(query: Select[Any]) -> Select[Any]:
+    return query.where(Job.start_at < bindparam("key_0"))
+
+
+def _paged(shape: _Shape, text: str = "") -> Select[Any]:
+    """Return the statement of a page: its installations, each once for every visit it has."""
+    order = ORDERS[shape.sort]
+    query = _held(_listed(), shape.given, text)
+    if shape.from_today:
+        query = query.add_columns(_past(query).correlate(None).exists().label("has_past"))
+    if shape.backwards is not None:
+        key = [bindparam(f"key_{number}", type_=column.type) for number, column in enumerate(order.columns)]
+        query = query.where(beyond(order, shape.backwards, key))
+    falling = order.descending != bool(shape.backwards)
+
+    def sorted_by(columns: Iterable[Any]) -> list[ColumnElement[Any]]:
+        return [column.desc() if falling else column.asc() for column in columns]
+
+    page = query.order_by(*sorted_by(order.columns)).limit(bindparam("limit", type_=Integer)).subquery("page")
+    return (
+        select(*page.c, *_VISIT)
+        .outerjoin_from(page, Appointment, Appointment.job_id == page.c.id)
+        .order_by(*sorted_by(page.c[column.key] for column in order.columns), Appointment.start_at, Appointment.id)
+    )
+
+
+# Put together once for each shape: every page of the list runs it.
+_usually_paged = lru_cache(maxsize=256)(_paged)
+
+
+def _row(row: Any, visits: Sequence[_Visit], actor: Actor, now: datetime, zone: ZoneInfo) -> ListRow:
+    shown = current_visit(visits)
+    asked = Situation(actor, now, zone, job=row, visit=open_visit(visits), visits=visits)
+    return ListRow(
+        id=row.id,
+        workflow=row.workflow,
+        number=row.number,
+        title=row.title,
+        status=row.status,
+        reason=row.reject_reason or row.cancel_reason,
+        customer=row.customer,
+        address=", ".join(part for part in (row.line, row.postcode) if part),
+        technician_id=row.technician_id,
+        technician=row.technician,
+        start_at=row.start_at,
+        window_minutes=shown.window_minutes if shown is not None else 0,
+        cancel_at=shown.cancel_at if shown is not None else None,
+        moved_by_customer=shown is not None and shown.moved_by_customer,
+        actions=tuple(name for name in ROW_ACTIONS if INSTALLATION.refusal(name, row.status, asked) is None),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Picked:
+    """Installations that somebody ticked, each by key, number and customer; ``more`` says that these are not all."""
+
+    rows: Sequence[Any]
+    more: bool
+
+
+def picked(session: Session, keys: Sequence[int], most: int) -> Picked:
+    """Return the first ``most`` of the installations with ``keys``, in that order; what is not there is left out."""
+    wanted = list(dict.fromkeys(key for key in keys if 0 < key <= MAX_KEY))
+    query = _ticked().where(Job.id.in_(wanted[:most]))
+    place = {key: index for index, key in enumerate(wanted)}
+    return Picked(sorted(session.execute(query), key=lambda row: place[row.id]), len(wanted) > most)
+
+
+def picked_by(session: Session, now: datetime, zone: ZoneInfo, wanted: ListFilter, sort: ListSort, most: int) -> Picked:
+    """Return the first ``most`` of what is ``wanted``, from where the list begins."""
+    query = _narrowed(_ticked().add_columns(Job.start_at), wanted, zone)
+    page = page_of(session, query, ORDERS[sort], beginning(wanted, sort, now, zone), most, scalars=False)
+    return Picked(page.rows, page.forward is not None)
+
+
+def _ticked() -> Select[Any]:
+    columns: tuple[Any, ...] = (Job.id, Job.number, Customer.name.label("customer"))
+    return _joined(select(*columns))
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One installation as the export shows it: its columns by name, and its lines in one text."""
+
+    row: Any
+    items: str
+
+
+def exported(
+    session: Session,
+    zone: ZoneInfo,
+    wanted: ListFilter,
+    sort: ListSort,
+    keys: Sequence[int] | None = None,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[Exported]:
+    """Return some rows of the export (P16): everything that is ``wanted``, past and to come; with ``keys`` only these.
+
+    Two statements.
+    """
+    columns: tuple[Any, ...] = (
+        Customer.email,
+        Customer.phone,
+        Address.city,
+        Job.end_at,
+        Job.service_type_id,
+        Job.notes,
+        Job.created_at,
+        ServiceType.name.label("service_type"),
+    )
+    query = _listed().join(ServiceType, ServiceType.id == Job.service_type_id).add_columns(*columns)
+    query = _narrowed(query, wanted, zone)
+    if keys is not None:
+        query = query.where(Job.id.in_([key for key in keys if 0 < key <= MAX_KEY]))
+    page = page_of(session, query, ORDERS[sort], cursor, limit, scalars=False)
+    items: dict[int, list[str]] = defaultdict(list)
+    lines = select(JobItem.job_id, JobItem.name, JobItem.quantity).where(
+        JobItem.job_id.in_([row.id for row in page.rows])
+    )
+    for job_id, name, quantity in session.execute(lines.order_by(JobItem.job_id, JobItem.position)):
+        items[job_id].append(f"{quantity} × {name}")
+    return Page([Exported(row, "; ".join(items[row.id])) for row in page.rows], page.back, page.forward)
+
+
+# Put together once: every page of the list runs it.
+_OPTIONS = union_all(
+    select(literal("technician").label("kind"), Technician.id.label("id"), Technician.name.label("name")),
+    select(literal("service_type"), ServiceType.id, ServiceType.name),
+)
 
 
 def list_options(session: Session) -> ListOptions:
     """Return what the list can be filtered by, in one statement; former technicians have installations too."""
-    kind, key, name = literal("technician").label("kind"), Technician.id.label("id"), Technician.name.label("name")
-    query = union_all(
-        select(kind, key, name),
-        select(literal("service_type"), ServiceType.id, ServiceType.name),
-    )
     found: dict[str, list[Choice]] = {"technician": [], "service_type": []}
-    for row in session.execute(query):
-        found[row.kind].append(Choice(row.id, row.name))
+    for kind, key, name in session.execute(_OPTIONS):
+        found[kind].append(Choice(key, name))
     return ListOptions(*(sorted(found[kind], key=lambda choice: (choice.name.casefold(), choice.id)) for kind in found))
 
 
@@ -353,9 +531,18 @@ def pause_reasons(session: Session) -> list[PauseReason]:
     return list(session.scalars(query))
 
 
-def addresses_of(session: Session, customer_id: int) -> list[Address]:
-    """Return the service addresses of a customer, in the order they were added."""
-    return list(session.scalars(select(Address).where(Address.customer_id == customer_id).order_by(Address.id)))
+def reject_reasons(session: Session) -> list[RejectReason]:
+    """Return the partner's reasons for rejecting, in their order (P10)."""
+    query = select(RejectReason).where(RejectReason.active.is_(True)).order_by(RejectReason.position, RejectReason.id)
+    return list(session.scalars(query))
+
+
+def addresses_for(session: Session, job: Job) -> list[Address]:
+    """Return the addresses that ``job`` can be at: its own and those its customer uses, in the order of adding."""
+    query = select(Address).where(
+        Address.customer_id == job.customer_id, Address.active.is_(True) | (Address.id == job.address_id)
+    )
+    return list(session.scalars(query.order_by(Address.id)))
 
 
 def usual_start(session: Session, partner_id: int, now: datetime, zone: ZoneInfo) -> datetime | None:

@@ -25,6 +25,7 @@ from portal.domain.errors import (
     Warned,
     changed_meanwhile,
     sentence,
+    suspended,
     too_long,
 )
 from portal.domain.jobs.history import record
@@ -48,16 +49,23 @@ from portal.domain.jobs.mechanics import (
 from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
 from portal.domain.jobs.situations import current_visit, open_visit, situation, visits_of
 from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, Situation
-from portal.domain.lookup import find, lock, lock_technicians
+from portal.domain.lookup import find, lock, lock_customer, lock_technicians
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import RejectReason, ServiceType
 from portal.domain.scheduling.queries import board, bookable_technicians, controls_of, wanted_for, zone_of
-from portal.domain.scheduling.slots import Limits, Wanted, booking_refusal, free_times, refusal_for
+from portal.domain.scheduling.slots import (
+    Limits,
+    Wanted,
+    booking_refusal,
+    free_times,
+    skill_refusal,
+    time_refusal,
+)
 from portal.domain.scheduling.zones import local_day
-from portal.domain.texts import one_line
+from portal.domain.texts import one_line, shows
 
 MAX_NAME = 200
 MAX_TITLE = 500
@@ -91,12 +99,12 @@ def schedule_installation(
 ) -> Job:
     """Create an installation with its first visit (P1-P6) and, with a technician chosen, assign it as well.
 
-    Two history events then, one transaction. ``despite_warnings`` is staff ticking past hours, time off, holidays and
-    buffers; overlap is never ticked past.
+    Two history events then, one transaction. ``despite_warnings`` is staff ticking past hours, time off, holidays,
+    buffers and skills; overlap is never ticked past.
     """
     partner_id = _only_partner(actor)
     status = INSTALLATION.start("schedule", _nothing_yet(session, actor, now, partner_id))
-    customer = find(session, Customer, booking.customer_id)
+    customer = lock_customer(session, booking.customer_id)
     address = find(session, Address, booking.address_id)
     kind = find(session, ServiceType, booking.service_type_id)
     replaced = _replaceable(session, booking.replaces_id, customer)
@@ -106,6 +114,8 @@ def schedule_installation(
         errors["customer"] = sentence("%(name)s is not an active customer.", name=customer.name)
     elif address.customer_id != customer.id:
         raise NotFound
+    elif not address.active:
+        errors["customer"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
     if not kind.active:
         errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
     if len(booking.notes) > MAX_TEXT:
@@ -164,13 +174,18 @@ def reassign(
     return _assign_locked(session, actor, now, job_id, technician_id, "reassign", despite_warnings)
 
 
-def reject(session: Session, actor: Actor, now: datetime, job_id: int, reason: str) -> Job:
-    """Reject an unassigned installation with a reason (P10); its visit is cancelled and the customer told."""
+def reject(
+    session: Session, actor: Actor, now: datetime, job_id: int, reason: str, reason_id: int | None = None
+) -> Job:
+    """Reject an unassigned installation with a reason (P10); its visit is cancelled and the customer told.
+
+    ``reason_id`` is the key of one of the partner's reasons, which ``reason`` may then say more about, or be blank.
+    """
     job = lock(session, Job, job_id)
     visits = visits_of(session, job)
     asked = situation(session, actor, now, job, None, visits)
     demand(INSTALLATION.refusal("reject", job.status, asked))
-    text = required_text(reason, "reason", sentence("Enter a reason"))
+    text = rejection_reason(session, reason, reason_id)
     before = job.status
     job.reject_reason = text
     INSTALLATION.move(job, "reject", asked)
@@ -179,6 +194,18 @@ def reject(session: Session, actor: Actor, now: datetime, job_id: int, reason: s
         end_visit(session, actor, now, job, visit, text)
     touch(session, job, visits, now)
     return job
+
+
+def rejection_reason(session: Session, note: str, reason_id: int | None) -> str:
+    """Return the reason of a rejection as it is kept, see ``reject``; raises ``Invalid``, ``NotFound`` for the key."""
+    if reason_id is None:
+        return required_text(note, "reason", sentence("Enter a reason"))
+    chosen = find(session, RejectReason, reason_id)
+    if not chosen.active:
+        raise Invalid({"chosen": sentence("Choose one of the reasons")})
+    if not shows(note):
+        return chosen.label
+    return f"{chosen.label}: {required_text(note, 'reason', sentence('Enter a reason'))}"
 
 
 def reschedule(
@@ -339,6 +366,8 @@ def pending_cancel_refusal(visit: Appointment, actor: Actor, now: datetime, fina
         return Refusal("no_cancel_pending", sentence("There is no cancel to undo or make final."))
     if now >= visit.cancel_at:
         return Refusal("cancel_took_effect", sentence("The cancel has taken effect."))
+    if visit.partner_id in actor.suspended:
+        return suspended()
     if not actor.is_staff and (final or actor.role is not Role.CUSTOMER):
         return Refusal("not_your_role", sentence("This is not yours to do."))
     return None
@@ -377,6 +406,8 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
         address = find(session, Address, form.address_id)
         if address.customer_id != job.customer_id:
             raise NotFound
+        if not address.active and address.id != job.address_id:
+            errors["address"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
     if errors:
         raise Invalid(errors)
     if (form.notes.strip(), new_items, form.address_id) == (job.notes, old_items, job.address_id):
@@ -582,9 +613,14 @@ def _check_staff_choice(
     booked = booking_refusal(calendar, wanted, start)
     if booked is not None and booked.code == "booked":
         raise Invalid({field: booked.sentence})
-    warning = refusal_for(calendar, wanted, start, times.zone, times.holidays)
+    lacking, busy = skill_refusal(calendar, wanted), time_refusal(calendar, wanted, start, times.zone, times.holidays)
+    # Whoever ticks past one is told of both.
+    if lacking is not None and busy is not None:
+        warning: Sentence | None = sentence("%(skill)s %(time)s", skill=lacking.sentence, time=busy.sentence)
+    else:
+        warning = next((refusal.sentence for refusal in (lacking, busy) if refusal is not None), None)
     if warning is not None and not despite_warnings:
-        raise Warned({field: warning.sentence})
+        raise Warned({field: warning})
     return technician
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
@@ -16,13 +17,24 @@ from portal.domain.scheduling.models import FeatureControls
 from portal.domain.scheduling.queries import controls_of, zone_of
 
 
-def current_visit(visits: Sequence[Appointment]) -> Appointment | None:
+class Planned(Protocol):
+    """What tells which of a job's visits is meant."""
+
+    id: Any
+    status: Any
+    start_at: Any
+
+
+V = TypeVar("V", bound=Planned)
+
+
+def current_visit(visits: Sequence[V]) -> V | None:
     """Return the visit that a job's lists and buttons are about: the open one, else the latest."""
     opened = [visit for visit in visits if visit.status in OPEN]
     return max(opened or visits, key=lambda visit: (visit.start_at, visit.id), default=None)
 
 
-def open_visit(visits: Sequence[Appointment]) -> Appointment | None:
+def open_visit(visits: Sequence[V]) -> V | None:
     """Return the visit that is planned, under way or paused, if there is one."""
     return max(
         (visit for visit in visits if visit.status in OPEN), key=lambda visit: (visit.start_at, visit.id), default=None

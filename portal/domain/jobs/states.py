@@ -28,6 +28,10 @@ class JobFacts(Protocol):
     technician_id: int | None
     work_began_at: datetime | None
 
+    @property
+    def partner_id(self) -> int:
+        """Whose job it is."""
+
 
 class VisitFacts(Protocol):
     """What guards read of a visit."""
@@ -63,6 +67,11 @@ class Situation:
     technician_elsewhere: bool = False
     time_taken: bool = False
     controls: Controls | None = None
+
+    @property
+    def partner_id(self) -> int | None:
+        """Whose record it is; ``None`` for something new."""
+        return self.job.partner_id if self.job is not None else None
 
 
 def _no_pending_cancel(asked: Situation) -> Refusal | None:
@@ -561,6 +570,11 @@ UNDER_WAY = frozenset({"ON_THE_WAY", "ARRIVED", "WORK_IN_PROGRESS"})
 MOVABLE = frozenset({"SCHEDULED", "PREPARING"})
 OPEN = ACTIVE | {"PAUSED"}
 TRACKED = frozenset({"ON_THE_WAY", "ARRIVED"})
+# In which nobody has arrived yet, and in which somebody has and is not done; each sorted, for conditions of indexes.
+EXPECTED = ("ON_THE_WAY", "PREPARING", "SCHEDULED")
+AT_WORK = tuple(sorted(OPEN - MOVABLE))
+# Where an installation stays when work has begun and its last visit ended without completing it (lifecycles.md).
+BEGUN = INSTALLATION.transition("start_work").targets
 
 # The customer's six steps; a status without one has ended otherwise.
 STEPS = {

@@ -19,7 +19,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant
-from portal.domain.people.models import utc_now
+from portal.domain.people.models import MessageGroup, utc_now
 
 
 class MessageKind(StrEnum):
@@ -31,6 +31,22 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
+    INVITATION = "invitation"
+
+
+# What a partner's rules are about; an invitation is sent because somebody presses the button.
+RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
+
+
+# Which contacts of a customer get which kind (P23).
+GROUPS = {
+    MessageKind.BOOKED: MessageGroup.VISITS,
+    MessageKind.MOVED: MessageGroup.VISITS,
+    MessageKind.CANCELLED: MessageGroup.VISITS,
+    MessageKind.REMINDER: MessageGroup.REMINDERS,
+    MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
+    MessageKind.CONTRACT: MessageGroup.CONTRACT,
+}
 
 
 class Channel(StrEnum):
@@ -75,6 +91,8 @@ class MessageRule(Tenant, Base):
 class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
+    It goes to a customer, with ``contact_id`` to that contact of theirs, or to whom an invitation invites.
+
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
     lease ran out. ``attempts`` counts the claims, so that a message that kills its worker is not tried for ever.
@@ -82,18 +100,29 @@ class Message(Tenant, CustomerOwned, Base):
     """
 
     __tablename__ = "messages"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
-        ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
+        ForeignKeyConstraint(
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            onupdate="CASCADE",
+        ),
+        ForeignKeyConstraint(["partner_id", "contact_id"], ["customer_contacts.partner_id", "customer_contacts.id"]),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
         UniqueConstraint("key"),
+        CheckConstraint("(customer_id IS NULL) <> (invitation_id IS NULL)", name="recipient"),
         CheckConstraint("status IN ('PENDING', 'SENT', 'SKIPPED', 'FAILED')", name="status"),
         Index("ix_messages_due", "status", "due_at"),
         Index("ix_messages_job", "partner_id", "job_id", "id"),
         Index("ix_messages_log", "partner_id", "id"),
+        Index("ix_messages_customer", "partner_id", "customer_id", "id"),
     )
 
-    customer_id: Mapped[int] = mapped_column(Key)
+    customer_id: Mapped[int | None] = mapped_column(Key)
+    contact_id: Mapped[int | None] = mapped_column(Key)
+    invitation_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)
     key: Mapped[str] = mapped_column(String(200))
@@ -118,6 +147,7 @@ class MessageAttempt(Tenant, Base):
     """One try at sending a message and how it went (N4)."""
 
     __tablename__ = "message_attempts"
+    told_to_pages = False
     table_extras = (
         ForeignKeyConstraint(["partner_id", "message_id"], ["messages.partner_id", "messages.id"]),
         Index("ix_message_attempts_message", "partner_id", "message_id"),

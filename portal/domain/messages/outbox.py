@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.errors import Refusal
 from portal.domain.messages.models import AttemptOutcome, Message, MessageAttempt, MessageStatus
+from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import require_unit_of_work
 
 LEASE = timedelta(minutes=5)
@@ -27,21 +28,26 @@ LONGEST_PAUSE = timedelta(hours=1)
 MAX_ATTEMPTS = 14
 MAX_ERROR = 500
 MAX_SUBJECT = 300
+NOT_KEPT = "…"
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one message until ``until`` (an instant); ``token`` proves it."""
+    """The right to send one message of ``kind`` until ``until`` (an instant); ``token`` proves it."""
 
     message_id: int
     partner_id: int
+    kind: str
     token: str
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is sent: to which address, in whose name, under which id (the same at each try), saying what."""
+    """What is sent: to which address, in whose name, under which id (the same at each try), saying what.
+
+    ``secret`` is a part of the text that only its reader may have: it is sent, and not kept.
+    """
 
     message_id: str
     recipient: str
@@ -49,19 +55,23 @@ class Letter:
     subject: str
     body: str
     body_html: str
+    secret: str = ""
 
 
 def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     """Take up to ``limit`` messages that are due and that nobody else holds, earliest first.
 
-    Several workers never get the same one: PostgreSQL skips rows that another is claiming, SQLite lets one write at a
-    time. A lease that ran out is taken over and the try it stood for recorded as LOST.
+    Those of a suspended partner wait (P20). Several workers never get the same one: PostgreSQL skips rows that another
+    is claiming, SQLite lets one write at a time. A lease that ran out is taken over and the try it stood for recorded
+    as LOST.
     """
     require_unit_of_work(session)
     free = or_(Message.lease_until.is_(None), Message.lease_until <= now)
+    held_back = select(Partner.id).where(Partner.suspended_at.is_not(None))
     due = (
-        select(Message.id, Message.partner_id, Message.lease_until)
+        select(Message.id, Message.partner_id, Message.kind, Message.lease_until)
         .where(Message.status == MessageStatus.PENDING, Message.due_at <= now, free)
+        .where(Message.partner_id.not_in(held_back))
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Message)
@@ -79,7 +89,7 @@ def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     for row in rows:
         if row.lease_until is not None:
             _note(session, row.partner_id, row.id, row.lease_until, AttemptOutcome.LOST, "")
-    return [Claim(row.id, row.partner_id, token, until) for row in rows]
+    return [Claim(row.id, row.partner_id, row.kind, token, until) for row in rows]
 
 
 def renew(session: Session, held: Claim, now: datetime) -> Claim | None:
@@ -87,7 +97,7 @@ def renew(session: Session, held: Claim, now: datetime) -> Claim | None:
     until = now + LEASE
     if not _change(session, held, lease_until=until):
         return None
-    return Claim(held.message_id, held.partner_id, held.token, until)
+    return replace(held, until=until)
 
 
 def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) -> bool:
@@ -100,8 +110,8 @@ def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) ->
         sent_at=now,
         recipient=letter.recipient,
         subject=letter.subject[:MAX_SUBJECT],
-        body=letter.body,
-        body_html=letter.body_html,
+        body=_kept(letter, letter.body),
+        body_html=_kept(letter, letter.body_html),
         last_error="",
     )
 
@@ -148,6 +158,10 @@ def pause_after(attempts: int, jitter: float) -> timedelta | None:
         return None
     pause = min(FIRST_PAUSE * (1 << (attempts - 1)), LONGEST_PAUSE)
     return pause * (1 - jitter / 2)
+
+
+def _kept(letter: Letter, text: str) -> str:
+    return text.replace(letter.secret, NOT_KEPT) if letter.secret else text
 
 
 def _let_go(session: Session, held: Claim, **values: Any) -> bool:

@@ -9,15 +9,15 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, exists, or_, select
+from sqlalchemy import Select, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.lookup import MAX_KEY
-from portal.domain.messages.models import Message, MessageAttempt, MessageKind
+from portal.domain.messages.models import GROUPS, Message, MessageAttempt, MessageKind, MessageStatus
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.models import Address, Customer, Partner, Technician, User
+from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
 from portal.domain.scheduling.models import ServiceType
 
@@ -29,15 +29,21 @@ SUPERSEDED_BY = {
 }
 
 
+# Whom a message is for.
+NAME = func.coalesce(Customer.name, Invitation.name)
 MESSAGES_BY = {"number": (Message.id,)}
 NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A message and what it is about, as it stands now. ``locale`` is the reader's choice, "" for none."""
+    """A message and what it is about, as it stands now; to ``contact``, else to the customer.
+
+    ``locale`` is the customer's choice, else the partner's.
+    """
 
     message: Message
+    contact: Contact | None
     visit: Appointment
     job: Job
     customer: Customer
@@ -54,6 +60,23 @@ class Facts:
         return ZoneInfo(self.partner.timezone)
 
     @property
+    def reader(self) -> Customer | Contact:
+        """Whom the message is to."""
+        return self.customer if self.contact is None else self.contact
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the reader can look it up in My Schedule."""
+        return self.contact is None and self.customer.user_id is not None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether the reader still gets such messages (P23)."""
+        listed = self.contact is None or self.contact.active
+        kind = self.message.kind
+        return listed and (kind not in set(MessageKind) or self.reader.gets(GROUPS[MessageKind(kind)]))
+
+    @property
     def minutes(self) -> int:
         """How long the visit is to take, in minutes."""
         return int((self.visit.end_at - self.visit.start_at).total_seconds()) // 60
@@ -67,11 +90,35 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class LoggedMessage:
-    """A message with its customer, the job it is about if any, and every attempt at sending it, latest first."""
+class InvitationFacts:
+    """A message with an invitation, as it stands now. ``locale``: the choice of who is invited, else the partner's."""
 
     message: Message
-    customer: Customer
+    invitation: Invitation
+    partner: Partner
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """What waits in the outbox: due and not sent, since when at the longest, held for suspended partners, given up."""
+
+    due: int
+    oldest_due_at: datetime | None
+    held: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedMessage:
+    """A message with the name of whom it is for, the job it is about if any, and every attempt, latest first.
+
+    With ``contact`` it went to that contact of the customer ``name``.
+    """
+
+    message: Message
+    name: str
+    contact: Contact | None
     job: Job | None
     attempts: Sequence[MessageAttempt]
 
@@ -84,7 +131,7 @@ def message_log(
     cursor: Cursor | None = None,
     limit: int = PAGE_ROWS,
 ) -> Page[Any]:
-    """Return a page of the message log (N6) as tuples of the message's columns with ``customer``, their name.
+    """Return a page of the message log (N6) as tuples of the message's columns with ``name``, whom it is for.
 
     ``text`` is looked for in name and recipient; ``status`` is a ``MessageStatus``. One statement, without the letters.
     """
@@ -96,12 +143,29 @@ def message_log(
         Message.last_error,
         Message.due_at,
         Message.sent_at,
-        Customer.name.label("customer"),
-    ).join(Customer, Customer.id == Message.customer_id)
-    query = query.where(words_in(text, (Customer.name, Message.recipient)))
+        NAME.label("name"),
+    )
+    query = _with_name(query).where(words_in(text, (Customer.name, Invitation.name, Message.recipient)))
     if status is not None:
         query = query.where(Message.status == status)
     return page_of(session, query, order, cursor, limit, scalars=False)
+
+
+def messages_of_customer(session: Session, customer_id: int, cursor: Cursor | None, limit: int) -> Page[Any]:
+    """Return a page of the messages to a customer and their contacts, newest first, as tuples of columns.
+
+    One statement, without the letters.
+    """
+    query = select(
+        Message.id,
+        Message.kind,
+        Message.recipient,
+        Message.status,
+        Message.last_error,
+        Message.due_at,
+        Message.sent_at,
+    ).where(Message.customer_id == customer_id)
+    return page_of(session, query, NEWEST_FIRST, cursor, limit, scalars=False)
 
 
 def logged_message(session: Session, message_id: int) -> LoggedMessage:
@@ -109,8 +173,8 @@ def logged_message(session: Session, message_id: int) -> LoggedMessage:
     if not 0 < message_id <= MAX_KEY:
         raise NotFound
     query = (
-        select(Message, Customer, Job)
-        .join(Customer, Customer.id == Message.customer_id)
+        _with_name(select(Message, NAME, Contact, Job))
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
         .join(Job, Job.id == Message.job_id, isouter=True)
         .where(Message.id == message_id)
     )
@@ -118,15 +182,60 @@ def logged_message(session: Session, message_id: int) -> LoggedMessage:
     if found is None:
         raise NotFound
     attempts = select(MessageAttempt).where(MessageAttempt.message_id == message_id).order_by(MessageAttempt.id.desc())
-    return LoggedMessage(*found, attempts=list(session.scalars(attempts)))
+    message, name, contact, job = found
+    return LoggedMessage(message, name, contact, job, list(session.scalars(attempts)))
+
+
+def _with_name(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return query.join(Customer, Customer.id == Message.customer_id, isouter=True).join(
+        Invitation, Invitation.id == Message.invitation_id, isouter=True
+    )
+
+
+def invitation_facts(session: Session, message_id: int) -> InvitationFacts:
+    """Return the facts of a message with an invitation, in one statement and as they are now."""
+    query = (
+        select(Message, Invitation, Partner, User.locale)
+        .join(Invitation, Invitation.id == Message.invitation_id)
+        .join(Partner, Partner.id == Message.partner_id)
+        .join(User, User.email == Invitation.email, isouter=True)
+        .where(Message.id == message_id)
+    )
+    message, invitation, partner, locale = session.execute(query, execution_options={"populate_existing": True}).one()
+    return InvitationFacts(message, invitation, partner, locale or partner.locale)
+
+
+def backlog(session: Session, now: datetime) -> Backlog:
+    """Return how the outbox of the partners in the session's scope stands at ``now`` (an instant). Two statements."""
+    suspended = Partner.suspended_at.is_not(None)
+    query = (
+        select(suspended, func.count(Message.id), func.min(Message.due_at))
+        .join(Partner, Partner.id == Message.partner_id)
+        .where(Message.status == MessageStatus.PENDING, Message.due_at <= now)
+        .group_by(suspended)
+    )
+    waiting = {bool(held): (number, oldest) for held, number, oldest in session.execute(query)}
+    failed = session.scalars(select(func.count(Message.id)).where(Message.status == MessageStatus.FAILED)).one()
+    due, oldest = waiting.get(False, (0, None))
+    return Backlog(due, oldest, waiting.get(True, (0, None))[0], failed)
 
 
 def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
-    message, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
+    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
     return Facts(
-        message, visit, job, customer, address, kind, technician, partner, locale or "", newer_exists=bool(is_newer)
+        message,
+        contact,
+        visit,
+        job,
+        customer,
+        address,
+        kind,
+        technician,
+        partner,
+        locale or partner.locale,
+        bool(is_newer),
     )
 
 
@@ -139,6 +248,7 @@ def _query() -> Select[*tuple[Any, ...]]:
         newer.job_id == Message.job_id,
         newer.appointment_id == Message.appointment_id,
         newer.channel == Message.channel,
+        newer.contact_id.is_not_distinct_from(Message.contact_id),
         newer.id > Message.id,
     )
     superseded = [
@@ -148,6 +258,7 @@ def _query() -> Select[*tuple[Any, ...]]:
     return (
         select(
             Message,
+            Contact,
             Appointment,
             Job,
             Customer,
@@ -161,6 +272,7 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(Appointment, Appointment.id == Message.appointment_id)
         .join(Job, Job.id == Appointment.job_id)
         .join(Customer, Customer.id == Message.customer_id)
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
         .join(Address, Address.id == Job.address_id)
         .join(ServiceType, ServiceType.id == Job.service_type_id)
         .join(Technician, Technician.id == Appointment.technician_id, isouter=True)

@@ -20,8 +20,10 @@ from sqlalchemy import (
     cast,
     exists,
     literal,
+    null,
     or_,
     select,
+    true,
     values,
 )
 from sqlalchemy.orm import Session
@@ -29,9 +31,9 @@ from sqlalchemy.orm import Session
 from portal.domain.base import Key, UtcDateTime
 from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.states import MOVABLE
-from portal.domain.messages.models import Message, MessageKind, MessageRule, MessageStatus
-from portal.domain.messages.services import KEY
-from portal.domain.people.models import Customer, Partner
+from portal.domain.messages.models import GROUPS, Message, MessageKind, MessageRule, MessageStatus
+from portal.domain.messages.services import KEY, TO_CONTACT, TO_CUSTOMER
+from portal.domain.people.models import Contact, Customer, Partner
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 from portal.domain.unit_of_work import require_unit_of_work
 from portal.domain.upserts import insert_into
@@ -56,8 +58,8 @@ def decide_reminders(session: Session, now: datetime) -> None:
     """Put the reminders that came due by ``now`` (an instant) into the outbox.
 
     A visit gets one if it is planned and still ahead, no cancel is pending, and it was planned to its time before the
-    reminder's moment. Whoever runs this how often and beside whom, each is there once. One statement, however many
-    reminders. Runs within ``unit_of_work``.
+    reminder's moment; it goes to the customer and those contacts who get reminders. Whoever runs this how often and
+    beside whom, each is there once. Two statements, however many reminders. Runs within ``unit_of_work``.
     """
     require_unit_of_work(session)
     rules = session.execute(
@@ -94,16 +96,18 @@ def stretches(rule: MessageRule, zone: ZoneInfo, now: datetime) -> list[Stretch]
 
 
 def _insert(session: Session, due: Sequence[Stretch], now: datetime) -> None:
-    found = _due_visits(due, now)
-    # Another worker that decides at the same moment is no error.
-    session.execute(
-        insert_into(session, Message)
-        .from_select([column.name for column in found.selected_columns], found)
-        .on_conflict_do_nothing(index_elements=[Message.key])
-    )
+    for person in (Customer, Contact):
+        found = _due_visits(due, now, person)
+        # Another worker that decides at the same moment is no error.
+        session.execute(
+            insert_into(session, Message)
+            .from_select([column.name for column in found.selected_columns], found)
+            .on_conflict_do_nothing(index_elements=[Message.key])
+        )
 
 
-def _due_visits(due: Sequence[Stretch], now: datetime) -> Select[Any]:
+def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | type[Contact]) -> Select[Any]:
+    """Return the reminders due to customers themselves, or to their contacts."""
     stretch = (
         values(
             Column("partner_id", Key),
@@ -116,9 +120,11 @@ def _due_visits(due: Sequence[Stretch], now: datetime) -> Select[Any]:
         .data([astuple(one) for one in due])
         .cte("stretch")
     )
+    own = person is Customer
+    contact_id: Any = cast(null(), Key) if own else person.id
     key = _key(
         rule_id=stretch.c.rule_id,
-        customer_id=Appointment.customer_id,
+        recipient=literal(TO_CUSTOMER if own else TO_CONTACT, String) + cast(person.id, String),
         channel=stretch.c.channel,
         subject=literal("visit:", String) + cast(Appointment.id, String),
         occurrence=Appointment.occurrence,
@@ -130,6 +136,7 @@ def _due_visits(due: Sequence[Stretch], now: datetime) -> Select[Any]:
         Message.appointment_id == Appointment.id,
         Message.kind == MessageKind.REMINDER.value,
         Message.channel == stretch.c.channel,
+        Message.contact_id.is_(None) if own else Message.contact_id == contact_id,
         or_(
             Message.occurrence == Appointment.occurrence,
             (Message.created_at > Appointment.planned_at) & (Message.status != MessageStatus.SKIPPED.value),
@@ -139,18 +146,19 @@ def _due_visits(due: Sequence[Stretch], now: datetime) -> Select[Any]:
         select(
             Appointment.partner_id,
             Appointment.customer_id,
+            contact_id.label("contact_id"),
             Appointment.job_id,
             Appointment.id.label("appointment_id"),
             key.label("key"),
             literal(MessageKind.REMINDER.value, String).label("kind"),
             stretch.c.channel,
-            Customer.email.label("recipient"),
+            person.email.label("recipient"),
             Appointment.occurrence,
             stretch.c.moment.label("due_at"),
             literal(now, UtcDateTime()).label("created_at"),
         )
         .join_from(stretch, Appointment, Appointment.partner_id == stretch.c.partner_id)
-        .join(Customer, Customer.id == Appointment.customer_id)
+        .join(person, person.customer_id == Appointment.customer_id)
         .where(
             Appointment.start_at >= stretch.c.start_at,
             Appointment.start_at < stretch.c.end_at,
@@ -158,7 +166,9 @@ def _due_visits(due: Sequence[Stretch], now: datetime) -> Select[Any]:
             Appointment.status.in_(sorted(MOVABLE)),
             Appointment.cancel_at.is_(None),
             Appointment.planned_at <= stretch.c.moment,
-            Customer.email != "",
+            person.email != "",
+            getattr(person, f"gets_{GROUPS[MessageKind.REMINDER]}"),
+            true() if own else Contact.active.is_(True),
             ~reminded,
         )
         # Workers that decide at once insert in the same order and never wait for each other in a ring; and PostgreSQL

@@ -10,12 +10,15 @@ from sqlalchemy.orm import Session
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, TRACKED
-from portal.domain.messages.models import Message, MessageKind, MessageRule
-from portal.domain.people.models import Customer
+from portal.domain.messages.models import GROUPS, Message, MessageKind, MessageRule
+from portal.domain.people.models import Contact, Customer, Invitation
 
-# Reminders are decided in SQL and fill in the same form there.
-KEY = "rule:{rule_id}|customer:{customer_id}|{channel}|{subject}|{occurrence}"
+# Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
+# one whose address is corrected is not told twice; no address stands twice with a customer.
+KEY = "rule:{rule_id}|{recipient}|{channel}|{subject}|{occurrence}"
+TO_CUSTOMER, TO_CONTACT = "customer:", "contact:"
 
+NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
 NOT_PLANNED = Refusal("not_planned", sentence("The visit is no longer planned."))
 STARTED = Refusal("started", sentence("The visit's start is over."))
 SUPERSEDED = Refusal("superseded", sentence("A newer message says it."))
@@ -23,18 +26,20 @@ OTHER_OCCURRENCE = Refusal("other_occurrence", sentence("The visit was moved or 
 CANCELLING = Refusal("cancelling", sentence("The visit is being cancelled."))
 NOT_CANCELLED = Refusal("not_cancelled", sentence("The visit is not cancelled."))
 NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer on the way."))
+INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
+SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 
 def announce(
     session: Session, kind: MessageKind, visit: Appointment, now: datetime, subject: str = ""
 ) -> list[Message]:
-    """Put a message about ``visit`` to its customer into the outbox for each enabled rule of ``kind``, due at once.
+    """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient, due at once.
 
-    ``now`` is an instant; ``subject`` is what the message is about where that is not the visit itself. A customer
+    ``now`` is an instant; ``subject`` is what the message is about where that is not the visit itself. Somebody
     without an address for the channel gets none. Returns the rows added; one whose key is there is not added again.
     """
-    customer = session.scalars(select(Customer).where(Customer.id == visit.customer_id)).one()
+    told = recipients(session, visit.customer_id, kind)
     rules = session.scalars(
         select(MessageRule).where(
             MessageRule.partner_id == visit.partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
@@ -43,48 +48,81 @@ def announce(
     session.flush()
     added = []
     for rule in rules:
-        message = message_for(rule, visit, customer, due_at=now, now=now, subject=subject)
-        if message is None or _known(session, message.key):
-            continue
-        session.add(message)
-        added.append(message)
+        for person in told:
+            message = message_for(rule, visit, person, due_at=now, now=now, subject=subject)
+            if not _known(session, message.key):
+                session.add(message)
+                added.append(message)
     return added
 
 
+def recipients(session: Session, customer_id: int, kind: MessageKind) -> list[Customer | Contact]:
+    """Return who is told of ``kind`` about a customer's visits, each address once: the customer, then contacts (P23).
+
+    ``customer_id`` is one of the session's scope. Two statements.
+    """
+    customer = session.scalars(select(Customer).where(Customer.id == customer_id)).one()
+    contacts = session.scalars(
+        select(Contact).where(Contact.customer_id == customer_id, Contact.active.is_(True)).order_by(Contact.id)
+    )
+    by_address: dict[str, Customer | Contact] = {}
+    for person in (customer, *contacts):
+        if person.email and person.gets(GROUPS[kind]):
+            by_address.setdefault(person.email.lower(), person)
+    return list(by_address.values())
+
+
 def message_for(
-    rule: MessageRule, visit: Appointment, customer: Customer, due_at: datetime, now: datetime, subject: str = ""
-) -> Message | None:
-    """Return the message that ``rule`` asks for about ``visit``, due at an instant, or ``None`` without an address."""
-    if not customer.email:
-        return None
+    rule: MessageRule,
+    visit: Appointment,
+    person: Customer | Contact,
+    due_at: datetime,
+    now: datetime,
+    subject: str = "",
+) -> Message:
+    """Return the message that ``rule`` asks for about ``visit`` to one of its recipients, due at an instant."""
+    is_contact = isinstance(person, Contact)
+    recipient = f"{TO_CONTACT if is_contact else TO_CUSTOMER}{person.id}"
     return Message(
         partner_id=visit.partner_id,
         customer_id=visit.customer_id,
+        contact_id=person.id if is_contact else None,
         job_id=visit.job_id,
         appointment_id=visit.id,
-        key=key_of(rule.id, rule.channel, customer.id, subject or f"visit:{visit.id}", visit.occurrence),
+        key=key_of(rule.id, rule.channel, recipient, subject or f"visit:{visit.id}", visit.occurrence),
         kind=rule.kind,
         channel=rule.channel,
-        recipient=customer.email,
+        recipient=person.email,
         occurrence=visit.occurrence,
         due_at=due_at,
         created_at=now,
     )
 
 
-def key_of(rule_id: int, channel: str, customer_id: int, subject: str, occurrence: int) -> str:
-    """Return a message's key: rule, recipient, channel, subject and occurrence (``scheduling.md``, Messages)."""
-    return KEY.format(rule_id=rule_id, channel=channel, customer_id=customer_id, subject=subject, occurrence=occurrence)
+def key_of(rule_id: int, channel: str, recipient: str, subject: str, occurrence: int) -> str:
+    """Return a message's key: rule, recipient, channel, subject and occurrence (``scheduling.md``, Messages).
+
+    ``recipient`` is ``customer:`` or ``contact:`` with the person's key.
+    """
+    return KEY.format(rule_id=rule_id, channel=channel, recipient=recipient, subject=subject, occurrence=occurrence)
 
 
 def still_wanted(
-    message: Message, visit: Appointment, job: Job, now: datetime, newer_exists: bool = False
+    message: Message,
+    visit: Appointment,
+    job: Job,
+    now: datetime,
+    newer_exists: bool = False,
+    is_meant: bool = True,
 ) -> Refusal | None:
     """Say why ``message`` is not to be sent any more at ``now`` (an instant), or ``None`` if it is.
 
     BOOKED and MOVED tell the visit's present time, so they stand while it is planned, unless ``newer_exists``: a later
     MOVED tells it; likewise a later CONTRACT. The others are about one occurrence only (``scheduling.md``, Messages).
+    ``is_meant`` is whether the recipient still gets such messages (P23).
     """
+    if not is_meant:
+        return NOT_MEANT
     match message.kind:
         case MessageKind.BOOKED | MessageKind.MOVED:
             if visit.status not in MOVABLE:
@@ -111,6 +149,14 @@ def still_wanted(
             return None if job.status == "CONTRACT_SENT" else CONTRACT_NOT_OPEN
         case _:
             raise ValueError(f"{message.kind!r} is no kind of message")
+
+
+def invitation_still_wanted(message: Message, invitation: Invitation, now: datetime) -> Refusal | None:
+    """Say why a message with ``invitation`` is not to be sent any more at ``now`` (an instant), or ``None``."""
+    if message.occurrence != invitation.sending:
+        return SENT_ANEW
+    over = invitation.accepted_at is not None or invitation.revoked_at is not None or now >= invitation.expires_at
+    return INVITATION_OVER if over else None
 
 
 def waits_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:

@@ -33,7 +33,10 @@ class ChangeRequest(Tenant, CustomerOwned, Base):
     __tablename__ = "change_requests"
     table_extras = (
         ForeignKeyConstraint(
-            ["partner_id", "customer_id", "job_id"], ["jobs.partner_id", "jobs.customer_id", "jobs.id"]
+            ["partner_id", "customer_id", "job_id"],
+            ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
+            # Along with its job to the customer that another becomes part of.
+            onupdate="CASCADE",
         ),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         CheckConstraint(one_of("status", (status.name for status in CHANGE_REQUEST.statuses)), name="status"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.errors import NotFound
@@ -45,11 +45,6 @@ def pending_requests(session: Session, job_id: int) -> list[ChangeRequest]:
     """Return the requests about a job's visits that wait for an answer."""
     query = select(ChangeRequest).where(ChangeRequest.job_id == job_id, ChangeRequest.status == PENDING)
     return list(session.scalars(query))
-
-
-def count_pending(session: Session) -> int:
-    """Return how many change requests of the partner wait for an answer (P18)."""
-    return session.scalars(select(func.count()).where(ChangeRequest.status == PENDING)).one()
 
 
 def own_requests(session: Session, visit_id: int | None = None) -> Sequence[ChangeRequest]:

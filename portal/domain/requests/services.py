@@ -145,14 +145,15 @@ def due_to_lapse(session: Session, now: datetime) -> list[int]:
 
 def answer_refusal(actor: Actor, request: ChangeRequest, name: str) -> Refusal | None:
     """Say why ``actor`` may not ``apply`` or ``decline`` the request, in the table's own words, or ``None``."""
-    return CHANGE_REQUEST.refusal(name, request.status, _Asking(actor))
+    return CHANGE_REQUEST.refusal(name, request.status, _Asking(actor, request.partner_id))
 
 
 @dataclass(frozen=True, slots=True)
 class _Asking:
-    """Who answers; the table of requests looks at nothing else."""
+    """Who answers a request of which partner; the table of requests looks at nothing else."""
 
     actor: Actor
+    partner_id: int
 
 
 def _answer(
@@ -176,7 +177,7 @@ def _answer(
         raise Refused(refusal)
     if reason is not None:
         request.answer = required_text(reason, "reason", sentence("Enter a reason"))
-    CHANGE_REQUEST.move(request, name, _Asking(actor))
+    CHANGE_REQUEST.move(request, name, _Asking(actor, request.partner_id))
     request.answered_at = now
     request.answered_by_id = actor.id
     session.flush()

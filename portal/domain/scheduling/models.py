@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 
 from sqlalchemy import (
+    JSON,
     Boolean,
     CheckConstraint,
     Date,
@@ -14,11 +15,21 @@ from sqlalchemy import (
     String,
     UniqueConstraint,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, Key, Tenant, Versioned
 
 DAY_MINUTES = 24 * 60
+
+
+class Skill(Tenant, Versioned, Base):
+    """Something that some work needs and some technicians can; while deactivated no work needs it."""
+
+    __tablename__ = "skills"
+    table_extras = (UniqueConstraint("partner_id", "name"),)
+
+    name: Mapped[str] = mapped_column(String(80))
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
 
 
 class ServiceType(Tenant, Versioned, Base):
@@ -38,6 +49,57 @@ class ServiceType(Tenant, Versioned, Base):
     buffer_before_minutes: Mapped[int] = mapped_column(Integer, default=0)
     buffer_after_minutes: Mapped[int] = mapped_column(Integer, default=0)
     active: Mapped[bool] = mapped_column(Boolean, default=True)
+
+    skill_links: Mapped[list[ServiceTypeSkill]] = relationship(
+        primaryjoin=lambda: ServiceType.id == foreign(ServiceTypeSkill.service_type_id), cascade="all, delete-orphan"
+    )
+
+    @property
+    def skills(self) -> list[Skill]:
+        """The skills that this work needs, by name, without deactivated ones; one statement unless loaded."""
+        needed = (link.skill for link in self.skill_links)
+        return sorted((skill for skill in needed if skill.active), key=lambda skill: (skill.name, skill.id))
+
+    @property
+    def skill_ids(self) -> list[int]:
+        """The keys of ``skills``."""
+        return [skill.id for skill in self.skills]
+
+
+class ServiceTypeSkill(Tenant, Base):
+    """That a kind of work needs a skill."""
+
+    __tablename__ = "service_type_skills"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "service_type_id"], ["service_types.partner_id", "service_types.id"]),
+        ForeignKeyConstraint(["partner_id", "skill_id"], ["skills.partner_id", "skills.id"]),
+        UniqueConstraint("service_type_id", "skill_id"),
+        Index("ix_service_type_skills_skill", "partner_id", "skill_id"),
+    )
+
+    service_type_id: Mapped[int] = mapped_column(Key)
+    skill_id: Mapped[int] = mapped_column(Key)
+    skill: Mapped[Skill] = relationship(
+        primaryjoin=lambda: foreign(ServiceTypeSkill.skill_id) == Skill.id,
+        lazy="joined",
+        innerjoin=True,
+        viewonly=True,
+    )
+
+
+class TechnicianSkill(Tenant, Base):
+    """That a technician has a skill."""
+
+    __tablename__ = "technician_skills"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["partner_id", "skill_id"], ["skills.partner_id", "skills.id"]),
+        UniqueConstraint("technician_id", "skill_id"),
+        Index("ix_technician_skills_skill", "partner_id", "skill_id"),
+    )
+
+    technician_id: Mapped[int] = mapped_column(Key)
+    skill_id: Mapped[int] = mapped_column(Key)
 
 
 class WorkingHours(Tenant, Base):
@@ -63,7 +125,7 @@ class WorkingHours(Tenant, Base):
     end_minute: Mapped[int] = mapped_column(Integer)
 
 
-class TimeOff(Tenant, Base):
+class TimeOff(Tenant, Versioned, Base):
     """A technician's absence, from ``start_at`` up to ``end_at`` (instants, half-open)."""
 
     __tablename__ = "time_off"
@@ -79,7 +141,7 @@ class TimeOff(Tenant, Base):
     note: Mapped[str] = mapped_column(String(200), default="")
 
 
-class Holiday(Tenant, Base):
+class Holiday(Tenant, Versioned, Base):
     """A local date on which nobody of the partner works."""
 
     __tablename__ = "holidays"
@@ -89,15 +151,52 @@ class Holiday(Tenant, Base):
     name: Mapped[str] = mapped_column(String(100), default="")
 
 
-class PauseReason(Tenant, Base):
+class VisitHit(Tenant, Base):
+    """A coming visit that a change of hours, time off, holidays or people made impossible (P21).
+
+    Written with that change. It counts for as long as the visit has this start and technician, holds its time and is
+    not over; ``codes`` are those of ``hits.Reason``, and are taken back where a later change takes the reason back.
+    """
+
+    __tablename__ = "visit_hits"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        UniqueConstraint("appointment_id"),
+        Index("ix_visit_hits_start", "partner_id", "start_at", "id"),
+    )
+
+    appointment_id: Mapped[int] = mapped_column(Key)
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    start_at: Mapped[datetime] = mapped_column()
+    codes: Mapped[list[str]] = mapped_column(JSON)
+
+
+class Reason(Versioned):
+    """One of a partner's lists of reasons; ``position`` says where it stands among those offered."""
+
+    label: Mapped[str] = mapped_column(String(80))
+    position: Mapped[int] = mapped_column(Integer, default=0)
+    active: Mapped[bool] = mapped_column(Boolean, default=True)
+
+    @property
+    def name(self) -> str:
+        """The label, by which people know the reason."""
+        return self.label
+
+
+class PauseReason(Tenant, Reason, Base):
     """One of the partner's reasons for pausing a visit (J5)."""
 
     __tablename__ = "pause_reasons"
     table_extras = (UniqueConstraint("partner_id", "label"),)
 
-    label: Mapped[str] = mapped_column(String(80))
-    position: Mapped[int] = mapped_column(Integer, default=0)
-    active: Mapped[bool] = mapped_column(Boolean, default=True)
+
+class RejectReason(Tenant, Reason, Base):
+    """One of the partner's reasons for rejecting an installation (P10)."""
+
+    __tablename__ = "reject_reasons"
+    table_extras = (UniqueConstraint("partner_id", "label"),)
 
 
 class FeatureControls(Tenant, Versioned, Base):

@@ -1,4 +1,4 @@
-"""What the search for free times needs, gathered in a number of statements that does not grow with technicians."""
+"""Reading set-up, and what the search for free times needs: as many statements for many technicians as for one."""
 
 from __future__ import annotations
 
@@ -6,21 +6,44 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, select
+from sqlalchemy.orm import Session, selectinload
 
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician
-from portal.domain.scheduling.models import FeatureControls, Holiday, ServiceType, TimeOff, WorkingHours
-from portal.domain.scheduling.slots import Booked, Calendar, Span, Wanted
+from portal.domain.scheduling.hits import ComingVisit, Rota
+from portal.domain.scheduling.models import (
+    FeatureControls,
+    Holiday,
+    PauseReason,
+    RejectReason,
+    ServiceType,
+    Skill,
+    TechnicianSkill,
+    TimeOff,
+    WorkingHours,
+)
+from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
 REACH = timedelta(days=2)
+# No visit is longer, so one that started before this is over.
+LONGEST_VISIT = timedelta(days=1)
 SERVICE_TYPES_BY = {"name": (ServiceType.name, ServiceType.id)}
+SKILLS_BY = {"name": (Skill.name, Skill.id)}
+
+ReasonModel = type[PauseReason] | type[RejectReason]
+
+
+TIME_OFF_BY = Order((TimeOff.start_at, TimeOff.id))
+HOLIDAYS_BY = Order((Holiday.day, Holiday.id))
+Weekday = int
+Stretches = dict[Weekday, list[tuple[int, int]]]
 
 
 @dataclass(frozen=True)
@@ -35,10 +58,62 @@ class Board:
 def list_service_types(
     session: Session, active: bool | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
 ) -> Page[ServiceType]:
-    """Return a page of service types; ``active=None`` for all, in one of ``SERVICE_TYPES_BY`` (P16). One statement."""
-    query = select(ServiceType)
+    """Return a page of service types with their skills; ``active=None`` for all, in one of ``SERVICE_TYPES_BY`` (P16).
+
+    Two statements.
+    """
+    query = select(ServiceType).options(selectinload(ServiceType.skill_links))
     if active is not None:
         query = query.where(ServiceType.active.is_(active))
+    return page_of(session, query, order, cursor, limit)
+
+
+def list_skills(
+    session: Session, active: bool | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
+) -> Page[Skill]:
+    """Return a page of skills; ``active=None`` for all, in one of ``SKILLS_BY`` (P16). One statement."""
+    query = select(Skill)
+    if active is not None:
+        query = query.where(Skill.active.is_(active))
+    return page_of(session, query, order, cursor, limit)
+
+
+def offered_skills(session: Session) -> list[Skill]:
+    """Return the skills that forms offer, by name: those that are not deactivated."""
+    return list(session.scalars(select(Skill).where(Skill.active.is_(True)).order_by(Skill.name, Skill.id)))
+
+
+def skills_of_technicians(session: Session, keys: Sequence[int]) -> dict[int, list[Skill]]:
+    """Return the skills of the technicians with those keys, by name, without deactivated ones; one statement."""
+    query = (
+        select(TechnicianSkill.technician_id, Skill)
+        .join(Skill, Skill.id == TechnicianSkill.skill_id)
+        .where(TechnicianSkill.technician_id.in_(keys), Skill.active.is_(True))
+        .order_by(Skill.name, Skill.id)
+    )
+    found: dict[int, list[Skill]] = {key: [] for key in keys}
+    for technician_id, skill in session.execute(query):
+        found[technician_id].append(skill)
+    return found
+
+
+def reasons_by(model: ReasonModel) -> tuple[Any, Any]:
+    """Return the columns by which reasons are in their order."""
+    return model.position, model.id
+
+
+def list_reasons(
+    session: Session,
+    model: ReasonModel,
+    active: bool | None,
+    order: Order,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[Any]:
+    """Return a page of a partner's reasons; ``active=None`` for all, in the order of ``reasons_by``. One statement."""
+    query: Select[Any] = select(model)
+    if active is not None:
+        query = query.where(model.active.is_(active))
     return page_of(session, query, order, cursor, limit)
 
 
@@ -53,12 +128,16 @@ def controls_of(session: Session, partner_id: int) -> FeatureControls:
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
-    """Return what a visit of ``service_type`` needs, with its usual duration unless another is given."""
+    """Return what a visit of ``service_type`` needs, with its usual duration unless another is given.
+
+    One statement for the skills, unless they are loaded.
+    """
     return Wanted(
         duration=timedelta(minutes=service_type.duration_minutes) if duration is None else duration,
         before=timedelta(minutes=service_type.buffer_before_minutes),
         after=timedelta(minutes=service_type.buffer_after_minutes),
         step=timedelta(minutes=service_type.step_minutes),
+        skills=tuple(Ability(skill.id, skill.name) for skill in service_type.skills),
     )
 
 
@@ -76,7 +155,7 @@ def board(
     end: datetime,
     without_visit: int | None = None,
 ) -> Board:
-    """Gather the calendars of ``technicians`` between two instants, in five statements.
+    """Gather the calendars of ``technicians`` between two instants, in six statements.
 
     ``without_visit`` is the key of an appointment that does not count against itself, for a move.
     """
@@ -99,6 +178,12 @@ def board(
     )
     for absence in session.scalars(time_off):
         absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    skills: dict[int, set[int]] = defaultdict(set)
+    known = select(TechnicianSkill.technician_id, TechnicianSkill.skill_id).where(
+        TechnicianSkill.partner_id == partner_id, TechnicianSkill.technician_id.in_(keys)
+    )
+    for technician_id, skill_id in session.execute(known):
+        skills[technician_id].add(skill_id)
     booked = _booked(session, partner_id, keys, start, end, without_visit)
     holidays = select(Holiday.day).where(
         Holiday.partner_id == partner_id,
@@ -114,6 +199,7 @@ def board(
                 hours=own.get(technician.id) or shared,
                 time_off=absences[technician.id],
                 booked=booked[technician.id],
+                skills=frozenset(skills[technician.id]),
             )
             for technician in technicians
         ],
@@ -152,3 +238,118 @@ def _booked(
             Booked(Span(visit_start, visit_end), timedelta(minutes=before), timedelta(minutes=after))
         )
     return booked
+
+
+def week_of(session: Session, partner_id: int, technician_id: int | None) -> Stretches:
+    """Return the working week of the partner or a technician's own, if there is one: stretches by weekday, in order."""
+    owner = WorkingHours.technician_id
+    query = (
+        select(WorkingHours.weekday, WorkingHours.start_minute, WorkingHours.end_minute)
+        .where(
+            WorkingHours.partner_id == partner_id, owner.is_(None) if technician_id is None else owner == technician_id
+        )
+        .order_by(WorkingHours.weekday, WorkingHours.start_minute)
+    )
+    week: Stretches = defaultdict(list)
+    for weekday, start, end in session.execute(query):
+        week[weekday].append((start, end))
+    return dict(week)
+
+
+def own_weeks(session: Session, partner_id: int) -> dict[int, Stretches]:
+    """Return the weeks of the technicians who have one of their own, by their keys."""
+    query = (
+        select(WorkingHours)
+        .where(WorkingHours.partner_id == partner_id, WorkingHours.technician_id.is_not(None))
+        .order_by(WorkingHours.weekday, WorkingHours.start_minute)
+    )
+    weeks: dict[int, Stretches] = defaultdict(lambda: defaultdict(list))
+    for row in session.scalars(query):
+        weeks[row.technician_id or 0][row.weekday].append((row.start_minute, row.end_minute))
+    return {key: dict(week) for key, week in weeks.items()}
+
+
+def rota_of(session: Session, partner_id: int, now: datetime) -> Rota:
+    """Return when the partner's people work from ``now`` (an instant) on, in six statements."""
+    absences: dict[int, list[Span]] = defaultdict(list)
+    time_off = select(TimeOff).where(TimeOff.partner_id == partner_id, TimeOff.end_at > now - LONGEST_VISIT)
+    for absence in session.scalars(time_off):
+        absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    holidays = select(Holiday.day).where(Holiday.partner_id == partner_id, Holiday.day > (now - REACH).date())
+    gone = select(Technician.id).where(Technician.partner_id == partner_id, Technician.active.is_(False))
+    return Rota(
+        zone=zone_of(session, partner_id),
+        week=week_of(session, partner_id, None),
+        own=own_weeks(session, partner_id),
+        time_off=absences,
+        holidays=frozenset(session.scalars(holidays)),
+        inactive=frozenset(session.scalars(gone)),
+    )
+
+
+def coming_visits(
+    session: Session, partner_id: int, now: datetime, technician_id: int | None = None
+) -> list[ComingVisit]:
+    """Return the visits that hold their time and are not over at ``now``, in time order, by one statement.
+
+    Those of one technician, or all.
+    """
+    query = (
+        select(
+            Appointment.id,
+            Appointment.job_id,
+            Appointment.technician_id,
+            Appointment.start_at,
+            Appointment.end_at,
+            Appointment.move_number,
+        )
+        .where(
+            Appointment.partner_id == partner_id,
+            Appointment.status.in_(sorted(ACTIVE)),
+            Appointment.start_at > now - LONGEST_VISIT,
+            Appointment.end_at > now,
+        )
+        .order_by(Appointment.start_at, Appointment.id)
+    )
+    if technician_id is not None:
+        query = query.where(Appointment.technician_id == technician_id)
+    return [
+        ComingVisit(key, job_id, technician, Span(start, end), move)
+        for key, job_id, technician, start, end, move in session.execute(query)
+    ]
+
+
+def list_time_off(
+    session: Session,
+    now: datetime,
+    past: bool = False,
+    technician_id: int | None = None,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[Any]:
+    """Return a page of absences with their technicians' names: those not over at ``now``, or with ``past`` the others.
+
+    One statement; the earliest first, of those that are over the latest.
+    """
+    query = select(
+        TimeOff.id, TimeOff.technician_id, TimeOff.start_at, TimeOff.end_at, TimeOff.note, Technician.name
+    ).join(Technician, Technician.id == TimeOff.technician_id)
+    query = query.where(TimeOff.end_at <= now if past else TimeOff.end_at > now)
+    if technician_id is not None:
+        query = query.where(TimeOff.technician_id == technician_id)
+    order = Order(TIME_OFF_BY.columns, descending=past)
+    return page_of(session, query, order, cursor, limit, scalars=False)
+
+
+def list_holidays(
+    session: Session, today: date, past: bool = False, cursor: Cursor | None = None, limit: int = PAGE_ROWS
+) -> Page[Holiday]:
+    """Return a page of holidays from ``today`` (local) on or, with ``past``, of those before it, the latest first."""
+    query = select(Holiday).where(Holiday.day < today if past else Holiday.day >= today)
+    return page_of(session, query, Order(HOLIDAYS_BY.columns, descending=past), cursor, limit)
+
+
+def holidays_between(session: Session, first: date, last: date) -> dict[date, str]:
+    """Return the names of the holidays from one local date to another, both included, by date. One statement."""
+    query = select(Holiday.day, Holiday.name).where(Holiday.day.between(first, last))
+    return {row.day: row.name for row in session.execute(query)}

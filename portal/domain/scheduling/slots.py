@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -37,13 +37,22 @@ class Booked:
 
 
 @dataclass(frozen=True, slots=True)
+class Ability:
+    """A skill as the search knows it: its key, and its name for the sentence that says who lacks it."""
+
+    key: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
-    """What is to be placed: how long the visit is, its buffers, and the step of its starts."""
+    """What is to be placed: how long the visit is, its buffers, the step of its starts, and every skill it needs."""
 
     duration: timedelta
     before: timedelta = NOTHING
     after: timedelta = NOTHING
     step: timedelta = timedelta(minutes=30)
+    skills: tuple[Ability, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +68,17 @@ class Limits:
 
 @dataclass(frozen=True)
 class Calendar:
-    """One technician's time: ``hours`` maps a weekday (0 is Monday) to stretches in wall-clock minutes."""
+    """One technician's time: ``hours`` maps a weekday (0 is Monday) to stretches in wall-clock minutes.
+
+    ``skills`` are the keys of what they can do.
+    """
 
     technician_id: int
     name: str
     hours: Mapping[int, Sequence[tuple[int, int]]]
     time_off: Sequence[Span] = ()
     booked: Sequence[Booked] = ()
+    skills: frozenset[int] = frozenset()
     _ordered: tuple[Booked, ...] = field(init=False, repr=False, compare=False, default=())
     _starts: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
 
@@ -115,6 +128,20 @@ class Slot:
     refusal: Refusal | None = None
 
 
+def obstacles(calendar: Calendar, visit: Span, zone: ZoneInfo, holidays: frozenset[date]) -> Iterator[str]:
+    """Yield what keeps ``visit`` from being worked, whatever else is booked, in the order in which it is told.
+
+    ``holiday``, ``outside_hours`` and ``time_off``, each at most once.
+    """
+    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
+    if not holidays.isdisjoint(days):
+        yield "holiday"
+    if not _inside(visit, [stretch for day in days for stretch in calendar.stretches(day, zone)]):
+        yield "outside_hours"
+    if any(visit.overlaps(absence) for absence in calendar.time_off):
+        yield "time_off"
+
+
 def refusal_for(
     calendar: Calendar,
     wanted: Wanted,
@@ -124,22 +151,27 @@ def refusal_for(
     limits: Limits | None = None,
 ) -> Refusal | None:
     """Say why ``start`` (an instant) is not free for this technician, or ``None`` if it is."""
-    visit = Span(start, start + wanted.duration)
-    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
-    if limits is not None:
+    refusal = skill_refusal(calendar, wanted)
+    if refusal is None and limits is not None:
         refusal = _beyond(limits, start, zone)
-        if refusal is not None:
-            return refusal
-    if not holidays.isdisjoint(days):
-        return Refusal("holiday", sentence("That day is a holiday."))
-    stretches = [stretch for day in days for stretch in calendar.stretches(day, zone)]
-    if not _inside(visit, stretches):
-        return Refusal(
-            "outside_hours",
-            sentence("The visit would not lie inside the working hours of %(name)s.", name=calendar.name),
-        )
-    if any(visit.overlaps(absence) for absence in calendar.time_off):
-        return Refusal("time_off", sentence("%(name)s is off at that time.", name=calendar.name))
+    return refusal or time_refusal(calendar, wanted, start, zone, holidays)
+
+
+def skill_refusal(calendar: Calendar, wanted: Wanted) -> Refusal | None:
+    """Say which skill this technician lacks for what is wanted, at whatever time; ``None`` if they have every one."""
+    lacking = next((skill for skill in wanted.skills if skill.key not in calendar.skills), None)
+    if lacking is None:
+        return None
+    return Refusal("skill", sentence("%(name)s lacks the skill “%(skill)s”.", name=calendar.name, skill=lacking.name))
+
+
+def time_refusal(
+    calendar: Calendar, wanted: Wanted, start: datetime, zone: ZoneInfo, holidays: frozenset[date] = frozenset()
+) -> Refusal | None:
+    """Say why ``start`` (an instant) does not suit this technician's time, whatever they can do and whoever asks."""
+    obstacle = next(obstacles(calendar, Span(start, start + wanted.duration), zone, holidays), None)
+    if obstacle is not None:
+        return _refusal(obstacle, calendar.name)
     return booking_refusal(calendar, wanted, start)
 
 
@@ -172,8 +204,10 @@ def free_times(
     """Return every candidate start of ``days`` (local dates), offered or refused, in time order.
 
     Candidates count in steps from the start of each stretch of working hours, in elapsed time. Where several
-    technicians are free the one with the least booked that day takes it, ties by name.
+    technicians are free the one with the least booked that day takes it, ties by name. Those who lack a skill count
+    only where nobody has every one: then each of their times is refused for it.
     """
+    calendars = [calendar for calendar in calendars if skill_refusal(calendar, wanted) is None] or calendars
     slots: dict[datetime, Slot] = {}
     for day in days:
         span = Span(*day_span(day, zone))
@@ -199,6 +233,15 @@ def _candidates(calendar: Calendar, wanted: Wanted, day: date, zone: ZoneInfo) -
         while start < stretch.end:
             yield start
             start += wanted.step
+
+
+def _refusal(code: str, name: str) -> Refusal:
+    texts = {
+        "holiday": sentence("That day is a holiday."),
+        "outside_hours": sentence("The visit would not lie inside the working hours of %(name)s.", name=name),
+        "time_off": sentence("%(name)s is off at that time.", name=name),
+    }
+    return Refusal(code, texts[code])
 
 
 def _inside(visit: Span, stretches: Iterable[Span]) -> bool:

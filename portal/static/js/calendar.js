@@ -3,27 +3,38 @@
 
 (() => {
   const table = document.querySelector("[data-days]");
-  const rows = [...(table?.tBodies[0].rows ?? [])].map((row) => [...row.cells].map((cell) => cell.querySelector("a")));
-  const links = rows.flat().filter(Boolean);
-  if (!links.length) return;
+  if (!table) return;
+  // Read anew each time: a day that gets its first visit becomes a link while the page is open.
+  const rows = () => [...table.tBodies[0].rows].map((row) => [...row.cells].map((cell) => cell.querySelector("a")));
+  const links = () => rows().flat().filter(Boolean);
 
-  const stopAt = (link) => links.forEach((one) => (one.tabIndex = one === link ? 0 : -1));
-  stopAt(links.find((link) => link.matches("[aria-current]")) ?? links.find((link) => link.matches(".today")) ?? links[0]);
-  document.querySelector("[data-keys]").hidden = false;
+  const stopAt = (link) => links().forEach((one) => (one.tabIndex = one === link ? 0 : -1));
+  const begin = () => {
+    const all = links();
+    if (!all.length) return;
+    const at = all.find((link) => link === document.activeElement);
+    stopAt(at ?? all.find((link) => link.matches("[aria-current]")) ?? all.find((link) => link.matches(".today")) ?? all[0]);
+    document.querySelector("[data-keys]").hidden = false;
+  };
 
   // Days without visits are passed over.
   const inColumn = (link, step) => {
-    let row = rows.findIndex((cells) => cells.includes(link));
-    const column = rows[row].indexOf(link);
-    for (row += step; rows[row]; row += step) {
-      if (rows[row][column]) return rows[row][column];
+    const days = rows();
+    let row = days.findIndex((cells) => cells.includes(link));
+    const column = days[row].indexOf(link);
+    for (row += step; days[row]; row += step) {
+      if (days[row][column]) return days[row][column];
     }
     return null;
   };
-  const inRow = (link) => rows.find((cells) => cells.includes(link)).filter(Boolean);
+  const inRow = (link) => rows().find((cells) => cells.includes(link)).filter(Boolean);
+  const next = (link, step) => {
+    const all = links();
+    return all[all.indexOf(link) + step];
+  };
   const ways = {
-    ArrowLeft: (link) => links[links.indexOf(link) - 1],
-    ArrowRight: (link) => links[links.indexOf(link) + 1],
+    ArrowLeft: (link) => next(link, -1),
+    ArrowRight: (link) => next(link, 1),
     ArrowUp: (link) => inColumn(link, -1),
     ArrowDown: (link) => inColumn(link, 1),
     Home: (link) => inRow(link).at(0),
@@ -38,6 +49,9 @@
     ways[event.key](link)?.focus();
   });
   table.addEventListener("focusin", (event) => {
-    if (links.includes(event.target)) stopAt(event.target);
+    const link = event.target.closest("a");
+    if (link) stopAt(link);
   });
+  document.addEventListener("live:shown", begin);
+  begin();
 })();

@@ -30,5 +30,18 @@
     if (event.target.matches?.("dialog")) event.target.replaceChildren();
   }, true);
 
+  // A small menu closes when the person goes on elsewhere, or says so.
+  document.addEventListener("click", (event) => {
+    document.querySelectorAll("details[data-menu][open]").forEach((menu) => {
+      if (!menu.contains(event.target) || event.target.closest("a")) menu.open = false;
+    });
+  });
+  document.addEventListener("keydown", (event) => {
+    const menu = event.key === "Escape" && event.target.closest("details[data-menu][open]");
+    if (!menu) return;
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  });
+
   focusSummary(document);
 })();

@@ -55,12 +55,13 @@
     },
   };
 
-  // When the visit is to be: fixed by the page, or as the form says at the moment.
+  // When the visit is to be and of which type: fixed by the page, or as the form says at the moment.
   const moment = (box) => {
-    if (box.dataset.start) return { start: box.dataset.start, minutes: box.dataset.minutes };
-    const { date, time, duration, service_type: type } = box.closest("form").elements;
-    const minutes = duration?.value || type?.selectedOptions[0]?.dataset.minutes || "";
-    return date?.value && time?.value ? { start: `${date.value}T${time.value}`, minutes } : {};
+    const { date, time, duration, service_type: kind } = box.closest("form").elements;
+    const type = box.dataset.type || kind?.value || "";
+    if (box.dataset.start) return { start: box.dataset.start, minutes: box.dataset.minutes, type };
+    const minutes = duration?.value || kind?.selectedOptions[0]?.dataset.minutes || "";
+    return date?.value && time?.value ? { start: `${date.value}T${time.value}`, minutes, type } : {};
   };
 
   const typeahead = (box) => {
@@ -317,5 +318,12 @@
       slots(form);
     });
   };
+  // The acts of a row open in the dialog, unless somebody wants them in a window of their own.
+  document.querySelector(".list-jobs")?.addEventListener("click", (event) => {
+    const link = event.target.closest(".do .btn");
+    if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    window.htmx.ajax("GET", link.href, "#dialog");
+  });
   document.addEventListener("htmx:load", (event) => improve(event.detail.elt.parentElement ?? document));
 })();

@@ -1,14 +1,14 @@
 """Change requests: what a customer asks the office to change about a visit.
 
-Revision ID: 0003
-Revises: 0002
+Revision ID: 0010
+Revises: 0009
 """
 
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0010"
+down_revision = "0009"
 branch_labels = None
 depends_on = None
 
@@ -37,15 +37,14 @@ def upgrade() -> None:
             "status IN ('PENDING', 'APPLIED', 'DECLINED', 'LAPSED')", name=op.f("ck_change_requests_status")
         ),
         sa.CheckConstraint("wish IN ('reschedule', 'cancel')", name=op.f("ck_change_requests_wish")),
-        sa.CheckConstraint(
-            "status <> 'DECLINED' OR length(trim(answer)) > 0", name=op.f("ck_change_requests_answer")
-        ),
+        sa.CheckConstraint("status <> 'DECLINED' OR length(trim(answer)) > 0", name=op.f("ck_change_requests_answer")),
         sa.ForeignKeyConstraint(["answered_by_id"], ["users.id"], name=op.f("fk_change_requests_answered_by_id")),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_change_requests_partner_id")),
         sa.ForeignKeyConstraint(
             ["partner_id", "customer_id", "job_id"],
             ["jobs.partner_id", "jobs.customer_id", "jobs.id"],
             name=op.f("fk_change_requests_partner_id_customer_id_job_id"),
+            onupdate="CASCADE",
         ),
         sa.ForeignKeyConstraint(
             ["partner_id", "appointment_id"],

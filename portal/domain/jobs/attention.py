@@ -1,0 +1,289 @@
+"""What needs attention (P18, P21): each queue of installations is one query, for its list, its count and the dashboard.
+
+A queue is read from an index that holds it and little more, and counted up to a limit, so that it costs the same for a
+partner of a hundred jobs and of two hundred thousand.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, union_all, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.orm import Session
+from sqlalchemy.sql.functions import GenericFunction
+
+from portal.domain.actor import Actor
+from portal.domain.base import UtcDateTime
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.situations import current_visit, open_visit
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, OPEN, Situation
+from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
+from portal.domain.people.models import Address, Customer, Technician
+from portal.domain.requests.models import PENDING, ChangeRequest
+from portal.domain.scheduling.hits import Reason
+from portal.domain.scheduling.hours import forget_hits
+from portal.domain.scheduling.models import VisitHit
+from portal.domain.scheduling.zones import day_span, local_day
+from portal.domain.tenancy import NAMES_PARTNER
+
+# Counted this far; more is "99+".
+MOST_COUNTED = 100
+
+
+class Queue(StrEnum):
+    """What waits for somebody of the office; its values stand in addresses."""
+
+    WITHOUT_TECHNICIAN = "without-technician"
+    NOT_STARTED = "not-started"
+    NOT_COMPLETED = "not-completed"
+    NEEDS_VISIT = "needs-visit"
+    HIT = "hit"
+    CHANGE_REQUESTS = "change-requests"
+
+
+# The acts that would settle it, the likeliest first: of the installation or, where it has none of that name, its visit.
+ACTS: Mapping[Queue, tuple[str, ...]] = {
+    Queue.WITHOUT_TECHNICIAN: ("assign", "reschedule", "reject"),
+    Queue.NOT_STARTED: ("reschedule", "reassign", "assign", "arrive"),
+    Queue.NOT_COMPLETED: ("complete", "continue_later", "start_work", "arrive", "turn_back"),
+    Queue.NEEDS_VISIT: ("reschedule",),
+    Queue.HIT: ("reassign", "reschedule"),
+    Queue.CHANGE_REQUESTS: ("reschedule", "cancel"),
+}
+
+
+class window_end(GenericFunction[datetime]):  # noqa: N801
+    """The instant at which an arrival window is over: a start and a number of minutes, as each database adds them."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+    name = "window_end"
+
+
+@compiles(window_end, "postgresql")
+def _window_end_postgresql(element: Any, compiler: Any, **kwargs: Any) -> str:
+    start, minutes = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    return f"({start} + make_interval(mins => {minutes}))"
+
+
+@compiles(window_end, "sqlite")
+def _window_end_sqlite(element: Any, compiler: Any, **kwargs: Any) -> str:
+    start, minutes = (compiler.process(clause, **kwargs) for clause in element.clauses)
+    # Spelled as instants are kept, so that texts compare as instants do.
+    return f"(strftime('%Y-%m-%d %H:%M:%f', {start}, {minutes} || ' minutes') || '000')"
+
+
+@dataclass(frozen=True, slots=True)
+class VisitState:
+    """What a badge of a visit is made from."""
+
+    status: str
+    technician_id: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class QueueRow:
+    """An installation in a queue; ``acts`` are those of ``ACTS`` that would be accepted now.
+
+    ``visit`` is the one which the lists show; ``reasons`` say what hit it, elsewhere they are empty.
+    """
+
+    id: int
+    workflow: str
+    number: str
+    title: str
+    status: str
+    customer: str
+    address: str
+    technician_id: int | None
+    technician: str | None
+    start_at: datetime | None
+    window_minutes: int
+    visit: VisitState | None
+    reasons: tuple[Reason, ...]
+    acts: tuple[str, ...]
+
+
+def count_queues(session: Session, partner_id: int, now: datetime, zone: ZoneInfo) -> dict[Queue, int]:
+    """Count each queue up to ``MOST_COUNTED``, by one statement that names the partner itself."""
+    parts = [
+        select(literal(str(queue)).label("queue"), func.count().label("number")).select_from(
+            _counted(queue, partner_id, now, zone).subquery()
+        )
+        for queue in Queue
+    ]
+    found = session.execute(union_all(*parts), execution_options=NAMES_PARTNER)
+    counts = {Queue(name): number for name, number in found}
+    return {queue: counts[queue] for queue in Queue}
+
+
+def _counted(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Select[*tuple[Any, ...]]:
+    query = _queue(queue, partner_id, now, zone).limit(MOST_COUNTED)
+    # PostgreSQL would rather go through all visits than join a hundred; the order of the index tells it better.
+    return query.order_by(Appointment.start_at) if queue in (Queue.NOT_STARTED, Queue.NOT_COMPLETED) else query
+
+
+def list_queue(
+    session: Session,
+    actor: Actor,
+    partner_id: int,
+    now: datetime,
+    zone: ZoneInfo,
+    queue: Queue,
+    cursor: Cursor | None = None,
+    limit: int = PAGE_ROWS,
+) -> Page[QueueRow]:
+    """Return a page of a queue, the earliest visit first, in three statements however many there are."""
+    query = _queue(queue, partner_id, now, zone).execution_options(**NAMES_PARTNER)
+    page = page_of(session, query, queue_order(queue), cursor, limit, scalars=False)
+    hit = {row.job_id: tuple(Reason(code) for code in row.codes) for row in page.rows} if queue is Queue.HIT else {}
+    rows = rows_of(session, actor, now, zone, [row.job_id for row in page.rows], ACTS[queue], hit)
+    return Page(rows, page.back, page.forward)
+
+
+def rebuild(session: Session, now: datetime) -> None:
+    """Note anew which jobs have an open visit, and forget hits that are settled; for the command that mends counts."""
+    opened = select(Appointment.id).where(Appointment.job_id == Job.id, Appointment.status.in_(sorted(OPEN))).exists()
+    for value, wrong in ((True, and_(opened, ~Job.visit_open)), (False, and_(~opened, Job.visit_open))):
+        # The version stays: nobody edited the job.
+        session.execute(
+            update(Job).where(wrong).values(visit_open=value), execution_options={"synchronize_session": False}
+        )
+    forget_hits(session, now)
+
+
+def queue_order(queue: Queue) -> Order:
+    """Return the order in which the pages of a queue follow one another."""
+    models: dict[Queue, Any] = {
+        Queue.NEEDS_VISIT: Job,
+        Queue.HIT: VisitHit,
+        Queue.CHANGE_REQUESTS: ChangeRequest,
+    }
+    model = models.get(queue, Appointment)
+    return Order((model.start_at, model.id))
+
+
+def rows_of(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    zone: ZoneInfo,
+    job_ids: Sequence[int],
+    acts: Sequence[str],
+    reasons: Mapping[int, tuple[Reason, ...]],
+) -> list[QueueRow]:
+    """Return the installations ``job_ids`` in that order, each with those of ``acts`` that are possible now.
+
+    ``reasons`` are what hit them, by their keys. Two statements.
+    """
+    if not job_ids:
+        return []
+    query = (
+        select(Job, Customer.name, Address.line, Address.postcode, Technician.name)
+        .join(Customer, Customer.id == Job.customer_id)
+        .join(Address, Address.id == Job.address_id)
+        .outerjoin(Technician, Technician.id == Job.technician_id)
+        .where(Job.id.in_(job_ids))
+    )
+    found = {row[0].id: row for row in session.execute(query)}
+    visits: dict[int, list[Appointment]] = defaultdict(list)
+    for visit in session.scalars(select(Appointment).where(Appointment.job_id.in_(job_ids))):
+        visits[visit.job_id].append(visit)
+    rows = []
+    for job, customer, line, postcode, technician in (found[key] for key in job_ids if key in found):
+        shown, opened = current_visit(visits[job.id]), open_visit(visits[job.id])
+        asked = Situation(actor, now, zone, job=job, visit=opened, visits=visits[job.id])
+        rows.append(
+            QueueRow(
+                id=job.id,
+                workflow=job.workflow,
+                number=job.number,
+                title=job.title,
+                status=job.status,
+                customer=customer,
+                address=", ".join(part for part in (line, postcode) if part),
+                technician_id=job.technician_id,
+                technician=technician,
+                start_at=job.start_at,
+                window_minutes=shown.window_minutes if shown is not None else 0,
+                visit=VisitState(shown.status, shown.technician_id) if shown is not None else None,
+                reasons=reasons.get(job.id, ()),
+                acts=tuple(name for name in acts if _possible(name, asked, job, opened)),
+            )
+        )
+    return rows
+
+
+def _possible(name: str, asked: Situation, job: Job, visit: Appointment | None) -> bool:
+    if job.workflow != INSTALLATION.name:
+        return False
+    if name in {"assign", "reassign", "reject", "reschedule"}:
+        return INSTALLATION.refusal(name, job.status, asked) is None
+    return visit is not None and APPOINTMENT.refusal(name, visit.status, asked) is None
+
+
+def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Select[*tuple[Any, ...]]:
+    """Return the rows of a queue: what pages are ordered by, and the key of the installation as ``job_id``.
+
+    It names the partner itself, once, on the table whose index holds the queue: another condition on it elsewhere would
+    invite SQLite to begin there.
+    """
+    if queue is Queue.NEEDS_VISIT:
+        jobs: Select[*tuple[Any, ...]] = select(Job.id, Job.start_at, Job.id.label("job_id"))
+        return jobs.where(
+            Job.partner_id == partner_id,
+            Job.workflow == INSTALLATION.name,
+            _is_one_of(Job.status, BEGUN),
+            ~Job.visit_open,
+        )
+    if queue is Queue.HIT:
+        hits: Select[*tuple[Any, ...]] = select(VisitHit.id, VisitHit.start_at, Appointment.job_id, VisitHit.codes)
+        return (
+            hits.join(Appointment, Appointment.id == VisitHit.appointment_id)
+            .join(Job, Job.id == Appointment.job_id)
+            .where(
+                VisitHit.partner_id == partner_id,
+                Job.workflow == INSTALLATION.name,
+                # The same start and technician as when it was hit: nobody has seen to it.
+                Appointment.start_at == VisitHit.start_at,
+                Appointment.technician_id.is_not_distinct_from(VisitHit.technician_id),
+                Appointment.status.in_(sorted(ACTIVE)),
+                Appointment.end_at > now,
+            )
+        )
+    if queue is Queue.CHANGE_REQUESTS:
+        wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
+        return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == _written(PENDING))
+    visits: Select[*tuple[Any, ...]] = (
+        select(Appointment.id, Appointment.start_at, Appointment.job_id)
+        .join(Job, Job.id == Appointment.job_id)
+        .where(Appointment.partner_id == partner_id, Job.workflow == INSTALLATION.name)
+    )
+    if queue is Queue.WITHOUT_TECHNICIAN:
+        return visits.where(
+            Appointment.technician_id.is_(None), Appointment.status == _written(APPOINTMENT.first("book"))
+        )
+    if queue is Queue.NOT_STARTED:
+        over = window_end(Appointment.start_at, Appointment.window_minutes) <= now
+        return visits.where(_is_one_of(Appointment.status, EXPECTED), Appointment.start_at < now, over)
+    today = day_span(local_day(now, zone), zone)[0]
+    return visits.where(_is_one_of(Appointment.status, AT_WORK), Appointment.end_at <= today)
+
+
+def _is_one_of(column: Any, names: Sequence[str]) -> ColumnElement[bool]:
+    condition: ColumnElement[bool] = column.in_(
+        bindparam(None, list(names), expanding=True, literal_execute=True, unique=True)
+    )
+    return condition
+
+
+def _written(value: str) -> Any:
+    # In the text of the statement: a database uses an index of some rows only where it can read that they are these.
+    return bindparam(None, value, literal_execute=True, unique=True)

@@ -1,0 +1,374 @@
+"""Make the data, run the servers, compare them and write down what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+import psycopg
+from flask import Flask
+from flask_admin.contrib.sqla.filters import DateTimeBetweenFilter, FilterInList
+from rich.console import Console
+from rich.progress import Progress
+from sqlalchemy import event, make_url
+
+from portal.domain.jobs.queries import statuses_of
+from tests import databases
+from tests.bench import floor, prepare, server, stock
+from tests.bench.data import DISPATCHER, PASSWORD
+from tests.bench.measure import WORKERS, Contestant, Ratio, Server, Timing, compare, ratio, serving
+
+JOBS = 100_000
+SMALLER_BY = 10
+ROUNDS, REQUESTS = 5, 30
+GROUP = "Scheduled"
+LONDON = ZoneInfo("Europe/London")
+RESULTS = Path(__file__).with_name("results.md")
+console = Console(highlight=False)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """A target of the office list: what is compared with what, and where the ratio or the number has to be."""
+
+    words: str
+    of: str
+    to: str
+    most: float | None = None
+    least: float | None = None
+
+    def met(self, value: Ratio) -> bool:
+        """Whether the middle of the rounds is where it has to be."""
+        return (self.most is None or value.middle <= self.most) and (self.least is None or value.middle >= self.least)
+
+    @property
+    def wanted(self) -> str:
+        """The target in words."""
+        return f"≤ {self.most:g}×" if self.most is not None else f"≥ {self.least:g}×"
+
+
+@dataclass(frozen=True)
+class Work:
+    """One page and its peers: the address for each server, and the targets it has."""
+
+    title: str
+    pages: Mapping[str, tuple[str, str]]
+    goals: Sequence[Goal] = ()
+    limits: Mapping[str, int] = field(default_factory=dict)
+
+
+def begin_of(day: date) -> datetime:
+    """Return the instant at which ``day`` begins in London."""
+    return datetime.combine(day, time(), LONDON).astimezone(UTC)
+
+
+def next_month(today: date) -> tuple[date, date]:
+    """Return the first and the last day of the month after ``today``."""
+    first = (today.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
+
+
+def works(url: str, today: date) -> list[Work]:
+    """Return what is measured on the data at ``url``."""
+    first, last = next_month(today)
+    begin, end = begin_of(first), begin_of(last + timedelta(days=1))
+    deep_at, deep_id, deep_page = _deep(url)
+    job_id, word = _examples(url, begin)
+    ours = "/admin/installations/"
+    filtered = f"{ours}?{urlencode({'group': GROUP, 'first': first, 'last': last})}"
+    deep = f"{ours}?sort=date&after={quote(json.dumps([deep_at.isoformat(), deep_id]))}"
+    bare = urlencode({"status": statuses_of(GROUP), "first": begin, "last": end}, doseq=True)
+    start = f"/beyond?{urlencode({'at': begin_of(today), 'id': 0})}"
+    peer = _peer_filters(url, first, last)
+    floor_list = ("floor", f"/filtered?{bare}")
+    return [
+        Work(
+            "list, one group and month",
+            {
+                "ours": ("ours", filtered),
+                "ours without cards": ("no cards", filtered),
+                "stock": ("peer", f"/stock/?{peer['stock']}"),
+                "tuned": ("peer", f"/tuned/?{peer['tuned']}"),
+                "floor": floor_list,
+            },
+            [
+                Goal("faster than a stock view", "stock", "ours", least=10),
+                Goal("faster than a tuned view", "tuned", "ours", least=4),
+                Goal("against the floor", "ours", "floor", most=2.5),
+                Goal("with cards against without, in floors", "ours", "ours without cards", most=1.2),
+            ],
+            {"statements": 4, "raw": 25_000, "compressed": 6_000},
+        ),
+        Work(
+            "list, no filter, first page",
+            {
+                "ours": ("ours", ours),
+                "stock": ("peer", "/stock/"),
+                "tuned": ("peer", "/tuned/"),
+                "floor": ("floor", start),
+            },
+            [
+                Goal("faster than a stock view", "stock", "ours", least=10),
+                Goal("faster than a tuned view", "tuned", "ours", least=4),
+                Goal("against the floor", "ours", "floor", most=2.5),
+            ],
+            {"statements": 4, "raw": 25_000, "compressed": 6_000},
+        ),
+        Work(
+            "list, deep",
+            {
+                "ours": ("ours", deep),
+                "ours, first page": ("ours", f"{ours}?sort=number"),
+                "stock": ("peer", f"/stock/?page={deep_page}"),
+                "tuned": ("peer", f"/tuned/?page={deep_page}"),
+                "floor": ("floor", f"/beyond?{urlencode({'at': deep_at, 'id': deep_id})}"),
+            },
+            [Goal("against its own first page", "ours", "ours, first page", most=1.2)],
+        ),
+        Work(
+            "signed in, nothing on the page",
+            {"ours": ("ours", server.NOTHING), "floor of the list": floor_list, "hello": ("floor", "/hello")},
+            [Goal("against the bare list", "ours", "floor of the list", most=0.8)],
+        ),
+        Work(
+            "type-ahead, found",
+            {
+                "ours": ("ours", f"/admin/api/customers?q={word}"),
+                "stock": ("peer", f"/stock/ajax/lookup/?name=customer&query={word}"),
+                "tuned": ("peer", f"/tuned/ajax/lookup/?name=customer&query={word}"),
+                "floor": ("floor", f"/customers?q={word}"),
+            },
+            [
+                Goal("faster than a stock view", "stock", "ours", least=40),
+                Goal("against the floor", "ours", "floor", most=2),
+            ],
+        ),
+        Work(
+            "type-ahead, nothing found",
+            {
+                "ours": ("ours", "/admin/api/customers?q=xyzzy"),
+                "stock": ("peer", "/stock/ajax/lookup/?name=customer&query=xyzzy"),
+                "tuned": ("peer", "/tuned/ajax/lookup/?name=customer&query=xyzzy"),
+                "floor": ("floor", "/customers?q=xyzzy"),
+            },
+            [
+                Goal("faster than a stock view", "stock", "ours", least=150),
+                Goal("against the floor", "ours", "floor", most=2),
+            ],
+        ),
+        Work(
+            "one installation",
+            {"ours": ("ours", f"{ours}{job_id}"), "floor": ("floor", f"/detail?id={job_id}")},
+            [Goal("against the floor", "ours", "floor", most=2.5)],
+            {"statements": 6},
+        ),
+        Work(
+            "calendar, one month",
+            {
+                "ours": ("ours", f"/admin/calendar/?{urlencode({'mode': 'month', 'date': first})}"),
+                "floor": ("floor", f"/month?{urlencode({'first': begin, 'last': end})}"),
+            },
+            limits={"ms": 30},
+        ),
+        Work(
+            f"a {SMALLER_BY}th of the jobs",
+            {"ours": ("ours", filtered), "ours, fewer jobs": ("fewer", filtered)},
+            [Goal("against itself with fewer jobs", "ours", "ours, fewer jobs", most=1.5)],
+        ),
+    ]
+
+
+def _deep(url: str) -> tuple[datetime, int, int]:
+    """Return a key far down the list, and the number of the page there."""
+    with _connect(url) as connection:
+        total = connection.execute("SELECT count(*) FROM jobs WHERE partner_id = 1").fetchone()
+        assert total is not None
+        page = int(total[0] * 0.9) // 20
+        query = "SELECT start_at, id FROM jobs WHERE partner_id = 1 ORDER BY start_at, id LIMIT 1 OFFSET %s"
+        row = connection.execute(query, [page * 20]).fetchone()
+        assert row is not None
+        return row[0].astimezone(UTC), row[1], page
+
+
+def _examples(url: str, after: datetime) -> tuple[int, str]:
+    """Return a job and the first name of a customer."""
+    with _connect(url) as connection:
+        job = connection.execute("SELECT id FROM jobs WHERE partner_id = 1 AND start_at > %s LIMIT 1", [after])
+        row = job.fetchone()
+        assert row is not None
+        return row[0], "sofia"
+
+
+def _connect(url: str) -> psycopg.Connection[Any]:
+    return psycopg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+
+
+def _peer_filters(url: str, first: date, last: date) -> dict[str, str]:
+    """Return for each peer the arguments by which Flask-Admin filters by group and month."""
+    app, found = stock.make(url), {}
+    for view in app.extensions["admin"][0]._views:
+        if not isinstance(view, stock.StockView):
+            continue
+        for number, one in enumerate(view._filters):
+            if isinstance(one, FilterInList) and one.column.key == "status":
+                status = number
+            if isinstance(one, DateTimeBetweenFilter) and one.column.key == "start_at":
+                dates = number
+        span = f"{first} 00:00:00 to {last} 23:59:59"
+        found[view.endpoint] = urlencode({f"flt0_{status}": ",".join(statuses_of(GROUP)), f"flt1_{dates}": span})
+    return found
+
+
+def statements_of(app: Flask, cookies: Mapping[str, str], path: str) -> int:
+    """Return how many statements ``app`` runs for ``path``, the second time it is asked."""
+    asked: Any = app.config.get("ASKED")
+    client = app.test_client()
+    for name, value in cookies.items():
+        client.set_cookie(name, value)
+    if asked is None:
+        asked = []
+        with app.app_context():
+            engine = app.extensions["sqlalchemy"].engine
+        event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
+    for _ in range(2):
+        asked.clear()
+        client.get(path, base_url="https://localhost")
+    return len(asked)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out for one piece of work."""
+
+    work: Work
+    times: Mapping[str, Timing]
+    statements: Mapping[str, int]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the section of the results, in Markdown."""
+        yield f"\n## {self.work.title}\n"
+        yield "| | p50, ms | each round | statements | bytes | gzip |"
+        yield "| --- | --- | --- | --- | --- | --- |"
+        for name, timing in self.times.items():
+            each = " ".join(f"{value:.2f}" for value in timing.rounds)
+            statements = self.statements.get(name, "")
+            yield f"| {name} | {timing.p50:.2f} | {each} | {statements} | {timing.raw:,} | {timing.compressed:,} |"
+        if self.work.goals or self.work.limits:
+            yield "\n| target | wanted | measured | |"
+            yield "| --- | --- | --- | --- |"
+        for words, wanted, measured, met in self.verdicts():
+            yield f"| {words} | {wanted} | {measured} | {'met' if met else '**missed**'} |"
+
+    def verdicts(self) -> Iterator[tuple[str, str, str, bool]]:
+        """Yield each target with what was wanted, what was measured, and whether it is met."""
+        for goal in self.work.goals:
+            value = ratio(self.times[goal.of], self.times[goal.to])
+            yield goal.words, goal.wanted, str(value), goal.met(value)
+        timing = self.times["ours"]
+        found = {
+            "statements": self.statements["ours"],
+            "raw": timing.raw,
+            "compressed": timing.compressed,
+            "ms": round(timing.p50, 1),
+        }
+        for name, most in self.work.limits.items():
+            yield name, f"≤ {most:,}", f"{found[name]:,}", found[name] <= most
+
+
+def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome]:
+    """Measure on ``jobs`` jobs what has ``wanted`` in its title, by default everything, and return it."""
+    with Progress(*Progress.get_default_columns(), console=console) as bar, tempfile.TemporaryDirectory() as made:
+        folder = Path(made)
+        sessions = folder / "sessions"
+
+        def database(size: int) -> str:
+            task = bar.add_task(f"{size:,} jobs", total=size)
+            url = prepare.database(size, lambda done: bar.update(task, completed=done))
+            bar.update(task, completed=size)
+            return url
+
+        url, fewer = database(jobs), database(max(jobs // SMALLER_BY, 100))
+        own = {"BENCH_DATABASE": url, "BENCH_SESSIONS": str(sessions)}
+        servers = {
+            "ours": ("tests.bench.server:app", own),
+            "no cards": ("tests.bench.server:app", {**own, "BENCH_NO_CARDS": "1"}),
+            "fewer": ("tests.bench.server:app", {**own, "BENCH_DATABASE": fewer}),
+            "peer": ("tests.bench.stock:app", own),
+            "floor": ("tests.bench.floor:app", own),
+        }
+        apps = {"ours": server.make(url, str(sessions)), "peer": stock.make(url), "floor": floor.make(url)}
+        outcomes = []
+        with serving(servers, folder) as running:
+            for name in ("ours", "no cards", "fewer"):
+                running[name].sign_in(DISPATCHER, PASSWORD)
+            for work in works(url, datetime.now(LONDON).date()):
+                if wanted in work.title:
+                    outcomes.append(_outcome(work, running, apps, rounds, requests, bar))
+        return outcomes
+
+
+def _outcome(
+    work: Work, running: Mapping[str, Server], apps: Mapping[str, Flask], rounds: int, requests: int, bar: Progress
+) -> Outcome:
+    contestants = [Contestant(name, running[where], path) for name, (where, path) in work.pages.items()]
+    task = bar.add_task(work.title, total=rounds + 1)
+    times = compare(contestants, rounds, requests, lambda: bar.advance(task))
+    statements = {
+        name: statements_of(apps[where], running[where].cookies, path)
+        for name, (where, path) in work.pages.items()
+        if where in apps
+    }
+    return Outcome(work, times, statements)
+
+
+def report(outcomes: Sequence[Outcome], jobs: int, rounds: int, requests: int) -> str:
+    """Return the results as a page of Markdown."""
+    met = [verdict[-1] for outcome in outcomes for verdict in outcome.verdicts()]
+    lines = [
+        "# What the office costs",
+        "",
+        f"Written by `make bench`: {jobs:,} jobs, a fifth of them the measured partner's, on PostgreSQL; gunicorn with",
+        f"{WORKERS} workers each; {rounds} rounds of {requests} requests, alternating; {os.cpu_count()} cores,"
+        f" Python {platform.python_version()}.",
+        "Ratios are the median over the rounds, with the least and the most. `ours` is the whole page for somebody",
+        "signed in; `stock` and `tuned` are Flask-Admin views without sign-in; `floor` is one bare statement and one",
+        "small template.",
+        "",
+        f"{sum(met)} of {len(met)} targets met.",
+    ]
+    for outcome in outcomes:
+        lines += outcome.lines()
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Run the bench with `BENCH_JOBS` jobs, `BENCH_ROUNDS` rounds of `BENCH_REQUESTS` requests.
+
+    Words on the command line choose what is measured, by its title; only a whole run is written down.
+    """
+    wanted = " ".join(sys.argv[1:])
+    jobs = int(os.environ.get("BENCH_JOBS", JOBS))
+    rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))
+    requests = int(os.environ.get("BENCH_REQUESTS", REQUESTS))
+    if databases.postgres_url() is None:
+        sys.exit(databases.postgres_reason())
+    outcomes = run(jobs, rounds, requests, wanted)
+    page = report(outcomes, jobs, rounds, requests)
+    console.print(page)
+    if not wanted:
+        RESULTS.write_text(page)
+        console.print(f"Written to {RESULTS.relative_to(Path.cwd())}")
+
+
+if __name__ == "__main__":
+    main()

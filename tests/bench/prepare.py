@@ -1,0 +1,60 @@
+"""The database of a size: made once by migrations and COPY, then kept for the next run."""
+
+from __future__ import annotations
+
+import tempfile
+from datetime import UTC, datetime
+
+import flask_migrate
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import OperationalError
+
+from portal.domain.jobs.counts import rebuild
+from portal.domain.tenancy import set_scope, system_scope
+from portal.domain.unit_of_work import unit_of_work
+from portal.extensions import db
+from portal.web.auth import hash_password
+from portal.web.health import head_revision
+from tests import databases
+from tests.bench import server
+from tests.bench.data import PASSWORD, Progress, fill
+
+NAME = "doorstep_bench_{jobs}"
+
+
+def database(jobs: int, progress: Progress = lambda done: None) -> str:
+    """Return the address of a database with ``jobs`` jobs, the one of an earlier run if it is whole and of today."""
+    name = NAME.format(jobs=jobs)
+    now = datetime.now(UTC)
+    mark = f"{head_revision()} {now:%Y-%m}"
+    url = databases.url_of(name)
+    if _mark_of(url) == mark:
+        return url
+    url = databases.create_database(name)
+    with tempfile.TemporaryDirectory() as folder:
+        app = server.make(url, folder)
+        with app.app_context():
+            flask_migrate.upgrade()
+            fill(url, jobs, hash_password(PASSWORD), now, progress)
+            session = db.session()
+            set_scope(session, system_scope("system"))
+            with unit_of_work(session):
+                rebuild(session)
+            # Last, so that half a database is made anew.
+            session.execute(text(f"COMMENT ON DATABASE {name} IS '{mark}'"))
+            session.commit()
+            db.engine.dispose()
+    return url
+
+
+def _mark_of(url: str) -> str | None:
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            query = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = current_database()"
+            mark: str | None = connection.scalar(text(query))
+            return mark
+    except OperationalError:
+        return None
+    finally:
+        engine.dispose()

@@ -1,0 +1,59 @@
+"""The bench itself on a handful of jobs: its data is sound, its pages answer, and an error page cannot win."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, time
+
+import pytest
+from flask import Flask
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from portal.domain.jobs.counts import counts_of, rebuild
+from portal.domain.jobs.models import Job
+from portal.domain.unit_of_work import unit_of_work
+from portal.web.auth import hash_password
+from tests.bench import floor, server, stock
+from tests.bench.__main__ import Goal, Outcome, Work, works
+from tests.bench.data import DISPATCHER, PASSWORD, Size, fill
+from tests.bench.measure import Timing
+from tests.helpers import Site
+
+JOBS = 400
+# Today, for the pages that begin with it.
+TODAY = datetime.now(UTC).date()
+
+
+@pytest.mark.parametrize("_database", ["postgresql"], indirect=True)
+def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session: Session) -> None:
+    app, size = make_app(), Size(JOBS)
+    server.add_nothing(app)
+    url = app.config["SETTINGS"].database_url
+    with app.app_context():
+        fill(url, JOBS, hash_password(PASSWORD), datetime.combine(TODAY, time(10), UTC))
+    with unit_of_work(session):
+        rebuild(session)
+    made = sum(size.of(JOBS, number) for number in range(size.partners))
+    assert session.scalar(select(func.count()).select_from(Job)) == made
+    assert sum(counts_of(session, 1, "installation").by_status.values()) == size.of(JOBS, 0)
+    site = Site(app.test_client())
+    site.sign_in(DISPATCHER, PASSWORD)
+    peer, bare = stock.make(url), floor.make(url)
+    clients = {"peer": peer.test_client(), "floor": bare.test_client()}
+    for work in works(url, TODAY):
+        for where, path in work.pages.values():
+            assert clients.get(where, site.client).get(path).status_code == 200, path
+    assert clients["floor"].get("/beyond?at=2020-01-01&id=0").text.count("<tr>") == 20
+    for connection in bare.config["OPEN"]:
+        connection.close()
+    with peer.app_context():
+        stock.db.engine.dispose()
+
+
+def test_a_target_is_met_or_missed_by_the_middle_of_the_rounds() -> None:
+    times = {"ours": Timing([2.0, 2.2, 9.0], 10_000, 2_000), "floor": Timing([1.0, 1.0, 1.0], 500, 100)}
+    work = Work("a list", {}, [Goal("against the floor", "ours", "floor", most=2.5)], {"statements": 4})
+    page = "\n".join(Outcome(work, times, {"ours": 5, "floor": 1}).lines())
+    assert "| against the floor | ≤ 2.5× | 2.20× (2.00–9.00) | met |" in page
+    assert "| statements | ≤ 4 | 5 | **missed** |" in page

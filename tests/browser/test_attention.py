@@ -1,0 +1,65 @@
+"""Hours, and what needs attention, as a dispatcher sees them in a browser (P21)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.factories import Create
+
+pytestmark = [pytest.mark.row("P21"), pytest.mark.look]
+
+
+def test_time_off_is_asked_about_and_settled_from_the_queue(
+    open_window: Callable[..., Any],
+    create_partner: Create,
+    create_staff: Create,
+    create_technician: Create,
+    create_installation: Create,
+) -> None:
+    partner = create_partner()
+    alma = create_staff(partner, role="partner_admin")
+    ines, tomas = create_technician(partner, name="Ines Kowalski"), create_technician(partner, name="Tomás Reyes")
+    start = (datetime.now(UTC) + timedelta(days=3)).replace(hour=10, minute=0, second=0, microsecond=0)
+    job = create_installation(partner, technician=ines, start=start)
+    page = open_window()
+    phone = open_window(viewport={"width": 390, "height": 800}, color_scheme="dark")
+    for window in (page, phone):
+        sign_in(window, alma)
+
+    def look(path: str = "") -> None:
+        for window in (page, phone):
+            if path:
+                window.goto(path)
+            assert axe_complaints(window) == []
+            assert overflow(window) <= 0
+
+    for path in ("/admin/hours/", f"/admin/hours/technicians/{ines.id}", "/admin/hours/holidays/import"):
+        look(path)
+    for window in (page, phone):
+        window.goto("/admin/hours/time-off/new")
+        window.get_by_label("Handyman").select_option(label="Ines Kowalski")
+        window.get_by_label("First day").fill(start.date().isoformat())
+        window.get_by_role("button", name="Save").last.click()
+        window.get_by_text("Not saved yet: 1 coming visit would become impossible.").wait_for()
+    look()
+    # The other act is beside it, in a tab of its own, so that what was typed stays.
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Reassign").click()
+    assert opened.value.url.endswith(f"/admin/installations/{job.id}/reassign")
+    opened.value.close()
+    page.get_by_role("button", name="Save all the same").last.click()
+    page.get_by_text("The time off is saved.").wait_for()
+    look("/admin/attention/hit/")
+    look("/admin/")
+    page.goto("/admin/attention/hit/")
+    page.get_by_role("link", name="Reassign").click()
+    page.get_by_role("dialog").get_by_label("Handyman").fill("Tom")
+    page.get_by_role("option", name=tomas.name).click()
+    page.get_by_role("dialog").get_by_role("button", name=f"Reassign to {tomas.name}").last.click()
+    page.get_by_text("Every coming visit can be worked as planned.").wait_for()
+    assert page.url.endswith("/admin/attention/hit/")

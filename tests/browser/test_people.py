@@ -1,0 +1,51 @@
+"""The pages of customers and technicians as a browser shows them, on a phone by day and at a desk by night."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy.orm import Session
+
+from portal.domain.people.models import Contact
+from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.factories import Create, save
+
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+
+
+@pytest.mark.look
+@pytest.mark.row("P23")
+def test_nothing_for_axe_to_complain_about(
+    page: Any,
+    session: Session,
+    create_partner: Create,
+    create_staff: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+) -> None:
+    partner = create_partner()
+    ines = create_technician(partner, name="Ines Kowalski")
+    priya = create_customer(partner, name="Priya Raman", phone="+44 7700 900233", access_notes="Ring twice")
+    twin = create_customer(partner, name="P. Raman", phone="+44 7700 900233", access_notes="Gate 4711")
+    both = {"email": "arjun@mail.example", "gets_visits": True}
+    save(session, Contact(partner_id=partner.id, customer_id=priya.id, name="Arjun Raman", relation="son", **both))
+    create_installation(partner, priya, ines)
+    sign_in(page, create_staff(partner))
+    people = f"/admin/customers/{priya.id}/", f"/admin/customers/edit/?id={priya.id}", "/admin/customers/duplicates/"
+    merging = f"/admin/customers/merge/?keep={priya.id}&other={twin.id}", f"/admin/customers/merge/?keep={priya.id}&q=r"
+    found: list[str] = []
+    for size, scheme in ((PHONE, "light"), (DESK, "dark")):
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        for address in (*people, *merging, f"/admin/technicians/edit/?id={ines.id}"):
+            page.goto(address)
+            found.extend(axe_complaints(page))
+            assert overflow(page) == 0, address
+    page.goto(merging[0])
+    page.get_by_role("button", name="Merge into Priya Raman").click()
+    assert page.get_by_text("P. Raman is part of this customer now").is_visible()
+    page.goto(f"/admin/customers/{twin.id}/")
+    found.extend(axe_complaints(page))
+    assert not found
