@@ -50,6 +50,7 @@ class ActivityView(ScopedModelView):
 
     permission = Permission.SEE_JOBS
     can_create = can_edit = False
+    can_export = True
     list_template = "admin/log/activity.html"
     column_list = ("when", "what", "installation", "who")
     column_labels = {
@@ -69,6 +70,17 @@ class ActivityView(ScopedModelView):
         wanted = ActFilter(Who(who) if who else None, asked.filters["q"], since, until)
         page = list_acts(db.session(), wanted, asked.order, asked.cursor, limit)
         return Page([told(act) for act in page.rows], page.back, page.forward)
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("When"): lambda row: row.act.at,
+            gettext("What changed"): lambda row: row.said,
+            gettext("Installation"): lambda row: row.act.number,
+            gettext("Title"): lambda row: row.act.title,
+            gettext("Customer"): lambda row: row.act.customer,
+            gettext("Who"): lambda row: row.moment.who,
+            gettext("Reason"): lambda row: row.moment.reason,
+        }
 
 
 def views() -> list[ActivityView]:

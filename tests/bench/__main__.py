@@ -340,6 +340,8 @@ def report(outcomes: Sequence[Outcome], jobs: int, rounds: int, requests: int) -
         f"Written by `make bench`: {jobs:,} jobs, a fifth of them the measured partner's, on PostgreSQL; gunicorn with",
         f"{WORKERS} workers each; {rounds} rounds of {requests} requests, alternating; {os.cpu_count()} cores,"
         f" Python {platform.python_version()}.",
+        f"The machine's load was {os.getloadavg()[1]:.0f} on these cores; above their number the ratios are worse than"
+        " at rest, since a longer request is interrupted more often.",
         "Ratios are the median over the rounds, with the least and the most. `ours` is the whole page for somebody",
         "signed in; `stock` and `tuned` are Flask-Admin views without sign-in; `floor` is one bare statement and one",
         "small template.",

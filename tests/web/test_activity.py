@@ -91,6 +91,9 @@ def test_filters_by_who_text_and_day(office: Office, clock: Any, set_controls: C
     assert "Nothing matches." in office.site.text
     for odd in ({"who": "x"}, {"day": "2026-02-30"}, {"day": "0001-01-01"}, {"after": "x"}, {"q": "x" * 5000}):
         assert office.site.get(FEED, query_string=odd).status_code == 200
+    lines = office.site.get(f"{FEED}export/csv/?who=customers").text.splitlines()
+    assert len(lines) == 2
+    assert "D-1001 was moved by the customer" in lines[1]
     assert found(who="x") == 5
     assert "Not understood and left out: Who." in office.site.text
 
