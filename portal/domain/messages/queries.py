@@ -145,7 +145,7 @@ def message_log(
         Message.sent_at,
         NAME.label("name"),
     )
-    query = _with_name(query).where(words_in(text, (Customer.name, Invitation.name, Message.recipient)))
+    query = _with_name(query).where(words_in(text, (NAME, Message.recipient)))
     if status is not None:
         query = query.where(Message.status == status)
     return page_of(session, query, order, cursor, limit, scalars=False)

@@ -56,14 +56,17 @@ def each_word(text: str, condition: Callable[[str], ColumnElement[bool]]) -> Col
     return and_(true(), *(condition(word) for word in text[:MAX_TEXT].split()[:MAX_WORDS]))
 
 
-def has(word: str, *columns: InstrumentedAttribute[str]) -> ColumnElement[bool]:
-    """Return that ``word`` stands in one of ``columns``, in whatever case; ``%`` and ``_`` mean themselves."""
+def has(word: str, *columns: InstrumentedAttribute[str] | ColumnElement[str]) -> ColumnElement[bool]:
+    """Return that ``word`` stands in one of ``columns``, in whatever case; ``%`` and ``_`` mean themselves.
+
+    None of them may be NULL, which would hide what stands in the others.
+    """
     # No word has a blank in it, so all columns are searched at once, which takes a third of the time.
     text = reduce(lambda one, other: one + " " + other, columns[1:], columns[0].expression)
     return text.icontains(word, autoescape=True)
 
 
-def words_in(text: str, columns: Sequence[InstrumentedAttribute[str]]) -> ColumnElement[bool]:
+def words_in(text: str, columns: Sequence[InstrumentedAttribute[str] | ColumnElement[str]]) -> ColumnElement[bool]:
     """Return that each word of ``text`` stands in one of ``columns``."""
     return each_word(text, lambda word: has(word, *columns))
 
