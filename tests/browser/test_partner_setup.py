@@ -54,7 +54,7 @@ def test_set_up_looks_right_and_the_longest_words_and_widest_logo_fit(
     expect(page.locator("#mended-light")).to_contain_text("darkened to")
     expect(page.locator(".look-dark .look-button")).to_have_css("background-color", "rgb(255, 251, 240)")
     page.locator("[type=submit]", has_text="Save branding and words").click()
-    expect(page.get_by_role("status")).to_contain_text("Saved.")
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
 
     found = []
     paths = (
