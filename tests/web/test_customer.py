@@ -653,7 +653,7 @@ def test_where_only_one_is_allowed_the_other_says_why_not(home: Home, set_contro
     home.by_staff(fieldwork.confirm, home.visit_id)
     home.site.get(f"{home.at}/modify")
     assert [str(radio["value"]) for radio in home.site.page.select("input[name=act]")] == ["move"]
-    assert "A confirmed visit can only be cancelled by our office. To change it: Call 0117 496 0180" in home.site.text
+    assert "A confirmed visit can only be cancelled by our office. Request change" in home.site.text
     assert home.site.get(f"{home.at}/cancel").status_code == 409
     # an act that is not offered is not taken from the address either
     home.site.get(f"{home.at}/modify?act=cancel")
