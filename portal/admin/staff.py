@@ -65,6 +65,7 @@ class StaffView(ScopedModelView):
     """Those who may enter the partner's admin, with the invitations that wait."""
 
     permission = Permission.MANAGE_STAFF
+    can_export = True
     add_label = lazy_gettext("Invite somebody")
     list_template = "admin/staff/list.html"
     create_template = "admin/staff/invite.html"
@@ -103,6 +104,14 @@ class StaffView(ScopedModelView):
             **super().list_context(asked, page),
             "invitations": invitation_rows(session, partner_id, formats.now()),
             "events": told(partner_events(session, partner_id)),
+        }
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Name"): self.label_of,
+            gettext("Email address"): lambda row: row.user.email,
+            gettext("Role"): lambda row: ROLE_NAMES[Role(row.role)],
+            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
         }
 
     def create(self, session: Session, actor: Actor, now: datetime, form: Any) -> Invitation:
