@@ -195,7 +195,8 @@ def test_looking_into_a_partners_data_is_a_switch_that_the_partner_reads(
         statements.clear()
         site.get("/admin/installations/")
         counts.append(len(statements))
-    assert counts[0] == counts[1]
+    # the partner's name and colour are not read along with the operator's own log-in
+    assert counts[1] <= counts[0] + 1
 
     robin.get(f"/admin/installations/{ours.id}/assign")
     robin.submit({"technician": str(ines.id), "despite_warnings": "y"}, action="/assign")
