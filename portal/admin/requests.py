@@ -8,6 +8,7 @@ from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
+from flask_babel.speaklater import LazyString
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
@@ -22,6 +23,8 @@ from portal.domain.requests.states import CHANGE_REQUEST
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
+from portal.web.i18n import translate
+from portal.web.statuses import request_badge
 
 ALL = "all"
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
@@ -34,7 +37,7 @@ class RequestFilter(Filters):
         lazy_gettext("Status"),
         default=PENDING,
         choices=[
-            *(SelectChoice(status.name, lazy_gettext(status.label.msgid)) for status in CHANGE_REQUEST.statuses),
+            *(SelectChoice(status.name, LazyString(translate, status.label)) for status in CHANGE_REQUEST.statuses),
             SelectChoice(ALL, lazy_gettext("All")),
         ],
     )
@@ -45,6 +48,7 @@ class ChangeRequestView(ScopedModelView):
 
     permission = Permission.SEE_JOBS
     can_create = can_edit = False
+    can_export = True
     list_template = "admin/requests/list.html"
     column_list = ("asked", "customer", "wish", "visit", "status")
     column_labels = {
@@ -66,6 +70,20 @@ class ChangeRequestView(ScopedModelView):
         wanted = asked.filters["status"]
         status = None if wanted == ALL else wanted
         return queries.list_change_requests(db.session(), status, asked.order, asked.cursor, limit)
+
+    def export_columns(self) -> dict[str, Any]:
+        return {
+            gettext("Asked"): lambda row: row.asked_at,
+            gettext("Customer"): lambda row: row.job.customer.name,
+            gettext("Number"): lambda row: row.job.number,
+            gettext("Title"): lambda row: row.job.title,
+            gettext("Visit"): lambda row: row.start_at,
+            gettext("Wish"): lambda row: str(WISHES[row.wish]),
+            gettext("In their words"): lambda row: row.words,
+            gettext("Status"): lambda row: request_badge(row).label,
+            gettext("Answered"): lambda row: row.answered_at,
+            gettext("Answer"): lambda row: row.answer,
+        }
 
     def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
         """Say what is wished, beside what every list shows."""

@@ -72,7 +72,8 @@ def plain_counts(office: Office, now: datetime) -> dict[Queue, int]:
     ]
     begun = [job for job in jobs if job.status == "INSTALLATION_IN_PROGRESS" and job.id not in open_jobs]
     nobody = [visit for visit in visits if visit.status == "SCHEDULED" and visit.technician_id is None]
-    asked = [row for row in session.scalars(select(ChangeRequest)) if row.status == "PENDING"]
+    wishes = session.scalars(select(ChangeRequest).where(ChangeRequest.partner_id == partner_id))
+    asked = [wish for wish in wishes if wish.status == "PENDING"]
     return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit, asked)), strict=True))
 
 
@@ -118,7 +119,8 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
         "PAUSED": ("continue_later",),
     }
     with unit_of_work(office.looking) as session:
-        session.scalars(select(FeatureControls)).one().self_service = False
+        own = select(FeatureControls).where(FeatureControls.partner_id == people.partner_id)
+        session.scalars(own).one().self_service = False
     for turn in range(90):
         office.now += rng.choice((5, 20, 45)) * MINUTE
         day = (office.now + rng.randint(0, 1) * DAY).date()
