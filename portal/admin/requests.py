@@ -12,7 +12,7 @@ from flask_babel.speaklater import LazyString
 from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
-from portal.admin.base import Asked, Filters, ScopedModelView, the_actor
+from portal.admin.base import Asked, FilterForm, ScopedModelView, the_actor
 from portal.admin.installations.forms import ReasonForm
 from portal.domain.actor import Permission
 from portal.domain.errors import Invalid, Refused
@@ -30,8 +30,8 @@ ALL = "all"
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
 
 
-class RequestFilter(Filters):
-    """What became of the requests; usually those that wait."""
+class RequestFilter(FilterForm):
+    """Text, and what became of the requests; usually those that wait."""
 
     status = SelectField(
         lazy_gettext("Status"),
@@ -69,7 +69,7 @@ class ChangeRequestView(ScopedModelView):
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
         wanted = asked.filters["status"]
         status = None if wanted == ALL else wanted
-        return queries.list_change_requests(db.session(), status, asked.order, asked.cursor, limit)
+        return queries.list_change_requests(db.session(), asked.filters["q"], status, asked.order, asked.cursor, limit)
 
     def export_columns(self) -> dict[str, Any]:
         return {

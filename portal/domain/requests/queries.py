@@ -11,6 +11,8 @@ from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Job
 from portal.domain.lookup import MAX_KEY
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
+from portal.domain.people.models import Customer
+from portal.domain.people.queries import words_in
 from portal.domain.requests.models import PENDING, ChangeRequest
 
 # The one that waits longest first.
@@ -23,10 +25,17 @@ WITH_JOB = (
 
 
 def list_change_requests(
-    session: Session, status: str | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
+    session: Session, text: str, status: str | None, order: Order, cursor: Cursor | None, limit: int = PAGE_ROWS
 ) -> Page[ChangeRequest]:
-    """Return a page of change requests in ``status``, or all, each with job, customer and visit (P18)."""
+    """Return a page of change requests in ``status``, or all, each with job, customer and visit (P18).
+
+    ``text`` is looked for in number, title, the customer's name and what they wrote.
+    """
     query = select(ChangeRequest).options(*WITH_JOB)
+    if text:
+        searched = (Job.number, Job.title, Customer.name, ChangeRequest.words)
+        query = query.join(Job, Job.id == ChangeRequest.job_id).join(Customer, Customer.id == Job.customer_id)
+        query = query.where(words_in(text, searched))
     if status is not None:
         query = query.where(ChangeRequest.status == status)
     return page_of(session, query, order, cursor, limit)
