@@ -312,7 +312,8 @@ def test_5000_visits_cost_as_many_statements_as_one(
     def cost(mode: str) -> int:
         statements.clear()
         site.get(f"{CALENDAR}?mode={mode}&date=2031-03-01&day=2031-03-11")
-        return len(statements)
+        # The queues of the menu are counted once in some seconds, whatever the page.
+        return len([statement for statement in statements if "AS queue" not in statement])
 
     modes = ("day", "week", "month")
     create_installation(partner, start=NINE)
