@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> Flask:
         http,
         i18n,
         invitations,
+        kept,
         language,
         logs,
         menu,
@@ -71,6 +72,7 @@ def create_app(settings: Settings) -> Flask:
         errors,
         health,
         invitations,
+        kept,
     ):
         part.init_app(app)
     for area in (admin, customer, field):
