@@ -37,6 +37,7 @@ def create_app(settings: Settings) -> Flask:
         partners,
         sessions,
         signin,
+        slim,
         statuses,
     )
     from portal.web.health import MIGRATIONS
@@ -73,6 +74,7 @@ def create_app(settings: Settings) -> Flask:
         health,
         invitations,
         kept,
+        slim,
     ):
         part.init_app(app)
     for area in (admin, customer, field):
