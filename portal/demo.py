@@ -48,6 +48,8 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.requests.models import Wish
+from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
 from portal.domain.scheduling.public_holidays import public_holidays
@@ -763,6 +765,17 @@ def _cancelling(company: Company, order: Order, reason: str) -> Story:
     )
 
 
+def _asked(company: Company, order: Order, words: str) -> Story:
+    """Booked and confirmed, and the customer asks the office to cancel it, which the rules do not let them do."""
+    yield company.booked_before(order.start)
+    job = company.schedule(order, assigned=True)
+    customer = company.as_customer(order.customer)
+    yield company.now + 3 * HOUR
+    fieldwork.confirm(company.session, customer, company.now, company.visit(job).id)
+    yield company.present - 50 * MINUTE
+    request_change(company.session, customer, company.now, company.visit(job).id, Wish.CANCEL, words)
+
+
 def _moved(company: Company, order: Order, start: datetime, by_customer: bool, at: datetime) -> Story:
     """Booked, and moved to another start ``at`` an instant."""
     yield company.booked_before(order.start, 5, 9)
@@ -947,6 +960,7 @@ def _of_the_office(acme: Company) -> list[Story]:
         _cancelled(acme, on(2, time(9), BATTERY, sana), "Customer sells the house", by_customer=False),
         _cancelled(acme, on(-4, time(9), CHARGER, sana), "The car comes later than I thought", by_customer=True),
         _cancelling(acme, on(7, time(13), CHARGER, sana), "Somebody else does it sooner"),
+        _asked(acme, on(9, time(13), CHARGER, ines), "We have sold the car. Can the charger still be called off?"),
         _moved(
             acme, on(4, time(9), BATTERY, sana), acme.at(acme.workday(6), time(11)), True, acme.present - 4 * MINUTE
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import request, url_for
+from flask import redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import lazy_gettext
@@ -15,7 +15,7 @@ from portal.domain.jobs.attention import Queue, list_queue, queue_order
 from portal.domain.paging import Cursor
 from portal.extensions import db
 from portal.web import formats
-from portal.web.attention import queue_counts
+from portal.web.attention import queue_counts, queue_url
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.menu import ATTENTION
 
@@ -45,6 +45,8 @@ class AttentionView(AdminPage):
         if queue not in set(Queue):
             raise NotFound
         asked, actor = Queue(queue), the_actor()
+        if asked is Queue.CHANGE_REQUESTS:
+            return redirect(queue_url(asked))
         page = list_queue(
             db.session(),
             actor,

@@ -189,17 +189,6 @@ class RejectReasonView(ReasonView):
 
     lead = lazy_gettext("The office chooses one when it rejects an installation, or writes another.")
 
-    def export_columns(self) -> dict[str, Any]:
-        return {
-            gettext("Name"): lambda row: row.name,
-            gettext("Duration in minutes"): lambda row: row.duration_minutes,
-            gettext("Arrival window in minutes"): lambda row: row.window_minutes,
-            gettext("Start times every, in minutes"): lambda row: row.step_minutes,
-            gettext("Kept free before, in minutes"): lambda row: row.buffer_before_minutes,
-            gettext("Kept free after, in minutes"): lambda row: row.buffer_after_minutes,
-            gettext("Active"): lambda row: gettext("yes") if row.active else gettext("no"),
-        }
-
 
 class ControlsForm(VersionedForm):
     """The partner's rules of self-service."""

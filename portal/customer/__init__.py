@@ -1,14 +1,14 @@
-"""The customer's pages: My Schedule, visits, Modify, contracts."""
+"""The customer's pages: My Schedule, visits, Modify, requests, contracts."""
 
 from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import modify, papers, schedule
+from portal.customer import modify, papers, requests, schedule
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, papers):
+for part in (schedule, modify, requests, papers):
     part.add_to(pages)
 
 

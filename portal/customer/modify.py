@@ -12,6 +12,7 @@ from flask_wtf import FlaskForm
 from wtforms import TextAreaField
 
 from portal.customer.blueprint import customer, go, move_number, page_of_visit, session, visit_of
+from portal.customer.requests import ask_form
 from portal.domain.errors import Conflict, Invalid, Refusal, Refused
 from portal.domain.jobs import customer_queries, services
 from portal.domain.jobs.customer_queries import CustomerVisit
@@ -185,7 +186,7 @@ def _parts(item: CustomerVisit, starts: Iterable[datetime]) -> list[tuple[str, l
 
 
 def _refused(item: CustomerVisit, status: int) -> ResponseReturnValue:
-    return page_of_visit("customer/refused.html", item), status
+    return page_of_visit("customer/refused.html", item, ask_form=ask_form), status
 
 
 def _words(item: CustomerVisit, start: datetime | None, refusal: Refusal) -> str:

@@ -8,6 +8,7 @@ from portal.domain.contracts import models as contracts
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
+from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
 
@@ -20,6 +21,7 @@ __all__ = [
     "jobs",
     "messages",
     "people",
+    "requests",
     "scheduling",
     "settings_log",
 ]

@@ -52,6 +52,7 @@ def queue_title(queue: Queue) -> str:
         Queue.NOT_COMPLETED: gettext("Not completed"),
         Queue.NEEDS_VISIT: gettext("Needs a visit"),
         Queue.HIT: gettext("Hit by time off or hours"),
+        Queue.CHANGE_REQUESTS: gettext("Change requests"),
     }[queue]
 
 
@@ -67,6 +68,7 @@ def queue_meaning(queue: Queue) -> str:
             "They stay here until they are moved or reassigned.",
             handyman=_handyman(),
         ),
+        Queue.CHANGE_REQUESTS: gettext("Customers ask for what the rules do not let them change themselves."),
     }[queue]
 
 
@@ -78,7 +80,15 @@ def queue_empty(queue: Queue) -> str:
         Queue.NOT_COMPLETED: gettext("No visit was left open at the end of its day."),
         Queue.NEEDS_VISIT: gettext("Nothing that was begun waits for another visit."),
         Queue.HIT: gettext("Every coming visit can be worked as planned."),
+        Queue.CHANGE_REQUESTS: gettext("No change request waits for an answer."),
     }[queue]
+
+
+def queue_url(queue: Queue) -> str:
+    """Return the address of the list of a queue; that of change requests shows what was asked."""
+    if queue is Queue.CHANGE_REQUESTS:
+        return url_for("change_requests.index_view")
+    return url_for("attention.queue_view", queue=queue.value)
 
 
 def reason_text(reason: Reason, technician: str | None) -> str:
@@ -120,7 +130,7 @@ def menu_queues(path: str | None = None) -> list[QueueLine]:
     counts = queue_counts()
     lines = []
     for queue in Queue:
-        url = url_for("attention.queue_view", queue=queue.value)
+        url = queue_url(queue)
         count = count_text(counts[queue]) if counts[queue] else ""
         lines.append(QueueLine(queue.value, queue_title(queue), url, count, (path or request.path) == url))
     return lines
@@ -144,6 +154,6 @@ def init_app(app: Flask) -> None:
     """Make the queues known to the templates of ``app``."""
     functions: dict[str, Any] = {
         function.__name__: function
-        for function in (menu_queues, queue_title, queue_meaning, queue_empty, count_text, reason_text)
+        for function in (menu_queues, queue_url, queue_title, queue_meaning, queue_empty, count_text, reason_text)
     }
     app.jinja_env.globals.update(functions)

@@ -11,7 +11,9 @@ from flask_babel import gettext, lazy_gettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
+from portal.domain.lifecycle import HasStatus
 from portal.domain.messages.models import MessageKind, MessageStatus
+from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
 from portal.web.partners import partner_info
@@ -177,6 +179,11 @@ def visit_badge(visit: VisitLike) -> Badge:
     return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
 
 
+def request_badge(request: HasStatus) -> Badge:
+    """Return the badge of a change request."""
+    return Badge(CSS["change_request"][request.status], translate(CHANGE_REQUEST.status(request.status).label))
+
+
 def message_badge(message: MessageLike) -> Badge:
     """Return the badge of a message of the outbox."""
     if message.status == MessageStatus.SENT:
@@ -195,6 +202,7 @@ def init_app(app: Flask) -> None:
     app.jinja_env.globals.update(
         badge=badge,
         visit_badge=visit_badge,
+        request_badge=request_badge,
         customer_badge=customer_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,

@@ -16,9 +16,11 @@ from portal.domain.jobs.attention import Queue, count_queues, list_queue
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.paging import Cursor
 from portal.domain.people.models import Partner
+from portal.domain.requests.models import ChangeRequest, Wish
+from portal.domain.requests.services import request_change
 from portal.domain.scheduling import hours
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput
-from portal.domain.scheduling.models import VisitHit
+from portal.domain.scheduling.models import FeatureControls, VisitHit
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import DAY, HOUR, NOW, Office
@@ -70,7 +72,9 @@ def plain_counts(office: Office, now: datetime) -> dict[Queue, int]:
     ]
     begun = [job for job in jobs if job.status == "INSTALLATION_IN_PROGRESS" and job.id not in open_jobs]
     nobody = [visit for visit in visits if visit.status == "SCHEDULED" and visit.technician_id is None]
-    return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit)), strict=True))
+    wishes = session.scalars(select(ChangeRequest).where(ChangeRequest.partner_id == partner_id))
+    asked = [wish for wish in wishes if wish.status == "PENDING"]
+    return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit, asked)), strict=True))
 
 
 def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
@@ -95,6 +99,9 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
             office.do(admin, getattr(services, step), key, technician, despite_warnings=True)
         elif step == "reschedule":
             office.do(admin, services.reschedule, key, ahead, despite_warnings=True)
+        elif step == "ask":
+            customer = people.customers[0]
+            office.do(customer, request_change, office.visit(key).id, Wish.MOVE, "Any other day")
         elif step == "time off":
             rota(hours.add_time_off, technician, TimeOffInput(day, day))
         elif step == "active":
@@ -105,13 +112,16 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
             office.do(admin, getattr(fieldwork, step), visit.id, visit.move_number, *more)
 
     following = {
-        "SCHEDULED": ("assign", "set_off", "set_off", "set_off", "reassign", "reschedule"),
+        "SCHEDULED": ("assign", "set_off", "set_off", "set_off", "reassign", "reschedule", "ask"),
         "ON_THE_WAY": ("arrive", "arrive", "turn_back"),
         "ARRIVED": ("start_work",),
         "WORK_IN_PROGRESS": ("pause",),
         "PAUSED": ("continue_later",),
     }
-    for turn in range(60):
+    with unit_of_work(office.looking) as session:
+        own = select(FeatureControls).where(FeatureControls.partner_id == people.partner_id)
+        session.scalars(own).one().self_service = False
+    for turn in range(90):
         office.now += rng.choice((5, 20, 45)) * MINUTE
         day = (office.now + rng.randint(0, 1) * DAY).date()
         ahead = office.now + rng.randint(1, 60) * HOUR

@@ -31,6 +31,7 @@ from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Partner, Technician, User
+from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
@@ -72,6 +73,7 @@ class Rows:
     technician: int
     kind: int
     message: int
+    change_request: int
     skill: int
     pause_reason: int
     reject_reason: int
@@ -120,6 +122,7 @@ def world(
             technician.id,
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
+            session.scalars(select(ChangeRequest.id).where(ChangeRequest.partner_id == partner.id)).first() or 0,
             *(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
                 for model in (Skill, PauseReason, RejectReason)
@@ -183,6 +186,14 @@ def world(
             session.expunge(row)
         for message in session.scalars(select(Message)):
             message.subject = message.body = SCRIPT
+        for job in (jobs[-1], next_door[0], far_away[0]):
+            wished = job.appointments[0]
+            session.add(
+                ChangeRequest(
+                    partner_id=job.partner_id, customer_id=job.customer_id, job_id=job.id, appointment_id=wished.id,
+                    status="PENDING", wish="reschedule", words=SCRIPT, start_at=wished.start_at, asked_at=NOW,
+                )
+            )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
     staff_foreign = rows(theirs, stranger, outsider, *far_away)
@@ -266,6 +277,7 @@ def row_of(rule: Rule, name: str) -> str:
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
+        "change_requests": "change_request",
     }  # fmt: skip
     return kinds.get(name) or views[rule.endpoint.partition(".")[0]]
 

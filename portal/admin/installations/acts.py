@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from portal.admin.base import Difference, differences_of
 from portal.admin.installations.forms import (
     AssignForm,
+    CancelForm,
     CompleteForm,
     ContinueForm,
     EditForm,
@@ -46,6 +47,9 @@ from portal.domain.jobs.queries import Installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION
 from portal.domain.people.queries import find_technicians
+from portal.domain.requests import services as requests
+from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Slot
 from portal.extensions import db
@@ -195,17 +199,30 @@ class Reject(Act[RejectForm]):
         return services.reject(session, actor, now, target.job_id, *read_reason(form))
 
 
-class Cancel(Act[ReasonForm]):
+class Cancel(Act[CancelForm]):
     name = "cancel"
     title = lazy_gettext("Cancel installation")
     button = lazy_gettext("Cancel installation")
     done = lazy_gettext("%(number)s is cancelled.")
     lead = lazy_gettext("A cancelled installation cannot come back. The customer is told; the record stays.")
-    form = ReasonForm
+    form = CancelForm
     danger = True
 
-    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
-        return services.cancel(session, actor, now, target.job_id, form.reason.data or "")
+    def fill(self, form: CancelForm, target: Installation, fresh: bool) -> None:
+        """Take the reason from the customer's own words, where this answers them."""
+        wish = wish_of(self.name, target)
+        if fresh and wish is not None:
+            form.answers.data, form.reason.data = str(wish.id), wish.words
+
+    def context(self, form: CancelForm, target: Installation) -> dict[str, Any]:
+        """Show what this answers."""
+        return {"wish": wish_of(self.name, target)}
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: CancelForm) -> object:
+        reason, answers = form.reason.data or "", whole(form.answers.data)
+        if answers is not None:
+            return requests.apply_by_cancelling(session, actor, now, target.job_id, answers, reason)
+        return services.cancel(session, actor, now, target.job_id, reason)
 
 
 class Reschedule(Act[RescheduleForm]):
@@ -224,6 +241,10 @@ class Reschedule(Act[RescheduleForm]):
         if fresh:
             form.duration.data = str(usual)
             form.technician.data = str(job.technician_id or "")
+            wish = wish_of(self.name, target)
+            if wish is not None:
+                # Somebody waits for this answer.
+                form.answers.data, form.notify.data = str(wish.id), True
         form.duration.choices = lengths([usual, job.service_type.duration_minutes])
         fill_technicians(form, target, None)
         today = formats.today(zone)
@@ -265,6 +286,7 @@ class Reschedule(Act[RescheduleForm]):
         """Say whose times are offered, and why the others are not."""
         visit = open_visit(target.visits)
         return {
+            "wish": wish_of(self.name, target),
             "follow_up": visit is None,
             "names_technician": names_technician(target),
             "visit": visit,
@@ -291,6 +313,20 @@ class Reschedule(Act[RescheduleForm]):
         stop_at_errors(form)
         if start is None:
             raise RuntimeError("a start without errors")
+        answers = whole(form.answers.data)
+        if answers is not None:
+            return requests.apply_by_moving(
+                session,
+                actor,
+                now,
+                target.job_id,
+                answers,
+                start,
+                length,
+                notify=form.notify.data,
+                agreed_with_customer=form.agreed.data,
+                despite_warnings=form.despite_warnings.data,
+            )
         return services.reschedule(
             session,
             actor,
@@ -606,6 +642,13 @@ def fill_technicians(form: Any, target: Installation, start: datetime | None) ->
         ),
     ]
     form.technician_names = {str(one.technician_id): one.name for one in found}
+
+
+def wish_of(name: str, target: Installation) -> ChangeRequest | None:
+    """Return the change request that the act ``name`` would answer: the one in the address, else one that fits."""
+    asked = (request.values.get("answers") or "").strip()
+    waiting = pending_requests(db.session(), target.job.id)
+    return next((wish for wish in waiting if str(wish.id) == asked or wish.wish == name), None)
 
 
 def fill_reasons(form: RejectForm) -> None:

@@ -168,6 +168,12 @@ class ReasonForm(InstallationForm):
     reason = TextAreaField(lazy_gettext("Reason"))
 
 
+class CancelForm(ReasonForm):
+    """Why an installation is cancelled; ``answers`` is the change request that this applies."""
+
+    answers = HiddenField()
+
+
 class RejectForm(ReasonForm):
     """Why: one of the partner's reasons, words of one's own, or both (P10)."""
 
@@ -176,7 +182,12 @@ class RejectForm(ReasonForm):
 
 
 class RescheduleForm(InstallationForm):
-    """When instead (P13): a day, then one of the free times of that day or any other."""
+    """When instead (P13): a day, then one of the free times of that day or any other.
+
+    ``answers`` is the change request that this applies.
+    """
+
+    answers = HiddenField()
 
     date = StringField(lazy_gettext("Date"), widget=DateInput())
     slot = LooseRadio(lazy_gettext("Free times"), choices=[])

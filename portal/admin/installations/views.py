@@ -54,6 +54,7 @@ from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
+from portal.domain.requests.queries import pending_requests
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -230,6 +231,7 @@ class InstallationView(BulkActions, ScopedModelView):
             message_badge=message_badge,
             message_kind=MESSAGE_KINDS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
+            wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
         )

@@ -60,7 +60,7 @@ def send_corrected_contract(session: Session, actor: Actor, now: datetime, job_i
     contract = _draw_up(session, now, job, revision=old.revision + 1)
     change = {"contract": f"{old.revision}"}, {"contract": f"{contract.revision}"}
     record(session, actor, now, "send_corrected_contract", job, None, *change, text)
-    touch(job, visits_of(session, job), now)
+    touch(session, job, visits_of(session, job), now)
     return contract
 
 
@@ -132,7 +132,7 @@ def _note(
     session: Session, actor: Actor, now: datetime, name: str, job: Job, before: str, more: Mapping[str, Any]
 ) -> None:
     record(session, actor, now, name, job, None, {"status": before}, {"status": job.status, **more})
-    touch(job, visits_of(session, job), now)
+    touch(session, job, visits_of(session, job), now)
 
 
 def _current(session: Session, job: Job) -> Contract:

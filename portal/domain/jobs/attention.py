@@ -26,6 +26,7 @@ from portal.domain.jobs.situations import current_visit, open_visit
 from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, OPEN, Situation
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
+from portal.domain.requests.models import PENDING, ChangeRequest
 from portal.domain.scheduling.hits import Reason
 from portal.domain.scheduling.hours import forget_hits
 from portal.domain.scheduling.models import VisitHit
@@ -44,6 +45,7 @@ class Queue(StrEnum):
     NOT_COMPLETED = "not-completed"
     NEEDS_VISIT = "needs-visit"
     HIT = "hit"
+    CHANGE_REQUESTS = "change-requests"
 
 
 # The acts that would settle it, the likeliest first: of the installation or, where it has none of that name, its visit.
@@ -53,6 +55,7 @@ ACTS: Mapping[Queue, tuple[str, ...]] = {
     Queue.NOT_COMPLETED: ("complete", "continue_later", "start_work", "arrive", "turn_back"),
     Queue.NEEDS_VISIT: ("reschedule",),
     Queue.HIT: ("reassign", "reschedule"),
+    Queue.CHANGE_REQUESTS: ("reschedule", "cancel"),
 }
 
 
@@ -158,7 +161,12 @@ def rebuild(session: Session, now: datetime) -> None:
 
 def queue_order(queue: Queue) -> Order:
     """Return the order in which the pages of a queue follow one another."""
-    model: Any = {Queue.NEEDS_VISIT: Job, Queue.HIT: VisitHit}.get(queue, Appointment)
+    models: dict[Queue, Any] = {
+        Queue.NEEDS_VISIT: Job,
+        Queue.HIT: VisitHit,
+        Queue.CHANGE_REQUESTS: ChangeRequest,
+    }
+    model = models.get(queue, Appointment)
     return Order((model.start_at, model.id))
 
 
@@ -250,6 +258,9 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
                 Appointment.end_at > now,
             )
         )
+    if queue is Queue.CHANGE_REQUESTS:
+        wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
+        return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == _written(PENDING))
     visits: Select[*tuple[Any, ...]] = (
         select(Appointment.id, Appointment.start_at, Appointment.job_id)
         .join(Job, Job.id == Appointment.job_id)

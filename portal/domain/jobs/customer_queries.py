@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
@@ -26,6 +26,8 @@ from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.paging import Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician
 from portal.domain.policy import decide
+from portal.domain.requests.models import PENDING, ChangeRequest, Wish
+from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import FeatureControls
 from portal.domain.scheduling.queries import Board, board, bookable_technicians, wanted_for
 from portal.domain.scheduling.rules import Decision
@@ -44,7 +46,10 @@ EVERYTHING = (
 
 @dataclass(frozen=True, slots=True)
 class CustomerVisit:
-    """A visit with its job, and what its customer may do to it now: a refusal each, or ``None`` where they may."""
+    """A visit with its job, and what its customer may do to it now: a refusal each, or ``None`` where they may.
+
+    ``request`` is the change request that waits for the office's answer; ``wishes`` are what may be asked for (C6).
+    """
 
     visit: Appointment
     controls: FeatureControls
@@ -53,6 +58,8 @@ class CustomerVisit:
     move: Decision
     cancel: Decision
     undo: Refusal | None
+    request: ChangeRequest | None
+    wishes: Sequence[Wish]
 
     @property
     def job(self) -> Job:
@@ -332,9 +339,10 @@ def _job(session: Session, job_id: int) -> Job:
 
 def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
     query = (
-        select(Appointment, FeatureControls, Partner.timezone)
+        select(Appointment, FeatureControls, Partner.timezone, ChangeRequest)
         .join(Partner, Partner.id == Appointment.partner_id)
         .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
+        .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
         .where(condition)
         .options(*EVERYTHING)
         .order_by(Appointment.start_at, Appointment.id)
@@ -343,17 +351,26 @@ def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElem
 
 
 def _with_answers(
-    actor: Actor, now: datetime, visit: Appointment, controls: FeatureControls, timezone: str
+    actor: Actor,
+    now: datetime,
+    visit: Appointment,
+    controls: FeatureControls,
+    timezone: str,
+    request: ChangeRequest | None,
 ) -> CustomerVisit:
     asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
+    decisions = {wish: decide(wish.value, asked) for wish in Wish}
+    waits = request is not None
     return CustomerVisit(
         visit=visit,
         controls=controls,
         asked=asked,
         confirm=APPOINTMENT.refusal("confirm", visit.status, asked),
-        move=decide("reschedule", asked),
-        cancel=decide("cancel", asked),
+        move=decisions[Wish.MOVE],
+        cancel=decisions[Wish.CANCEL],
         undo=pending_cancel_refusal(visit, actor, now),
+        request=request,
+        wishes=[wish for wish in Wish if wish_refusal(asked, decisions[wish], waits) is None],
     )
 
 

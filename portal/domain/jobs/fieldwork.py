@@ -55,7 +55,7 @@ def confirm(
     APPOINTMENT.move(visit, "confirm", asked)
     visit.confirmed_at, visit.confirmed_by = now, actor.role.value
     record(session, actor, now, "confirm", job, visit, {"confirmed": False}, {"confirmed": True})
-    touch(job, visits, now)
+    touch(session, job, visits, now)
     return visit
 
 
@@ -207,7 +207,7 @@ class _Step:
         if self.job.status != self.old_job:
             before, after = {"status": self.old_job}, {"status": self.job.status}
             record(session, self.actor, self.now, self.name, self.job, None, before, after, self.reason)
-        touch(self.job, self.visits, self.now)
+        touch(session, self.job, self.visits, self.now)
         return self.visit
 
 

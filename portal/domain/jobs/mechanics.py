@@ -18,6 +18,7 @@ from portal.domain.lookup import find, lock
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Technician
+from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.texts import shows
 
 MAX_TEXT = 2_000
@@ -152,9 +153,10 @@ def back_to_planned(visit: Appointment) -> None:
     visit.pause_reason = ""
 
 
-def touch(job: Job, visits: Sequence[Appointment], now: datetime) -> None:
-    """Note on the job that it, or one of its visits, was changed at ``now``."""
+def touch(session: Session, job: Job, visits: Sequence[Appointment], now: datetime) -> None:
+    """Note on the job that it, or one of its visits, was changed at ``now``; wishes that this outdates lapse."""
     follow_visits(job, visits)
+    lapse_outdated(session, now, job, visits)
     job.updated_at = now
 
 

@@ -192,7 +192,7 @@ def reject(
     record(session, actor, now, "reject", job, None, {"status": before}, {"status": job.status}, text)
     for visit in open_visits(visits):
         end_visit(session, actor, now, job, visit, text)
-    touch(job, visits, now)
+    touch(session, job, visits, now)
     return job
 
 
@@ -301,7 +301,7 @@ def cancel(session: Session, actor: Actor, now: datetime, job_id: int, reason: s
     record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, text)
     for visit in open_visits(visits):
         end_visit(session, actor, now, job, visit, text)
-    touch(job, visits, now)
+    touch(session, job, visits, now)
     return job
 
 
@@ -327,7 +327,7 @@ def cancel_by_customer(session: Session, actor: Actor, now: datetime, visit_id: 
     visit.cancel_at = min(now + undo, visit.start_at)
     visit.cancel_reason = text
     record(session, actor, now, "request_cancel", job, visit, after={"cancel_at": visit.cancel_at}, reason=text)
-    touch(job, visits, now)
+    touch(session, job, visits, now)
     return visit
 
 
@@ -339,7 +339,7 @@ def undo_cancel(session: Session, actor: Actor, now: datetime, visit_id: int) ->
     visit.cancel_at = None
     visit.cancel_reason = ""
     record(session, actor, now, "undo_cancel", job, visit, {"cancel_at": before}, {"cancel_at": None})
-    touch(job, visits, now)
+    touch(session, job, visits, now)
     return visit
 
 
@@ -475,7 +475,7 @@ def _assign(
     if old_visit != visit.status:
         record(session, actor, now, name, job, visit, {"status": old_visit}, {"status": visit.status})
     record(session, actor, now, name, job, None, {"status": old_job, **change[0]}, {"status": job.status, **change[1]})
-    touch(job, visits, now)
+    touch(session, job, visits, now)
 
 
 def _plan_follow_up(
@@ -499,7 +499,7 @@ def _plan_follow_up(
     visit = book_linked_visit(
         session, actor, now, job, current_visit(visits), start, wanted.duration, kind.window_minutes, technician_id
     )
-    touch(job, [*visits, visit], now)
+    touch(session, job, [*visits, visit], now)
     return job
 
 
@@ -528,7 +528,7 @@ def _move_visit(
     flush_booking(session, technician_id)
     after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
     record(session, actor, now, "reschedule", job, visit, before, after)
-    touch(job, visits, now)
+    touch(session, job, visits, now)
 
 
 def _record_technician(
@@ -555,7 +555,7 @@ def _finish_cancel(
         INSTALLATION.follow(job, "cancel")
         job.cancel_reason = reason
         record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, reason)
-    touch(job, visits, now)
+    touch(session, job, visits, now)
 
 
 def _take_free_time(

@@ -72,4 +72,4 @@ def _move(
         visit.cancel_at = min(visit.cancel_at, target)
     flush_booking(session, visit.technician_id)
     record(session, actor, now, "reschedule", job, visit, before, {"start": visit.start_at, "end": visit.end_at})
-    touch(job, visits, now)
+    touch(session, job, visits, now)
