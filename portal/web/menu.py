@@ -73,7 +73,8 @@ def side_menu(admin_view: Any) -> Markup:
     actor, partner = current_actor(), current_partner()
     key = (
         admin_view.endpoint,
-        # Only there it depends on more than the view.
+        request.endpoint,
+        # Only there pages of one endpoint have menus that differ.
         request.path if admin_view.endpoint == ATTENTION else "",
         request.script_root,
         str(get_locale()),
