@@ -88,7 +88,9 @@ class StaffView(ScopedModelView):
     def label_of(self, row: Any) -> str:
         if isinstance(row, Invitation):
             return str(row.name)
-        return str(row.user.name or row.user.email)
+        # What a use case returned has let go of its user by the time it is saved.
+        user = staff.staff_member(db.session(), row.id).user
+        return str(user.name or user.email)
 
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Membership]:
         return staff.list_staff(

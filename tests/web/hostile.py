@@ -135,7 +135,8 @@ class Intruder:
 
     def open(self, method: str, url: str, **kwargs: Any) -> TestResponse:
         """Send a request; it may be refused or, if it is a POST, do something, which is then taken back."""
-        answer = self.site.client.open(url, method=method, **kwargs)
+        # Read to its end and closed, as a server does it, or what a file is written from would stay open.
+        answer = self.site.client.open(url, method=method, buffered=True, **kwargs)
         self.sent += 1
         said = f"{self.who}: {method} {url} {str(kwargs)[:600]} got {answer.status_code}"
         assert answer.status_code < 500, said

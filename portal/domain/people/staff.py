@@ -56,7 +56,9 @@ def staff_member(session: Session, membership_id: int) -> Membership:
     """Return one of the staff with ``user`` loaded; raises ``NotFound``."""
     if not 0 < membership_id <= MAX_KEY:
         raise NotFound
-    found: Membership | None = session.scalars(_with_user().where(Membership.id == membership_id)).one_or_none()
+    query = _with_user().where(Membership.id == membership_id)
+    # One that is known already may have come without its user.
+    found: Membership | None = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if found is None:
         raise NotFound
     return found
