@@ -30,12 +30,14 @@ def create_app(settings: Settings) -> Flask:
         http,
         i18n,
         invitations,
+        kept,
         language,
         logs,
         menu,
         partners,
         sessions,
         signin,
+        slim,
         statuses,
     )
     from portal.web.health import MIGRATIONS
@@ -71,6 +73,8 @@ def create_app(settings: Settings) -> Flask:
         errors,
         health,
         invitations,
+        kept,
+        slim,
     ):
         part.init_app(app)
     for area in (admin, customer, field):

@@ -31,6 +31,9 @@ def init_app(app: Flask) -> None:
     def url_for(endpoint: str, **values: Any) -> str:
         if endpoint == "static" and values.keys() == {"filename"} and has_request_context():
             return _address(app, request.script_root, values["filename"])
+        # One that begins with a dot is of the blueprint that asks.
+        if not values and not endpoint.startswith(".") and has_request_context():
+            return _bare_address(app, request.script_root, endpoint)
         return plain(endpoint, **values)
 
     app.jinja_env.globals["url_for"] = url_for
@@ -40,6 +43,11 @@ def init_app(app: Flask) -> None:
 @cache
 def _address(app: Flask, root: str, filename: str) -> str:
     return app.url_for("static", filename=filename)
+
+
+@cache
+def _bare_address(app: Flask, root: str, endpoint: str) -> str:
+    return app.url_for(endpoint)
 
 
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:

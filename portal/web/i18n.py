@@ -36,7 +36,8 @@ class _Catalogues(Domain):
 
     def get_translations(self) -> Any:
         """Return the catalogue of this request's language."""
-        kept = _of_request()
+        # Mostly where flask-babel put it before, which itself looks in three steps.
+        kept = (g and g.get("_flask_babel")) or _of_request()
         if kept is None:
             return super().get_translations()
         # Where flask-babel itself forgets it when the language changes.

@@ -48,10 +48,16 @@ def add_nothing(app: Flask) -> None:
     app.extensions["admin"][0].add_view(Nothing(name="Nothing", endpoint="nothing", url=NOTHING))
 
 
-def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING") -> Flask:
-    """Return the application over the database at ``url``, keeping its sessions in ``folder``."""
+def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING", keeps: bool = True) -> Flask:
+    """Return the application over the database at ``url``, keeping its sessions in ``folder``.
+
+    Without ``cards`` the list shows none; without ``keeps`` it is drawn for every request.
+    """
     app = create_app(settings_for(url, folder, log_level))
     add_nothing(app)
+    if not keeps:
+        for view in app.extensions["admin"][0]._views:
+            view.keeps_page = lambda: False
     if not cards:
         views = import_module("portal.admin.installations.views")
 
@@ -65,4 +71,5 @@ def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING") 
 def app() -> Flask:
     """Return the application for gunicorn, from the environment."""
     cards = not os.environ.get("BENCH_NO_CARDS")
-    return make(os.environ["BENCH_DATABASE"], os.environ["BENCH_SESSIONS"], cards, "INFO")
+    keeps = not os.environ.get("BENCH_NO_KEPT")
+    return make(os.environ["BENCH_DATABASE"], os.environ["BENCH_SESSIONS"], cards, "INFO", keeps)

@@ -26,7 +26,7 @@ from portal.admin.installations.acts import (
     chosen_name,
     stop_at_errors,
 )
-from portal.admin.installations.bulk import BulkActions
+from portal.admin.installations.bulk import PICKED, BulkActions
 from portal.admin.installations.forms import (
     ScheduleForm,
     StepForm,
@@ -133,6 +133,10 @@ class InstallationView(BulkActions, ScopedModelView):
         order = Order(self.sorts[usual.removeprefix("-")], descending=usual.startswith("-"))
         args = {name: value for name, value in asked.args.items() if name != "sort"}
         return replace(asked, sort=usual, order=order, cursor=cursor_from(request.args, order), args=args)
+
+    def keeps_page(self) -> bool:
+        """All a list shows is marked when it changes; one with rows picked is asked for once."""
+        return PICKED not in request.args
 
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[ListRow]:
         """Return a page of the installations asked for."""
