@@ -129,35 +129,51 @@ def list_days(session: Session, days: Sequence[date], zone: ZoneInfo, most: int)
     """Return up to ``most`` visits of each of the consecutive local ``days``, the earliest first. One statement."""
     number, within = _on(days, zone)
     place = func.row_number().over(partition_by=number.element, order_by=(Appointment.start_at, Appointment.id))
+    # Everything of visit and job comes from here, so that neither is joined to itself.
     ranked = (
-        select(Appointment.id, number, place.label("place"))
+        select(
+            number,
+            place.label("place"),
+            Appointment.id.label("visit_id"),
+            Appointment.technician_id,
+            Appointment.status.label("visit_status"),
+            Appointment.start_at,
+            Appointment.window_minutes,
+            Appointment.cancel_at,
+            Job.id.label("job_id"),
+            Job.number,
+            Job.title,
+            Job.status.label("job_status"),
+            Job.customer_id,
+            Job.address_id,
+        )
         .join(Job, Job.id == Appointment.job_id)
         .where(Job.workflow == INSTALLATION.name, *within)
         .subquery()
     )
+    visit = ranked.c
     query = (
         select(
-            ranked.c[number.name],
-            Job.id,
-            Job.number,
-            Job.title,
-            Job.status,
+            visit[number.name],
+            visit.job_id,
+            visit.number,
+            visit.title,
+            visit.job_status,
             Customer.name,
             Address.line,
             Address.postcode,
             Technician.name,
-            Appointment.status,
-            Appointment.start_at,
-            Appointment.window_minutes,
-            Appointment.cancel_at,
+            visit.visit_status,
+            visit.start_at,
+            visit.window_minutes,
+            visit.cancel_at,
         )
-        .join(Appointment, Appointment.id == ranked.c.id)
-        .join(Job, Job.id == Appointment.job_id)
-        .join(Customer, Customer.id == Job.customer_id)
-        .join(Address, Address.id == Job.address_id)
-        .outerjoin(Technician, Technician.id == Appointment.technician_id)
-        .where(ranked.c.place <= most)
-        .order_by(Appointment.start_at, Appointment.id)
+        .select_from(ranked)
+        .join(Customer, Customer.id == visit.customer_id)
+        .join(Address, Address.id == visit.address_id)
+        .outerjoin(Technician, Technician.id == visit.technician_id)
+        .where(visit.place <= most)
+        .order_by(visit.start_at, visit.visit_id)
     )
     found: dict[date, list[CalendarVisit]] = {day: [] for day in days}
     for index, *row in session.execute(query):
