@@ -6,6 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from playwright.sync_api import expect
+
 from tests.helpers import PASSWORD
 
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
@@ -41,3 +43,8 @@ def sign_in(page: Any, user: Any, password: str = PASSWORD) -> None:
     page.get_by_label("Password").fill(password)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url(lambda url: "/login" not in url)
+
+
+def settled(page: Any) -> None:
+    """Wait for the dialog to be open and its fields improved."""
+    expect(page.locator("dialog[open] .finder, dialog[open] .chosen").first).to_be_visible()

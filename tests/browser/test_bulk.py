@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from portal.admin.installations import bulk
-from tests.browser.looking import axe_complaints, overflow, sign_in
-from tests.browser.test_dispatcher import DESK, PHONE, URL, Desk, at, desk, plain, settled
+from tests.browser.looking import axe_complaints, overflow, settled, sign_in
+from tests.browser.test_dispatcher import DESK, PHONE, URL, Desk, at, desk, plain
 from tests.factories import Create
 
 __all__ = ["desk", "plain"]

@@ -20,7 +20,7 @@ from portal.domain.jobs.services import assign
 from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import axe_complaints, overflow, settled, sign_in
 from tests.factories import Create
 
 LONDON = ZoneInfo("Europe/London")
@@ -102,11 +102,6 @@ def plain(browser: Any, live_server: str) -> Iterator[Any]:
     context = browser.new_context(base_url=live_server, viewport=DESK, locale="en-GB", java_script_enabled=False)
     yield context.new_page()
     context.close()
-
-
-def settled(page: Any) -> None:
-    """Wait for the dialog to be open and its fields improved."""
-    expect(page.locator("dialog[open] .finder, dialog[open] .chosen").first).to_be_visible()
 
 
 @pytest.mark.row("P1")

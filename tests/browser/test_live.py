@@ -21,7 +21,7 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import axe_complaints, overflow, settled, sign_in
 from tests.conftest import Database
 from tests.factories import Create
 
@@ -232,6 +232,7 @@ def test_the_calendar_follows_another_dispatcher(open_window: Windows, desk: Des
     sign_in(omar, desk.omar)
     omar.goto(f"{URL}{job.id}")
     omar.get_by_role("link", name="Assign", exact=True).click()
+    settled(omar)
     omar.get_by_role("combobox", name="Handyman").press_sequentially("kow")
     omar.get_by_role("option", name="Ines Kowalski").click()
     omar.locator("[data-act]").click()

@@ -130,6 +130,8 @@ class Intruder:
     who: str
     token: str = ""
     forms: dict[Any, Found] = field(default_factory=dict)
+    # Counts the forms; where it begins differs between the databases.
+    abused: int = 0
     accepted: int = 0
     sent: int = 0
 
@@ -208,8 +210,10 @@ class Intruder:
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        The first field of a kind gets every value there is, the others take turns with a third of them.
+        The first field of a kind gets every other value there is, those between them in the next form and on the other
+        database; the other fields take turns with a third of them.
         """
+        self.abused += 1
         usual = filled(form.tag)
         usual["csrf_token"] = [self.token]
         for values in ({}, *({str(it["name"]): str(it.get("value", ""))} for it in form.tag.select("button[name]"))):
@@ -228,7 +232,7 @@ class Intruder:
                 whens[kind == "time"].append(name)
             turn = turns[kind]
             turns[kind] += 1
-            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind]:
+            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused % 2 :: 2]:
                 self.open("POST", form.target, data=spoiled(usual, name, value))
         for day, clock in MOMENTS if all(whens) else ():
             values = {**usual, **dict.fromkeys(whens[0], day), **dict.fromkeys(whens[1], clock)}
