@@ -18,16 +18,15 @@ from portal.domain.actor import Permission
 from portal.domain.errors import Invalid, Refused
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.requests import queries, services
-from portal.domain.requests.models import PENDING, ChangeRequest, Wish
+from portal.domain.requests.models import PENDING, ChangeRequest
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.i18n import translate
-from portal.web.statuses import request_badge
+from portal.web.statuses import WISHES, request_badge
 
 ALL = "all"
-WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
 
 
 class RequestFilter(FilterForm):

@@ -17,11 +17,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
-
-WISHES = {
-    Wish.MOVE: lazy_gettext("Another time"),
-    Wish.CANCEL: lazy_gettext("Cancel the visit"),
-}
+from portal.web.statuses import WISHES
 
 
 class AskForm(FlaskForm):

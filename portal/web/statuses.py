@@ -13,6 +13,7 @@ from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.lifecycle import HasStatus
 from portal.domain.messages.models import MessageKind, MessageStatus
+from portal.domain.requests.models import Wish
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
@@ -103,6 +104,8 @@ MESSAGE_KINDS = {
     MessageKind.CONTRACT: lazy_gettext("Contract"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
+# What a change request is for, as customer and office read it.
+WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
 # A plan that nobody is to carry out yet asks for somebody.
 WANTS_SOMEBODY = "SCHEDULED"
 # Labels of customers that bring their own picture.

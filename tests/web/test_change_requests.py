@@ -168,6 +168,7 @@ def test_bad_input_asks_for_nothing(both: Both, create_customer: Create, create_
     for change, status in (
         ({"words": " "}, 422),
         ({"words": "x" * 10_000}, 422),
+        ({"words": "\0"}, 400),
         ({"wish": "paint"}, 422),
         ({"wish": ""}, 303),
         ({"move_number": "x"}, 400),
