@@ -35,6 +35,7 @@ def create_app(settings: Settings) -> Flask:
         logs,
         menu,
         partners,
+        script_words,
         sessions,
         signin,
         slim,
@@ -74,6 +75,7 @@ def create_app(settings: Settings) -> Flask:
         health,
         invitations,
         kept,
+        script_words,
         slim,
     ):
         part.init_app(app)

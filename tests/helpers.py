@@ -46,8 +46,8 @@ class Site:
         self.url = "/"
 
     def get(self, url: str, **kwargs: Any) -> TestResponse:
-        """Open ``url`` and follow redirects."""
-        self.last = self.client.get(url, follow_redirects=True, **kwargs)
+        """Open ``url``, which may be relative to the page in front of the person, and follow redirects."""
+        self.last = self.client.get(urljoin(self.url, url), follow_redirects=True, **kwargs)
         self.url = self.last.request.full_path.rstrip("?")
         return self.last
 

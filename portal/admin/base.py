@@ -240,13 +240,18 @@ class ScopedModelView(Guarded, ModelView):
         args = {**asked.args, **changes, **(cursor_args(cursor) if cursor else {})}
         return str(self.get_url(".index_view", **{name: value for name, value in args.items() if value}))
 
+    def near(self, url: str) -> str:
+        """Return an address of this view as its list says it, relative to itself: a page names a dozen."""
+        return url.removeprefix(self.get_url(".index_view")) or "./"
+
     def clear_url(self, asked: Asked) -> str:
         """Return the address of this list without filters, sorted as it is."""
         return self.list_url(asked, **dict.fromkeys(asked.filters))
 
     def export_links(self, asked: Asked) -> dict[str, str]:
         """Return the addresses of exactly this list as a file, by what each kind of file is called."""
-        return {str(name): self.get_url(".export", kind=kind, **asked.args) for kind, name in EXPORT_NAMES.items()}
+        urls = {name: self.get_url(".export", kind=kind, **asked.args) for kind, name in EXPORT_NAMES.items()}
+        return {str(name): self.near(url) for name, url in urls.items()}
 
     def sort_links(self, asked: Asked) -> dict[str, tuple[str, str | None]]:
         """Return for each sort its address and, for the present one, ``ascending`` or ``descending``."""
@@ -277,9 +282,9 @@ class ScopedModelView(Guarded, ModelView):
             "asked": asked,
             "rows": page.rows,
             "filters": asked.form or self.filter_form(request.args),
-            "sort_links": self.sort_links(asked),
-            "back_url": self.list_url(asked, page.back) if page.back else None,
-            "forward_url": self.list_url(asked, page.forward) if page.forward else None,
+            "sort_links": {name: (self.near(url), state) for name, (url, state) in self.sort_links(asked).items()},
+            "back_url": self.near(self.list_url(asked, page.back)) if page.back else None,
+            "forward_url": self.near(self.list_url(asked, page.forward)) if page.forward else None,
             "here": request.full_path.rstrip("?"),
         }
 

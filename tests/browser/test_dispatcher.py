@@ -213,7 +213,7 @@ def test_assigning_from_the_row_keeps_the_filters(page: Any, desk: Desk) -> None
     page.get_by_role("button", name="Filter").click()
     address = page.url
     assert "group=Scheduled" in address
-    page.get_by_role("link", name="Assign D-1001, Priya Raman").click()
+    page.get_by_role("link", name="Assign D-1001").click()
     settled(page)
     field = page.get_by_role("dialog").get_by_role("combobox", name="Handyman")
     field.click()
@@ -254,7 +254,7 @@ def test_rejecting_without_and_with_a_reason(page: Any, desk: Desk) -> None:
 def test_a_dialog_that_opens_too_late_says_why(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
     page.goto(URL)
-    page.get_by_role("link", name="Assign D-1001, Priya Raman").click()
+    page.get_by_role("link", name="Assign D-1001").click()
     settled(page)
     colleague = Actor(None, Role.DISPATCHER, "Marta", frozenset({desk.partner.id}))
     with unit_of_work(desk.session) as session:
@@ -290,15 +290,15 @@ def test_filters_survive_the_back_button(page: Any, desk: Desk) -> None:
     page.goto(f"{URL}?first={monday().isoformat()}")
     page.get_by_label("Handyman").select_option("none")
     page.get_by_role("button", name="Filter").click()
-    expect(page.locator("td.num")).to_have_text(["D-1001", "D-1002"])
+    expect(page.locator("tbody td:nth-child(2)")).to_have_text(["D-1001", "D-1002"])
     address = page.url
-    page.get_by_role("link", name="View details D-1002, Priya Raman").click()
+    page.get_by_role("link", name="View details D-1002").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Heat pump")
     page.go_back()
     assert page.url == address
     expect(page.get_by_label("Handyman")).to_have_value("none")
     expect(page.get_by_role("textbox", name="Dates")).to_have_value(re.compile(f"^Mon {monday().day} "))
-    expect(page.locator("td.num")).to_have_text(["D-1001", "D-1002"])
+    expect(page.locator("tbody td:nth-child(2)")).to_have_text(["D-1001", "D-1002"])
 
 
 @pytest.mark.row("P1")
@@ -323,7 +323,7 @@ def test_the_main_way_with_javascript_off(plain: Any, desk: Desk) -> None:
     expect(page.get_by_role("status").filter(has_text="and assigned to Ines Kowalski")).to_be_visible()
     assert desk.job("D-1004").title == "Battery, Switch"
 
-    page.get_by_role("link", name="Assign D-1001, Priya Raman").click()
+    page.get_by_role("link", name="Assign D-1001").click()
     page.get_by_label("Handyman").select_option("Ines Kowalski")
     page.locator("[data-act]").click()
     expect(page.locator(".head .status")).to_have_text("Installer assigned")

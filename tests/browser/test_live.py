@@ -147,7 +147,7 @@ def asked_again(page: Page) -> None:
 
 
 def row(page: Page, job: Job) -> Any:
-    return page.locator(f"#row-{job.id}")
+    return page.locator(f"tr[data-job='{job.id}']")
 
 
 @pytest.mark.look

@@ -66,7 +66,7 @@ def day(page: Page, name: str) -> Locator:
 
 def listed(page: Page, *days: int) -> None:
     """Expect the installations of these days of March and no others."""
-    expect(page.locator("td.num")).to_have_text([NUMBERS[one] for one in days])
+    expect(page.locator("tbody td:nth-child(2)")).to_have_text([NUMBERS[one] for one in days])
 
 
 def apply(page: Page) -> None:

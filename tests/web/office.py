@@ -98,7 +98,7 @@ class Office:
 
     def rows(self) -> list[str]:
         """Return the numbers of the installations that the list in front of Dana shows, in its order."""
-        return [str(cell.text) for cell in self.site.page.select("td.num")]
+        return [str(cell.text) for cell in self.site.page.select("td.num, .list-jobs td:nth-child(2)")]
 
     def buttons(self, within: str = "main") -> list[str]:
         """Return the words of what can be pressed, without what only screen readers hear."""

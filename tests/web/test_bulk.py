@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from bs4 import BeautifulSoup
@@ -33,9 +34,10 @@ def press(office: Office, act: str, picks: list[Any], query: str = "") -> TestRe
     office.site.get(URL + query)
     form = office.site.page.select_one("form[data-bulk]")
     assert form is not None
-    button = next(one for one in form.select("button") if act in one["formaction"])
+    targets = [str(form["action"]), *(str(one["formaction"]) for one in form.select("button[formaction]"))]
+    target = next(one for one in targets if act in one)
     values = {"csrf_token": fields_of(form)["csrf_token"], "pick": picks}
-    office.site.last = office.site.client.post(str(button["formaction"]), data=values, follow_redirects=True)
+    office.site.last = office.site.client.post(urljoin(URL, target), data=values, follow_redirects=True)
     office.site.url = office.site.last.request.full_path
     return office.site.last
 

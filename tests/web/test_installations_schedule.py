@@ -60,7 +60,7 @@ def test_the_button_on_the_list_leads_to_a_dialog_and_without_javascript_to_a_pa
     link = office.site.page.select_one(".head a.btn-primary")
     assert link is not None
     assert link.text == "Schedule installation"
-    assert (link["href"], link["hx-get"], link["hx-target"]) == (FORM, FORM, "#dialog")
+    assert (link["href"], link["hx-get"], link["hx-target"]) == ("schedule", "schedule", "#dialog")
     assert office.site.page.select_one("dialog#dialog") is not None
     office.site.get(FORM)
     assert office.site.page.select_one("main h1").text == "Schedule installation"  # type: ignore[union-attr]

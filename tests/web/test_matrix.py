@@ -298,7 +298,7 @@ def test_the_list_offers_the_three_guarded_buttons_as_the_table_says(world: Worl
     site = world.people["dispatcher"].site
     site.get("/admin/installations/")
     for state, job in jobs.items():
-        row = site.page.select_one(f"#row-{job.id}")
+        row = site.page.select_one(f"tr[data-job='{job.id}']")
         assert row is not None, state
         links = {str(link["href"]).rpartition("/")[2] for link in row.select("a[href]")} & set(ACTIONS)
         assert links == INSTALLATION[state][0] & GUARDED, state

@@ -144,18 +144,19 @@ class BulkActions:
 
     asked: Any
     get_url: Any
+    near: Any
     render: Any
     _go: Any
 
     def picked_context(self) -> dict[str, Any]:
         """Return what the list's template needs for its ticks and buttons."""
-        start, query = self.get_url(".index_view"), f"?{request.query_string.decode()}".rstrip("?")
+        query = f"?{request.query_string.decode()}".rstrip("?")
         return {
             "picked": frozenset(_keys(request.args.get(PICKED, "").split("."))),
             "all_picked": request.args.get(PICKED) == ALL,
             "most_rows": MOST_ROWS,
-            "bulk_urls": {act: f"{start}bulk/{act}{query}" for act in BULK_ACTS},
-            "unpicked_url": self.list_with(),
+            "bulk_urls": {act: f"bulk/{act}{query}" for act in BULK_ACTS},
+            "unpicked_url": self.near(self.list_with()),
         }
 
     @expose("/bulk/<act>", methods=("POST",))

@@ -15,7 +15,7 @@
     const every = list.querySelector("[name=all]");
     const count = ticks().filter((tick) => tick.checked).length;
     bar.hidden = !count && !every?.checked;
-    const words = every?.checked ? bar.dataset.everything : fill(bar.dataset.count, { count });
+    const words = every?.checked ? scriptWords.bulk.everything : fill(scriptWords.bulk.count, { count });
     const said = bar.querySelector("strong");
     if (said.textContent !== words) said.textContent = words;
     page.checked = count > 0 && count === ticks().length;
@@ -39,7 +39,7 @@
       const button = event.target.closest("[data-ask]");
       if (!button) return;
       event.preventDefault();
-      window.htmx.ajax("POST", button.formAction, { source: list, target: "#dialog" });
+      window.htmx.ajax("POST", button.hasAttribute("formaction") ? button.formAction : list.action, { source: list, target: "#dialog" });
     });
     list.addEventListener("click", (event) => {
       if (!event.target.closest("[data-none]")) return;

@@ -3,6 +3,9 @@
 "use strict";
 
 (() => {
+  // What is swapped in is there at once, form and all, for whoever types on.
+  if (window.htmx) Object.assign(htmx.config, { attributesToSettle: [], defaultSettleDelay: 0 });
+
   const focusSummary = (root) => root.querySelector(".error-summary, [data-focus]")?.focus();
 
   // Dialogs: a link with hx-target="#dialog" fills the one <dialog> of the page; what fills it opens it.

@@ -8,12 +8,14 @@
   if (!line) return;
   const part = (name) => line.querySelector(`[data-${name}]`);
   const [age, showButton, againButton, signIn] = ["age", "show", "again", "sign-in"].map(part);
-  const { url, every, zone, ...words } = line.dataset;
+  const { url, every, zone } = line.dataset;
+  const words = scriptWords.live;
   const said = document.querySelector("#live-said");
   const SLOWER_HIDDEN = 12;
   const PATIENCE = 20000;
   const fill = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name] ?? "");
 
+  signIn.search = new URLSearchParams({ next: location.pathname + location.search });
   let { revision } = line.dataset;
   let checked = Date.now();
   let lost = false;
@@ -103,14 +105,14 @@
   // Rows stay where they are until the next load, so that nothing moves away from under the pointer: one that belongs
   // elsewhere now says so, and a new one waits while somebody is at the list.
   const patchRows = (live, before, after, news) => {
-    const find = (rows, id) => [...rows].find((row) => row.id === id);
+    const find = (rows, job) => [...rows].find((row) => row.dataset.job === job);
     const atIt = !news.forced && (live.matches(":hover") || live.contains(document.activeElement));
     const shown = new Set();
     let last = null;
     for (const row of [...after.rows]) {
-      shown.add(row.id);
-      let here = find(live.rows, row.id);
-      const was = find(before.rows, row.id);
+      shown.add(row.dataset.job);
+      let here = find(live.rows, row.dataset.job);
+      const was = find(before.rows, row.dataset.job);
       if (here) {
         if (was) patch(here, was, row, news);
         else {
@@ -131,7 +133,7 @@
       last = here ?? last;
     }
     for (const row of live.rows) {
-      if (shown.has(row.id) || !news.causes.has(row.dataset.job)) continue;
+      if (shown.has(row.dataset.job) || !news.causes.has(row.dataset.job)) continue;
       row.classList.add("is-gone");
       news.causes.set(row.dataset.job, `${news.causes.get(row.dataset.job)}. ${words.gone}`);
     }
@@ -141,7 +143,7 @@
   const mark = (element, cause) => {
     element.classList.add("is-new");
     if (!cause) return;
-    const place = element.querySelector(".name") ?? element;
+    const place = element.querySelector("th") ?? element;
     let slot = place.querySelector("[data-cause]");
     if (!slot) {
       slot = Object.assign(document.createElement("span"), { className: "two cause" });

@@ -8,7 +8,8 @@
   const part = (name) => box.querySelector(`[data-${name}]`);
   const [first, last] = part("plain").querySelectorAll("input");
   const [field, opener, popover, days] = ["words", "open", "calendar", "days"].map(part);
-  const { today, any, askFirst, askLast } = box.dataset;
+  const { today } = box.dataset;
+  const { any, askFirst, askLast, calendar: labels } = scriptWords.range;
   const language = document.documentElement.lang;
   let calendar = null;
 
@@ -87,7 +88,7 @@
       dateToday: today,
       dateMin: first.min,
       dateMax: first.max,
-      labels: JSON.parse(box.dataset.labels),
+      labels,
       // A name that differs from the word on the button cannot be said to it.
       onCreateMonthEls: (_, cell) => cell.querySelector("button").removeAttribute("aria-label"),
       onClickDate,
