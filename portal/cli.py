@@ -74,7 +74,7 @@ def serve(workers: int) -> None:
 
 @main.command(with_appcontext=False)
 def worker() -> None:
-    """Run the clock: reminders, messages, retries. One such process is enough."""
+    """Run the clock: reminders, messages, retries. One such process is enough; several share the sending."""
     from portal.worker import main as run
 
     run(settings_or_stop())

@@ -5,9 +5,13 @@ from __future__ import annotations
 import logging
 import signal
 import threading
+from contextlib import suppress
 from types import FrameType
 
 import structlog
+from apscheduler.events import EVENT_SCHEDULER_STARTED, SchedulerEvent
+from apscheduler.schedulers import SchedulerNotRunningError
+from apscheduler.schedulers.blocking import BlockingScheduler
 
 from portal.settings import Settings
 from portal.web import logs
@@ -16,22 +20,50 @@ from portal.worker.schedule import Work, forget_undeclared, scheduler_for
 log = structlog.get_logger("portal.worker")
 
 
+# Between the end of a scheduler that was not told to end and the next one.
+PAUSE_SECONDS = 1.0
+
+
 class Handle:
-    """A running worker."""
+    """A running worker: a thread with a scheduler in it, and another one should that die (N5)."""
 
     def __init__(self, settings: Settings) -> None:
         # It warns at each tick that finds the last run still at work, which is no news.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._work = Work(settings)
         forget_undeclared(self._work)
-        self._scheduler = scheduler_for(self._work)
-        self._scheduler.start()
+        self._scheduler = self._prepared()
+        self._thread = threading.Thread(target=self._tick, name="scheduler", daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
         """End after what is in hand: the message being sent is recorded, the rest is given back."""
         self._work.stop.set()
-        self._scheduler.shutdown(wait=True)
-        self._work.store.close()
+        # One that has not begun ends as it begins.
+        with suppress(SchedulerNotRunningError):
+            self._scheduler.shutdown(wait=True)
+        self._thread.join()
+        self._work.close()
+
+    def _prepared(self) -> BlockingScheduler:
+        scheduler = scheduler_for(self._work)
+
+        def end_at_once(event: SchedulerEvent) -> None:
+            if self._work.stop.is_set():
+                scheduler.shutdown(wait=False)
+
+        scheduler.add_listener(end_at_once, EVENT_SCHEDULER_STARTED)
+        return scheduler
+
+    def _tick(self) -> None:
+        while not self._work.stop.is_set():
+            try:
+                self._scheduler.start()
+            except Exception:
+                log.exception("scheduler_died")
+                self._scheduler.shutdown(wait=False)
+            if not self._work.stop.wait(PAUSE_SECONDS):
+                self._scheduler = self._prepared()
 
 
 def start_in_background(settings: Settings) -> Handle:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.blocking import BlockingScheduler
 from apscheduler.triggers.interval import IntervalTrigger
 
 from portal.domain.background.services import Run, RunOutcome, due_cancels, forget_others, record_run
@@ -21,6 +21,7 @@ from portal.domain.messages.reminders import decide_reminders
 from portal.domain.requests.services import due_to_lapse, lapse_started
 from portal.domain.scheduling.hours import forget_hits
 from portal.settings import Settings
+from portal.worker.election import Election
 from portal.worker.relay import Relay, utc_now
 from portal.worker.store import Store
 
@@ -28,18 +29,26 @@ log = structlog.get_logger("portal.worker")
 
 
 class Work:
-    """What the periodic jobs work with: the database, the relay, the clock and the wish to stop."""
+    """What the periodic jobs work with: the database, the seat, the relay, the clock and the wish to stop."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.clock = clock
         self.stop = threading.Event()
         self.store = Store(settings.database_url)
+        self.election = Election(self.store.engine)
         self.relay = Relay(self.store, settings, clock=clock, stop=self.stop)
+
+    def close(self) -> None:
+        """Leave the seat to another worker and let go of the database."""
+        self.election.leave()
+        self.store.close()
 
 
 @dataclass(frozen=True, slots=True)
 class PeriodicJob:
     """A job of the worker: its title (under which it is recorded), what it does, how often.
+
+    Of several workers one runs it, or each where the work itself is ``shared`` out among them.
 
     A run that comes late, because the machine slept or was busy, is made up for once (coalesce) and however late it is
     (no misfire grace time: by default one that is a second late vanishes).
@@ -48,6 +57,7 @@ class PeriodicJob:
     title: Sentence
     run: Callable[[Work], None]
     every: timedelta
+    shared: bool = False
 
     @property
     def name(self) -> str:
@@ -105,7 +115,7 @@ def _keep_house(work: Work) -> None:
 
 
 JOBS = (
-    PeriodicJob(sentence("Send messages"), _relay, timedelta(seconds=3)),
+    PeriodicJob(sentence("Send messages"), _relay, timedelta(seconds=3), shared=True),
     PeriodicJob(sentence("Decide reminders"), _remind, timedelta(minutes=1)),
     PeriodicJob(sentence("Make due cancels final"), _finalise_cancels, timedelta(seconds=5)),
     PeriodicJob(sentence("Let change requests lapse"), _lapse_requests, timedelta(minutes=1)),
@@ -132,13 +142,14 @@ def run_once(work: Work, job: PeriodicJob, next_run_at: datetime | None = None) 
     return run
 
 
-def scheduler_for(work: Work) -> BackgroundScheduler:
+def scheduler_for(work: Work) -> BlockingScheduler:
     """Return a scheduler of all ``JOBS``, not yet started; each is due at once and then at its interval."""
-    scheduler = BackgroundScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(len(JOBS))})
+    scheduler = BlockingScheduler(timezone=UTC, executors={"default": ThreadPoolExecutor(len(JOBS))})
 
     def tick(job: PeriodicJob, trigger: IntervalTrigger) -> None:
-        # Asked of the trigger: the scheduler answers under a lock that it holds while it waits for this tick to end.
-        run_once(work, job, trigger.get_next_fire_time(None, work.clock()))
+        if job.shared or work.election.won():
+            # Asked of the trigger: the scheduler answers under a lock that it holds while it waits for this to end.
+            run_once(work, job, trigger.get_next_fire_time(None, work.clock()))
 
     first = work.clock()
     for job in JOBS:

@@ -144,7 +144,7 @@ def start_work(settings: Settings, clock: Clock) -> Iterator[Callable[..., Work]
 
     yield start
     for work in made:
-        work.store.close()
+        work.close()
 
 
 @pytest.fixture

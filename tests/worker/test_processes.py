@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import os
+import random
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
+from pathlib import Path
 
 import pytest
+from sqlalchemy import insert
+from sqlalchemy.orm import Session
 
+from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import LEASE
+from portal.domain.unit_of_work import unit_of_work
+from portal.worker.relay import BATCH
 from portal.worker.schedule import Work
 from tests.worker.conftest import MINUTE, PATIENCE, Shop, Sink
 
 Start = Callable[[], "subprocess.Popen[bytes]"]
 MESSAGES = 30
+# The bench asks for more of both, and for a report. Each kill holds up what its worker had claimed, so that there are
+# enough messages where half of them are more than all the claims.
+KILLED_MESSAGES, KILLS = int(os.environ.get("KILLED_MESSAGES", 300)), int(os.environ.get("KILLS", 3))
+KILLED_WORKERS = 3
 
 
 def fill(shop: Shop, count: int) -> None:
@@ -85,3 +100,62 @@ def test_a_worker_told_to_end_records_what_it_has_in_hand(shop: Shop, sink: Sink
     assert len(sent) == len(sink.mails) >= 1
     # What it had not begun is free at once for another.
     assert {message.lease_until for message in messages} == {None}
+
+
+def fill_fast(shop: Shop, session: Session, count: int) -> None:
+    """Put so many messages of one visit into the outbox that are due now."""
+    fill(shop, 1)
+    (first,) = shop.messages()
+    names = [column.key for column in Message.__mapper__.column_attrs if column.key not in {"id", "key"}]
+    same = {name: getattr(first, name) for name in names}
+    with unit_of_work(session):
+        session.execute(insert(Message), [same | {"key": f"{first.key}:{number}"} for number in range(1, count)])
+        if session.get_bind().dialect.name == "postgresql":
+            session.connection().exec_driver_sql("ANALYZE messages")
+
+
+@pytest.mark.row("N3")
+@pytest.mark.row("N5")
+def test_workers_killed_at_random_lose_nothing(
+    work: Work, shop: Shop, session: Session, sink: Sink, start_process: Start
+) -> None:
+    """Each kill strikes as a letter arrives: it has been taken in, and nobody lives to record that."""
+    fill_fast(shop, session, KILLED_MESSAGES)
+    chance = random.Random(KILLS)
+    strikes = set(chance.sample(range(KILLED_MESSAGES // 2), KILLS))
+    workers: list[subprocess.Popen[bytes]] = []
+    lock = threading.Lock()
+    arrived = killed = 0
+
+    def strike(mail: EmailMessage) -> None:
+        nonlocal arrived, killed
+        with lock:
+            if arrived in strikes:
+                # The longest at work, since one that is still starting has nothing to lose.
+                victim = next(one for one in workers if one.poll() is None)
+                victim.kill()
+                victim.wait()
+                workers.append(start_process())
+                killed += 1
+            arrived += 1
+
+    sink.at_data = strike
+    with lock:
+        workers += [start_process() for _ in range(KILLED_WORKERS)]
+    # Those that the dead had claimed are not due before their leases end.
+    sink.wait_for(KILLED_MESSAGES - KILLS * BATCH)
+    with sink.changed:
+        assert sink.changed.wait_for(lambda: killed == KILLS, PATIENCE)
+    # One that is still starting is simply gone.
+    assert {end(one) for one in workers if one.poll() is None} <= {0, -signal.SIGTERM}
+    shop.clock.now = datetime.now(UTC) + LEASE
+    work.relay.run()
+
+    repeats = len(sink.ids) - len(set(sink.ids))
+    report = {"messages": KILLED_MESSAGES, "workers": KILLED_WORKERS, "kills": killed, "repeats": repeats}
+    report["lost"] = KILLED_MESSAGES - len(set(sink.ids))
+    if path := os.environ.get("KILLS_REPORT"):
+        Path(path).write_text(json.dumps(report))
+    assert report["lost"] == 0
+    assert repeats <= killed == KILLS
+    assert {message.status for message in shop.messages()} == {"SENT"}

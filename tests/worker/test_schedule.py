@@ -38,25 +38,19 @@ def recorded(session: Session) -> dict[str, BackgroundJob]:
 
 @pytest.mark.row("N5")
 def test_each_job_is_made_up_for_once_however_late_by_utc(work: Work) -> None:
-    scheduler = scheduler_for(work)
-    # Jobs are only worked out once a scheduler starts; paused, it runs none.
-    scheduler.start(paused=True)
-    try:
-        found = {job.id: job for job in scheduler.get_jobs()}
-        assert {name: job.trigger.interval for name, job in found.items()} == {
-            "Send messages": timedelta(seconds=3),
-            "Decide reminders": timedelta(minutes=1),
-            "Make due cancels final": timedelta(seconds=5),
-            "Let change requests lapse": timedelta(minutes=1),
-            "Fold counts": timedelta(seconds=5),
-            "Keep house": timedelta(hours=1),
-        }
-        for job in found.values():
-            assert (job.coalesce, job.misfire_grace_time, job.max_instances) == (True, None, 1)
-            assert job.trigger.timezone == UTC
-            assert job.next_run_time == NOW
-    finally:
-        scheduler.shutdown()
+    found = {job.id: job for job in scheduler_for(work).get_jobs()}
+    assert {name: job.trigger.interval for name, job in found.items()} == {
+        "Send messages": timedelta(seconds=3),
+        "Decide reminders": timedelta(minutes=1),
+        "Make due cancels final": timedelta(seconds=5),
+        "Let change requests lapse": timedelta(minutes=1),
+        "Fold counts": timedelta(seconds=5),
+        "Keep house": timedelta(hours=1),
+    }
+    for job in found.values():
+        assert (job.coalesce, job.misfire_grace_time, job.max_instances) == (True, None, 1)
+        assert job.trigger.timezone == UTC
+        assert job.next_run_time == NOW
 
 
 @pytest.mark.row("N5")

@@ -1,0 +1,87 @@
+"""Several workers: one ticks, all send; a free seat is taken; a scheduler that died is followed by another."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+from sqlalchemy import Engine, text
+from structlog.testing import capture_logs
+
+from portal.settings import Settings
+from portal.worker import Handle, start_in_background
+from portal.worker.election import SEAT
+from portal.worker.schedule import Work
+from tests.worker.conftest import Shop, Sink
+from tests.worker.test_processes import fill
+
+pytestmark = pytest.mark.row("N5")
+
+
+@pytest.fixture
+def on_postgresql(engine: Engine) -> bool:
+    return engine.dialect.name == "postgresql"
+
+
+def test_one_of_several_workers_has_the_seat_and_leaves_it_to_another(
+    start_work: Callable[..., Work], on_postgresql: bool
+) -> None:
+    first, second, third = (start_work() for _ in range(3))
+    assert first.election.won()
+    assert [one.election.won() for one in (second, first, third)] == [not on_postgresql, True, not on_postgresql]
+    first.close()
+    assert [one.election.won() for one in (third, second)] == [True, not on_postgresql]
+
+
+def test_a_seat_lost_with_its_connection_is_free_for_whoever_asks_first(
+    start_work: Callable[..., Work], engine: Engine, on_postgresql: bool
+) -> None:
+    if not on_postgresql:
+        assert start_work().election.won()
+        return
+    first, second = start_work(), start_work()
+    assert first.election.won()
+    with engine.connect() as connection:
+        query = "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' AND objid = :seat"
+        here = " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+        assert connection.scalars(text(query + here), {"seat": SEAT}).all() == [True]
+    assert second.election.won()
+    assert not first.election.won()
+    second.close()
+    assert first.election.won()
+
+
+@pytest.fixture
+def start_handle(settings: Settings, sink: Sink) -> Iterator[Callable[[], Handle]]:
+    """Start workers in this process that send to the sink."""
+    started: list[Handle] = []
+
+    def start() -> Handle:
+        started.append(start_in_background(settings.model_copy(update={"smtp_url": sink.url})))
+        return started[-1]
+
+    yield start
+    for handle in started:
+        handle.stop()
+
+
+def test_a_scheduler_that_died_is_followed_by_another(
+    shop: Shop, sink: Sink, start_handle: Callable[[], Handle]
+) -> None:
+    with capture_logs() as said:
+        start_handle()
+        (clock,) = [one for one in threading.enumerate() if one.name == "scheduler"]
+        assert clock.ident is not None
+        # An error out of nowhere in the thread that keeps the time, raised when it next wakes; one at a time, since one
+        # in the middle of a job's turn is the job's and one behind another would hit what follows.
+        turns = 0
+        while not any(line["event"] == "scheduler_died" for line in said):
+            if turns % 200 == 0:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(clock.ident), ctypes.py_object(MemoryError))
+            turns += 1
+            clock.join(0.05)
+    assert clock.is_alive()
+    fill(shop, 2)
+    sink.wait_for(2)
