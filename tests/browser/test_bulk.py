@@ -15,7 +15,7 @@ from tests.factories import Create
 
 __all__ = ["desk", "plain"]
 
-pytestmark = pytest.mark.row("P15")
+pytestmark = [pytest.mark.row("P15"), pytest.mark.look]
 
 
 @pytest.fixture
@@ -183,7 +183,6 @@ def test_with_javascript_off(plain: Any, busy: Desk) -> None:
     assert busy.job("D-1001").technician_id == busy.ines.id
 
 
-@pytest.mark.look
 @pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_for_axe_to_complain_about(page: Any, busy: Desk, size: Any, scheme: Any) -> None:

@@ -18,7 +18,7 @@ from portal.domain.unit_of_work import unit_of_work
 from tests.browser.looking import axe_complaints, overflow, sign_in
 from tests.factories import actor_for
 
-pytestmark = pytest.mark.row("P11")
+pytestmark = [pytest.mark.row("P11"), pytest.mark.look]
 
 Create = Callable[..., Any]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
@@ -81,7 +81,6 @@ def test_from_month_to_day_to_installation_and_back(page: Page, dispatcher: User
     expect(day(page, "^Tue 11 Mar")).to_have_attribute("aria-current", "true")
 
 
-@pytest.mark.look
 def test_arrow_keys_go_from_day_to_day(page: Page, dispatcher: User) -> None:
     sign_in(page, dispatcher)
     page.goto(f"{MARCH}&day=2031-03-11")
@@ -129,7 +128,6 @@ def test_week_and_day(page: Page, dispatcher: User) -> None:
     expect(page.get_by_role("main").get_by_role("link", name="Ruth Feldman")).to_be_visible()
 
 
-@pytest.mark.look
 def test_on_a_phone_a_day_keeps_shape_and_count_and_opens_below(page: Page, dispatcher: User) -> None:
     page.set_viewport_size(PHONE)
     sign_in(page, dispatcher)
@@ -155,7 +153,6 @@ def test_without_javascript_each_day_is_a_link(open_window: Callable[..., Any], 
     expect(page.get_by_role("heading", name="Tue 1 Apr 2031")).to_be_visible()
 
 
-@pytest.mark.look
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_and_nothing_is_too_wide(page: Page, dispatcher: User, scheme: Any) -> None:
     sign_in(page, dispatcher)

@@ -119,6 +119,7 @@ def test_moving_a_visit_on_a_phone(phone: Any, home: Home, session: Session) -> 
     assert start == day + timedelta(hours=3)
 
 
+@pytest.mark.look
 @pytest.mark.row("M7", "C13")
 def test_cancelling_and_undoing_on_a_phone(phone: Any, home: Home, session: Session) -> None:
     sign_in(phone, home.user)
@@ -141,6 +142,7 @@ def test_cancelling_and_undoing_on_a_phone(phone: Any, home: Home, session: Sess
     assert session.scalars(select(Appointment.cancel_at).where(Appointment.job_id == home.job.id)).one() is None
 
 
+@pytest.mark.look
 @pytest.mark.row("M5", "C13")
 def test_a_lost_time_puts_the_focus_on_the_news_and_back_is_harmless(
     page: Any, home: Home, session: Session, create_installation: Create

@@ -162,6 +162,7 @@ def test_scheduling_in_the_dialog_by_keyboard(page: Any, desk: Desk) -> None:
     assert (job.start_at, job.technician_id) == (at(15), desk.ines.id)
 
 
+@pytest.mark.look
 @pytest.mark.row("P4")
 def test_lines_of_items_come_and_go_on_the_spot(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
@@ -178,6 +179,7 @@ def test_lines_of_items_come_and_go_on_the_spot(page: Any, desk: Desk) -> None:
     expect(page.get_by_label(re.compile("Product, line"))).to_have_count(1)
 
 
+@pytest.mark.look
 @pytest.mark.row("P2")
 def test_nobody_found_is_said_and_the_choice_can_be_changed(page: Any, desk: Desk, create_customer: Create) -> None:
     create_customer(desk.partner, name="Gone Ham", active=False)
@@ -204,6 +206,7 @@ def test_what_was_typed_before_the_script_came_is_looked_up(page: Any, desk: Des
     expect(page.get_by_role("combobox", name="Customer")).to_be_focused()
 
 
+@pytest.mark.look
 @pytest.mark.row("P9")
 def test_assigning_from_the_row_keeps_the_filters(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
@@ -230,6 +233,7 @@ def test_assigning_from_the_row_keeps_the_filters(page: Any, desk: Desk) -> None
     assert desk.job("D-1001").technician_id == desk.ines.id
 
 
+@pytest.mark.look
 @pytest.mark.row("P10")
 def test_rejecting_without_and_with_a_reason(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
@@ -250,6 +254,7 @@ def test_rejecting_without_and_with_a_reason(page: Any, desk: Desk) -> None:
     assert desk.job("D-1001").reject_reason == "No room for the battery"
 
 
+@pytest.mark.look
 @pytest.mark.row("P9")
 def test_a_dialog_that_opens_too_late_says_why(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
@@ -284,6 +289,7 @@ def test_moving_to_a_free_time_in_the_dialog(page: Any, desk: Desk) -> None:
     assert (visit.start_at, visit.technician_id) == (at(11, days=2) + timedelta(minutes=30), desk.tomas.id)
 
 
+@pytest.mark.look
 @pytest.mark.row("P8")
 def test_filters_survive_the_back_button(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
@@ -301,6 +307,7 @@ def test_filters_survive_the_back_button(page: Any, desk: Desk) -> None:
     expect(page.locator("tbody td:nth-child(2)")).to_have_text(["D-1001", "D-1002"])
 
 
+@pytest.mark.look
 @pytest.mark.row("P1")
 @pytest.mark.row("P9")
 @pytest.mark.row("P10")

@@ -153,6 +153,7 @@ def test_the_whole_way_with_one_thumb(phone: Any, session: Session) -> None:
     assert visit.service_notes == "All fitted"
 
 
+@pytest.mark.look
 @pytest.mark.row("J8")
 def test_a_double_tap_and_a_second_window_count_once(phone: Any, session: Session) -> None:
     phone.locator("ol.rows a").first.click()
