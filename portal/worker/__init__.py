@@ -25,14 +25,14 @@ PAUSE_SECONDS = 1.0
 
 
 class Handle:
-    """A running worker: a thread with a scheduler in it, and another one should that die (N5)."""
+    """A running worker: a thread with a ``scheduler`` at work in it, and another one should that die (N5)."""
 
     def __init__(self, settings: Settings) -> None:
         # It warns at each tick that finds the last run still at work, which is no news.
         logging.getLogger("apscheduler").setLevel(logging.ERROR)
         self._work = Work(settings)
         forget_undeclared(self._work)
-        self._scheduler = self._prepared()
+        self.scheduler = self._prepared()
         self._thread = threading.Thread(target=self._tick, name="scheduler", daemon=True)
         self._thread.start()
 
@@ -41,7 +41,7 @@ class Handle:
         self._work.stop.set()
         # One that has not begun ends as it begins.
         with suppress(SchedulerNotRunningError):
-            self._scheduler.shutdown(wait=True)
+            self.scheduler.shutdown(wait=True)
         self._thread.join()
         self._work.close()
 
@@ -58,12 +58,12 @@ class Handle:
     def _tick(self) -> None:
         while not self._work.stop.is_set():
             try:
-                self._scheduler.start()
+                self.scheduler.start()
             except Exception:
                 log.exception("scheduler_died")
-                self._scheduler.shutdown(wait=False)
+                self.scheduler.shutdown(wait=False)
             if not self._work.stop.wait(PAUSE_SECONDS):
-                self._scheduler = self._prepared()
+                self.scheduler = self._prepared()
 
 
 def start_in_background(settings: Settings) -> Handle:

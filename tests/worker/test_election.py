@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from sqlalchemy import Engine, text
-from structlog.testing import capture_logs
 
 from portal.settings import Settings
 from portal.worker import Handle, start_in_background
 from portal.worker.election import SEAT
 from portal.worker.schedule import Work
-from tests.worker.conftest import Shop, Sink
+from tests.worker.conftest import PATIENCE, Shop, Sink
 from tests.worker.test_processes import fill
 
 pytestmark = pytest.mark.row("N5")
@@ -70,18 +69,18 @@ def start_handle(settings: Settings, sink: Sink) -> Iterator[Callable[[], Handle
 def test_a_scheduler_that_died_is_followed_by_another(
     shop: Shop, sink: Sink, start_handle: Callable[[], Handle]
 ) -> None:
-    with capture_logs() as said:
-        start_handle()
-        (clock,) = [one for one in threading.enumerate() if one.name == "scheduler"]
-        assert clock.ident is not None
-        # An error out of nowhere in the thread that keeps the time, raised when it next wakes; one at a time, since one
-        # in the middle of a job's turn is the job's and one behind another would hit what follows.
-        turns = 0
-        while not any(line["event"] == "scheduler_died" for line in said):
-            if turns % 200 == 0:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(clock.ident), ctypes.py_object(MemoryError))
-            turns += 1
-            clock.join(0.05)
-    assert clock.is_alive()
+    handle = start_handle()
+    first = handle.scheduler
+    (clock,) = [one for one in threading.enumerate() if one.name == "scheduler"]
+    assert clock.ident is not None
+    # An error out of nowhere in the thread that keeps the time, raised when it next wakes; one at a time, since one in
+    # the middle of a job's turn is the job's and one behind another would hit what follows.
+    for turn in range(PATIENCE * 20):
+        if handle.scheduler is not first:
+            break
+        if turn % 200 == 0:
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(clock.ident), ctypes.py_object(MemoryError))
+        clock.join(0.05)
+    assert handle.scheduler is not first
     fill(shop, 2)
     sink.wait_for(2)
