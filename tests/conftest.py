@@ -52,8 +52,9 @@ def cannot(reason: str) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the second run of tests that are only about what the browser makes of a page."""
-    twice = [item for item in items if item.get_closest_marker("look") and "[postgresql" in item.name]
+    """Leave out the second run of tests that are about what no database changes, such as the look of a page."""
+    marks = ("look", "once")
+    twice = [item for item in items if "[postgresql" in item.name and any(map(item.get_closest_marker, marks))]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
 

@@ -13,6 +13,8 @@ from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_
 
 DAY_MINUTES = 24 * 60
 NOTHING = timedelta(0)
+# What is in the way of one technician; every other refusal is as true of all who work the same week.
+OF_ONE = frozenset({"time_off", "booked", "buffer"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -83,7 +85,7 @@ class Calendar:
     _starts: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.booked))
+        ordered = tuple(sorted(self.booked, key=lambda entry: entry.visit.start))
         object.__setattr__(self, "_ordered", ordered)
         object.__setattr__(self, "_starts", tuple(entry.visit.start for entry in ordered))
 
@@ -108,6 +110,19 @@ class Calendar:
             if entry.visit.end <= span.start - reach:
                 return
             yield entry
+
+    def taken(self, wanted: Wanted, span: Span) -> list[tuple[datetime, datetime]]:
+        """Return between which instants, themselves left out, no start within ``span`` is free of visits and absences.
+
+        The same as ``time_refusal`` finds for one start after the other, but for holidays and working hours.
+        """
+        around = wanted.duration + wanted.after
+        between = [
+            (entry.visit.start - entry.before - around, entry.visit.end + entry.after + wanted.before)
+            for entry in self.booked_near(span, timedelta(days=1))
+        ]
+        between += [(absence.start - wanted.duration, absence.end) for absence in self.time_off]
+        return [(after, before) for after, before in between if after < span.end and span.start < before]
 
     def booked_on(self, span: Span) -> timedelta:
         """Return how long this technician is booked within ``span``."""
@@ -211,19 +226,32 @@ def free_times(
     slots: dict[datetime, Slot] = {}
     for day in days:
         span = Span(*day_span(day, zone))
-        by_load = sorted(
-            calendars, key=lambda calendar: (calendar.booked_on(span), calendar.name, calendar.technician_id)
-        )
-        for calendar in by_load:
-            for start in _candidates(calendar, wanted, day, zone):
+        # Most share one week, so that what follows from it alone is worked out once for all of them.
+        weeks: dict[tuple[tuple[int, int], ...], list[datetime]] = {}
+        for calendar in sorted(calendars, key=lambda one: (one.booked_on(span), one.name, one.technician_id)):
+            stretches = tuple(calendar.hours.get(day.weekday(), ()))
+            if stretches not in weeks:
+                weeks[stretches] = list(_candidates(calendar, wanted, day, zone))
+            open_starts = weeks[stretches]
+            if not open_starts:
+                continue
+            taken = calendar.taken(wanted, Span(span.start, open_starts[-1] + wanted.duration))
+            left = []
+            for start in open_starts:
                 known = slots.get(start)
                 if known is not None and known.refusal is None:
+                    continue
+                if known is not None and any(after < start < before for after, before in taken):
+                    left.append(start)
                     continue
                 refusal = refusal_for(calendar, wanted, start, zone, holidays, limits)
                 if refusal is None:
                     slots[start] = Slot(start, calendar.technician_id)
-                elif known is None:
-                    slots[start] = Slot(start, None, refusal)
+                else:
+                    slots.setdefault(start, Slot(start, None, refusal))
+                    if refusal.code in OF_ONE:
+                        left.append(start)
+            weeks[stretches] = left
     return [slots[start] for start in sorted(slots)]
 
 
