@@ -13,7 +13,7 @@ from portal.domain.actor import Actor
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
 from portal.domain.policy import decide
 from portal.domain.scheduling.rules import Decision, under_rules
-from tests.domain.stand_ins import CUSTOMER, DISPATCHER, NOW, START, TECHNICIAN, Asking, Controls, Job, Visit
+from tests.domain.stand_ins import CUSTOMER, DISPATCHER, NOW, START, TECHNICIAN, Asking, Job, Visit, controls
 
 pytestmark = pytest.mark.row("M2", "M3")
 
@@ -81,7 +81,7 @@ class Case:
         }
         switches[f"{self.action}_{'confirmed' if self.confirmed else 'unconfirmed'}"] = self.switched_on
         visit = Visit(is_confirmed=self.confirmed, customer_moves=2 if self.moves_left else 3)
-        return Asking(actor, self.now, visit=visit, controls=Controls(self_service=self.self_service, **switches))
+        return Asking(actor, self.now, visit=visit, controls=controls(self_service=self.self_service, **switches))
 
     def expected(self) -> tuple[str, str] | None:
         """Code and rule of the refusal, or None: the customer may."""
@@ -187,11 +187,11 @@ def test_a_follow_up_visit_is_the_customers_to_move_or_cancel(action: Any) -> No
 
 @pytest.mark.parametrize("hours", [0, 1, 24, 1000])
 def test_a_cutoff_counts_back_from_the_visits_present_start(hours: int) -> None:
-    controls, visit = Controls(reschedule_cutoff_hours=hours), Visit()
+    rules, visit = controls(reschedule_cutoff_hours=hours), Visit()
     limit = START - timedelta(hours=hours)
 
     def at(now: datetime) -> Decision:
-        return under_rules("reschedule", controls, visit, now)
+        return under_rules("reschedule", rules, visit, now)
 
     assert at(limit - SECOND).allowed
     assert at(limit).allowed is (hours > 0)
@@ -202,9 +202,9 @@ def test_a_cutoff_counts_back_from_the_visits_present_start(hours: int) -> None:
 
 @pytest.mark.parametrize(("moves", "limit", "allowed"), [(0, 0, False), (0, 1, True), (1, 1, False), (5, 1, False)])
 def test_how_often_a_customer_may_move_one_visit(moves: int, limit: int, allowed: bool) -> None:
-    controls, visit = Controls(max_moves=limit), Visit(customer_moves=moves)
-    assert under_rules("reschedule", controls, visit, NOW).allowed is allowed
-    assert under_rules("cancel", controls, visit, NOW).allowed
+    rules, visit = controls(max_moves=limit), Visit(customer_moves=moves)
+    assert under_rules("reschedule", rules, visit, NOW).allowed is allowed
+    assert under_rules("cancel", rules, visit, NOW).allowed
 
 
 def test_a_decision_needs_something_to_decide_on() -> None:

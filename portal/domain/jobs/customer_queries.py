@@ -11,7 +11,7 @@ from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
@@ -29,15 +29,22 @@ from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import FeatureControls
-from portal.domain.scheduling.queries import Board, board, bookable_technicians, wanted_for
-from portal.domain.scheduling.rules import Decision
+from portal.domain.scheduling.queries import (
+    Board,
+    board,
+    bookable_technicians,
+    overrides_in,
+    wanted_for,
+    with_overrides,
+)
+from portal.domain.scheduling.rules import Controls, Decision, in_force
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
 
 DAYS_SHOWN = 7
 NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
 EVERYTHING = (
-    joinedload(Appointment.job).options(
+    contains_eager(Appointment.job).options(
         joinedload(Job.address), joinedload(Job.service_type), selectinload(Job.appointments)
     ),
     joinedload(Appointment.technician),
@@ -52,7 +59,7 @@ class CustomerVisit:
     """
 
     visit: Appointment
-    controls: FeatureControls
+    controls: Controls
     asked: Situation
     confirm: Refusal | None
     move: Decision
@@ -193,7 +200,7 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
 
     Weeks count from the first day that may be chosen. The visit's own present start is not among the times.
     """
-    limits = _limits(item)
+    limits = customer_limits(item.asked)
     first, last = _first_day(item, limits), limits.last_day
     if last is None or last < first:
         return Offer([], None, None, None, None)
@@ -215,7 +222,7 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
 
 def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refusal | None:
     """Say why ``start`` (an instant) is not, or no longer, offered for a move; the taking itself decides again."""
-    limits = _limits(item)
+    limits = customer_limits(item.asked)
     day = local_day(start, item.asked.zone)
     if limits.last_day is None or not _first_day(item, limits) <= day <= limits.last_day:
         return not_offered()
@@ -340,6 +347,7 @@ def _job(session: Session, job_id: int) -> Job:
 def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
     query = (
         select(Appointment, FeatureControls, Partner.timezone, ChangeRequest)
+        .join(Job, Job.id == Appointment.job_id)
         .join(Partner, Partner.id == Appointment.partner_id)
         .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
         .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
@@ -347,14 +355,17 @@ def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElem
         .options(*EVERYTHING)
         .order_by(Appointment.start_at, Appointment.id)
     )
-    return [_with_answers(actor, now, *row) for row in session.execute(query)]
+    return [
+        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3])
+        for row in session.execute(with_overrides(query))
+    ]
 
 
 def _with_answers(
     actor: Actor,
     now: datetime,
     visit: Appointment,
-    controls: FeatureControls,
+    controls: Controls,
     timezone: str,
     request: ChangeRequest | None,
 ) -> CustomerVisit:
@@ -372,10 +383,6 @@ def _with_answers(
         request=request,
         wishes=[wish for wish in Wish if wish_refusal(asked, decisions[wish], waits) is None],
     )
-
-
-def _limits(item: CustomerVisit) -> Limits:
-    return customer_limits(item.asked, item.controls.notice_hours, item.controls.horizon_days)
 
 
 def _first_day(item: CustomerVisit, limits: Limits) -> date:

@@ -55,7 +55,8 @@ from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.scheduling.models import RejectReason, ServiceType
-from portal.domain.scheduling.queries import board, bookable_technicians, controls_of, wanted_for, zone_of
+from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for, zone_of
+from portal.domain.scheduling.rules import Controls
 from portal.domain.scheduling.slots import (
     Limits,
     Wanted,
@@ -272,8 +273,7 @@ def move_by_customer(
     kind = find(session, ServiceType, job.service_type_id)
     wanted = wanted_for(kind, visit.end_at - visit.start_at)
     technician_id = _take_free_time(session, job, visit, asked, wanted, start)
-    controls = controls_of(session, job.partner_id)
-    confirmed = (now, actor.role.value) if controls.own_choice_confirms else (None, "")
+    confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     assigned_by_system = visit.technician_id is None
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
     visit.customer_moves += 1
@@ -320,7 +320,7 @@ def cancel_by_customer(session: Session, actor: Actor, now: datetime, visit_id: 
     asked = situation(session, actor, now, job, visit, visits)
     demand(decide("cancel", asked).refusal)
     text = cancel_reason(reason)
-    undo = timedelta(minutes=controls_of(session, job.partner_id).cancel_undo_minutes)
+    undo = timedelta(minutes=customers_controls(asked).cancel_undo_minutes)
     if not undo:
         _finish_cancel(session, actor, now, job, visit, visits, text)
         return visit
@@ -563,13 +563,12 @@ def _take_free_time(
 ) -> int:
     if start_errors(start, wanted.duration, asked.now):
         raise Conflict(not_offered())
-    controls = controls_of(session, job.partner_id)
     technicians = bookable_technicians(session, job.partner_id)
     if visit.technician_id is not None:
         technicians = [find(session, Technician, visit.technician_id)]
     locked = lock_technicians(session, [technician.id for technician in technicians])
     times = board(session, job.partner_id, locked, start, start + wanted.duration, without_visit=visit.id)
-    limits = customer_limits(asked, controls.notice_hours, controls.horizon_days)
+    limits = customer_limits(asked)
     day = local_day(start, times.zone)
     for slot in free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits):
         if slot.start == start:
@@ -585,12 +584,20 @@ def not_offered() -> Refusal:
     return Refusal("not_offered", sentence("That time is not one of the free times."))
 
 
-def customer_limits(asked: Situation, notice_hours: int, horizon_days: int) -> Limits:
+def customer_limits(asked: Situation) -> Limits:
     """Return between which instants and dates a customer may choose, as of ``asked.now``, in the partner's zone."""
+    controls = customers_controls(asked)
     return Limits(
-        earliest=asked.now + timedelta(hours=notice_hours),
-        last_day=local_day(asked.now, asked.zone) + timedelta(days=horizon_days),
+        earliest=asked.now + timedelta(hours=controls.notice_hours),
+        last_day=local_day(asked.now, asked.zone) + timedelta(days=controls.horizon_days),
     )
+
+
+def customers_controls(asked: Situation) -> Controls:
+    """Return the controls that bind the customer who asks; ``ValueError`` for somebody whom none bind."""
+    if asked.controls is None:
+        raise ValueError("only a customer is bound by controls")
+    return asked.controls
 
 
 def _check_staff_choice(

@@ -37,6 +37,7 @@ from portal.domain.lookup import MAX_KEY, lock_customers
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Address, Contact, Customer, CustomerMerge, MessageGroup, Reached
 from portal.domain.people.services import MAX_NOTES, merged_refusal
+from portal.domain.scheduling.overrides import merge_overrides
 
 KEPT, GONE, BOTH = "kept", "gone", "both"
 # What can be chosen where the two differ; an e-mail address comes with the messages that go there.
@@ -118,6 +119,7 @@ def merge_customers(session: Session, actor: Actor, now: datetime, form: MergeIn
         moved=_counts(session, gone),
     )
     session.add(merge)
+    merge_overrides(session, actor, now, kept, gone)
     _choose(kept, gone, form.choices)
     _settle_contacts(session, kept, gone)
     _settle_addresses(session, kept, gone)

@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session, aliased, selectinload
 
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
@@ -18,6 +18,7 @@ from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician
 from portal.domain.scheduling.hits import ComingVisit, Rota
 from portal.domain.scheduling.models import (
+    ControlOverride,
     FeatureControls,
     Holiday,
     PauseReason,
@@ -28,6 +29,7 @@ from portal.domain.scheduling.models import (
     TimeOff,
     WorkingHours,
 )
+from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
@@ -125,6 +127,43 @@ def zone_of(session: Session, partner_id: int) -> ZoneInfo:
 def controls_of(session: Session, partner_id: int) -> FeatureControls:
     """Return the partner's feature controls."""
     return session.scalars(select(FeatureControls).where(FeatureControls.partner_id == partner_id)).one()
+
+
+# The overrides that a job stands under, each an entity of its own.
+OVERRIDES = {
+    owner: aliased(ControlOverride, name=f"override_of_{owner}")
+    for owner in (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
+}
+
+
+def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, in the order of ``OVERRIDES``."""
+    keys = {
+        Owner.SERVICE_TYPE: (OVERRIDES[Owner.SERVICE_TYPE].service_type_id, Job.service_type_id),
+        Owner.CUSTOMER: (OVERRIDES[Owner.CUSTOMER].customer_id, Job.customer_id),
+        Owner.JOB: (OVERRIDES[Owner.JOB].job_id, Job.id),
+    }
+    for owner, override in OVERRIDES.items():
+        theirs, its = keys[owner]
+        query = query.outerjoin(override, and_(override.partner_id == Job.partner_id, theirs == its))
+    return query.add_columns(*OVERRIDES.values())
+
+
+def overrides_in(row: Sequence[Any]) -> dict[Owner, ControlOverride | None]:
+    """Return the overrides in a row of ``with_overrides``."""
+    return dict(zip(OVERRIDES, row[-len(OVERRIDES) :], strict=True))
+
+
+def controls_for(session: Session, job_id: int) -> Controls:
+    """Return the controls that hold for a job, as they are now, in one statement."""
+    query = (
+        select(FeatureControls)
+        .select_from(Job)
+        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .where(Job.id == job_id)
+    )
+    row = session.execute(with_overrides(query), execution_options={"populate_existing": True}).one()
+    return in_force(row[0], overrides_in(row))
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
