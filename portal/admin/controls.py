@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from flask import flash, redirect, request
+from flask import flash, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext, ngettext
@@ -87,6 +87,22 @@ def lines_of(override: ControlOverride | None) -> list[tuple[str, str]]:
     """Return what an override sets, in words: pairs of control and value."""
     values = {name: getattr(override, name) for name in LABELS} if override is not None else {}
     return [(str(LABELS[name]), in_words(name, value)) for name, value in values.items() if value is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRules:
+    """What a customer's or a job's page says of the feature controls: what differs there, and where to change it."""
+
+    lines: list[tuple[str, str]]
+    edit_url: str | None
+
+
+def own_rules(owner: Owner, row: Any, override: ControlOverride | None) -> OwnRules:
+    """Return what differs for a customer or a job; without an address where whoever looks may not change it."""
+    may = the_actor().may(Permission.MANAGE_SETTINGS) and overrides.edit_refusal(db.session(), row) is None
+    name = VIEWS[owner]
+    edit_url = url_for(f"feature_controls.{name}_view", **{f"{name}_id": row.id}) if may else None
+    return OwnRules(lines_of(override), edit_url)
 
 
 class ControlsForm(VersionedForm):

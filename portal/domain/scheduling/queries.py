@@ -137,7 +137,7 @@ OVERRIDES = {
 
 
 def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, in the order of ``OVERRIDES``."""
+    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, ordered as ``OVERRIDES``."""
     keys = {
         Owner.SERVICE_TYPE: (OVERRIDES[Owner.SERVICE_TYPE].service_type_id, Job.service_type_id),
         Owner.CUSTOMER: (OVERRIDES[Owner.CUSTOMER].customer_id, Job.customer_id),
@@ -154,8 +154,8 @@ def overrides_in(row: Sequence[Any]) -> dict[Owner, ControlOverride | None]:
     return dict(zip(OVERRIDES, row[-len(OVERRIDES) :], strict=True))
 
 
-def controls_for(session: Session, job_id: int) -> Controls:
-    """Return the controls that hold for a job, as they are now, in one statement."""
+def controls_over(session: Session, job_id: int) -> tuple[FeatureControls, dict[Owner, ControlOverride | None]]:
+    """Return the partner's controls and the overrides that a job stands under, as they are now, in one statement."""
     query = (
         select(FeatureControls)
         .select_from(Job)
@@ -163,7 +163,12 @@ def controls_for(session: Session, job_id: int) -> Controls:
         .where(Job.id == job_id)
     )
     row = session.execute(with_overrides(query), execution_options={"populate_existing": True}).one()
-    return in_force(row[0], overrides_in(row))
+    return row[0], overrides_in(row)
+
+
+def controls_for(session: Session, job_id: int) -> Controls:
+    """Return the controls that hold for a job, as they are now, in one statement."""
+    return in_force(*controls_over(session, job_id))
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
