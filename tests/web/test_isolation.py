@@ -30,7 +30,15 @@ from portal.domain.messages.models import Message, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
-from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
+from portal.domain.scheduling.models import (
+    ControlOverride,
+    Holiday,
+    PauseReason,
+    RejectReason,
+    ServiceType,
+    Skill,
+    TimeOff,
+)
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import actor_for, save
 from tests.helpers import Site, soup
@@ -73,7 +81,13 @@ BY_ENDPOINT = {
     "change_requests": "wish",
 }
 # Where a view has addresses of several kinds.
-BY_ARGUMENT = {"technician_id": "technician", "holiday_id": "holiday"}
+BY_ARGUMENT = {
+    "technician_id": "technician",
+    "holiday_id": "holiday",
+    "service_type_id": "kind",
+    "customer_id": "customer",
+    "job_id": "job",
+}
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
 
@@ -184,6 +198,13 @@ def make_side(
         visit = job.appointments[0]
         asked = {"status": "PENDING", "wish": "reschedule", "words": f"{word} wish", "start_at": visit.start_at}
         keys = {"partner_id": partner.id, "customer_id": customer.id, "job_id": job.id, "appointment_id": visit.id}
+        owners: tuple[dict[str, Any], ...] = (
+            {"service_type_id": kind.id},
+            {"customer_id": customer.id},
+            {"job_id": job.id},
+        )
+        for owner in owners:
+            save(session, ControlOverride(partner_id=partner.id, max_moves=5, **owner))
         wish = save(session, ChangeRequest(asked_at=datetime.now(UTC), **asked, **keys))
         return Side(*given, *listed, membership, invitation, absence, holiday, wish)
 
@@ -517,6 +538,7 @@ def test_others_are_not_deactivated(world: World, name: str, act: str) -> None:
 def test_feature_controls_are_the_own(world: World) -> None:
     page = world.site.get("/admin/feature-controls/", query_string={"partner_id": world.theirs.partner.id})
     assert world.hides(page)
+    assert len(world.site.page.select(".below tbody tr")) == 3
     answer = world.site.submit({"max_moves": "7", "partner_id": world.theirs.partner.id, "id": "2"}, button="Save")
     assert "Saved." in soup(answer).get_text()
 
@@ -603,7 +625,8 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    for path in ("service-types/", "feature-controls/", f"service-types/edit/?id={world.ours.kind.id}"):
+    paths = ("service-types/", "feature-controls/", f"service-types/edit/?id={world.ours.kind.id}")
+    for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}
     assert "Feature controls" not in soup(browser.get("/admin/")).get_text()
