@@ -148,8 +148,9 @@ class OverrideForm(VersionedForm):
         for name in CONTROLS:
             one: Any = self[name]
             if isinstance(one, SelectField):
+                inherits = gettext("Inherit: %(value)s", value=in_words(name, getattr(inherited.controls, name)))
                 one.choices = [
-                    SelectChoice(INHERIT, self.inherited[name]),
+                    SelectChoice(INHERIT, inherits),
                     SelectChoice(YES, in_words(name, True)),
                     SelectChoice(NO, in_words(name, False)),
                 ]
@@ -276,7 +277,7 @@ class FeatureControlsView(AdminPage):
 
         def stored() -> OverrideForm:
             override = overrides.override_of(session, owner, key)
-            values = {one: _as_typed(getattr(override, one, None)) for one in CONTROLS}
+            values = {one: _as_typed(value) for one in CONTROLS if (value := getattr(override, one, None)) is not None}
             return form_of(data=values | {"version": overrides.version_of(session, owner, key)})
 
         def save(session: Session, form: OverrideForm) -> None:

@@ -62,7 +62,8 @@ def test_what_differs_is_set_says_what_it_inherits_and_is_listed(admin: Site, of
     admin.get(PAGE)
     assert "All service types are under the rules above." in admin.text
     admin.submit({"id": str(office.kind.id)}, button="Add rules of its own")
-    assert options(admin, "cancel_confirmed") == [f"Inherit: not allowed, from {partner}", "allowed", "not allowed"]
+    assert options(admin, "cancel_confirmed") == ["Inherit: not allowed", "allowed", "not allowed"]
+    assert hint(admin, "cancel_confirmed") == f"Inherit: not allowed, from {partner}"
     assert hint(admin, "reschedule_cutoff_hours") == f"Inherit: 24 hours, from {partner}"
     admin.submit({"reschedule_cutoff_hours": "96", "cancel_unconfirmed": "no", "max_moves": "1"}, button="Save")
     assert admin.url == PAGE
@@ -161,7 +162,7 @@ def test_a_preview_names_who_loses_and_gains_and_saves_nothing(
         "1 appointment loses it",
         "0 appointments gain it",
     ]
-    named = [str(one["href"]) for one in admin.page.select(".side-sticky .lines a")]
+    named = [str(one["href"]) for one in admin.page.select("aside .lines a")]
     assert named == [office.at(soon), office.at(hers), office.at(soon)]
     assert "4 appointments to come were looked at" in admin.text
     assert "2 changes not saved" in admin.text
@@ -179,9 +180,10 @@ def test_a_preview_names_who_loses_and_gains_and_saves_nothing(
         "1 appointment loses it",
         "0 appointments gain it",
     ]
-    named = [str(one["href"]) for one in admin.page.select(".side-sticky .lines a")]
+    named = [str(one["href"]) for one in admin.page.select("aside .lines a")]
     assert named == [office.at(soon), office.at(later)]
     assert stored(office.session) == {}
+    assert "2 changes not saved" in admin.text
     admin.submit(button="Save")
     assert stored(office.session) == {"customer_id": {"reschedule_cutoff_hours": 0, "cancel_unconfirmed": False}}
 
