@@ -52,6 +52,8 @@ LABELS: dict[str, Any] = {
     "own_choice_confirms": lazy_gettext("Their own choice counts as confirmed"),
 }
 YES, NO, INHERIT = "yes", "no", ""
+# Of service types that differ, beside what a customer inherits.
+MOST_NAMES = 3
 # Where each is edited.
 VIEWS = {Owner.SERVICE_TYPE: "service_type", Owner.CUSTOMER: "customer", Owner.JOB: "job"}
 
@@ -171,7 +173,8 @@ def _inherits(inherited: Inheritance, name: str) -> str:
     whose = inherited.names[inherited.controls.owner_of(name)]
     text = gettext("Inherit: %(value)s, from %(name)s", value=value, name=whose)
     if name in inherited.differing:
-        others = ", ".join(inherited.differing[name])
+        names = inherited.differing[name]
+        others = ", ".join((*names[:MOST_NAMES], *("…" for _ in names[MOST_NAMES : MOST_NAMES + 1])))
         text = gettext("%(inherited)s (or what is set for %(names)s)", inherited=text, names=others)
     return str(text)
 

@@ -71,7 +71,7 @@ class Preview:
 
 
 @dataclass(frozen=True, slots=True)
-class ComingVisit:
+class _Coming:
     """A visit that has not begun with what decides about it: its job, all visits of that, the overrides it is under."""
 
     visit: Any
@@ -87,7 +87,7 @@ def preview_controls(session: Session, partner_id: int, now: datetime, form: Con
     The number of statements does not depend on how many visits there are.
     """
     demand_limits(asdict(form))
-    visits = coming_visits(session, partner_id, now)
+    visits = _coming_visits(session, partner_id, now)
     partners = controls_of(session, partner_id)
     return _compare(session, partner_id, now, visits, lambda under: (in_force(partners, under), in_force(form, under)))
 
@@ -97,7 +97,7 @@ def preview_override(
 ) -> Preview:
     """Return what saving the override of ``owner`` with ``key`` as in ``form`` would change (``preview_controls``)."""
     demand_limits(asdict(form))
-    visits = coming_visits(session, partner_id, now, owner, key)
+    visits = _coming_visits(session, partner_id, now, owner, key)
     partners = controls_of(session, partner_id)
 
     def both(under: Overrides) -> tuple[Controls, Controls]:
@@ -113,9 +113,9 @@ def customers_decisions(asked: Situation, controls: Controls) -> dict[Action, De
     return _decide(replace(asked, actor=_customer(asked.partner_id), controls=controls))
 
 
-def coming_visits(
+def _coming_visits(
     session: Session, partner_id: int, now: datetime, owner: Owner = Owner.PARTNER, key: int | None = None
-) -> list[ComingVisit]:
+) -> list[_Coming]:
     """Return the visits about which *Modify* says anything, in time order: nobody has set off, the start is ahead.
 
     ``owner`` and ``key`` narrow them to those of a service type, a customer or a job. One statement.
@@ -140,7 +140,7 @@ def coming_visits(
     for row in rows:
         of_job[row[1].id].append(row[0])
     return [
-        ComingVisit(row[0], row[1], of_job[row[1].id], row[2], overrides_in(row))
+        _Coming(row[0], row[1], of_job[row[1].id], row[2], overrides_in(row))
         for row in rows
         if row[0].status in MOVABLE and row[0].start_at > now
     ]
@@ -174,7 +174,7 @@ def _compare(
     session: Session,
     partner_id: int,
     now: datetime,
-    visits: Sequence[ComingVisit],
+    visits: Sequence[_Coming],
     both: Callable[[Overrides], tuple[Controls, Controls]],
 ) -> Preview:
     effects: dict[Action, Effect] = {action: Effect() for action in ACTIONS}
