@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from flask_babel import gettext, lazy_gettext
 from markupsafe import Markup
 
 from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
-from portal.admin.controls import LABELS, in_words, own_rules
+from portal.admin.controls import LABELS, OwnRules, in_words, own_rules
 from portal.admin.installations.acts import (
     ACTS,
     GRAVE,
@@ -53,7 +53,7 @@ from portal.domain.jobs.preview import customers_decisions
 from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
-from portal.domain.jobs.states import EDITABLE, INSTALLATION
+from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.requests.queries import pending_requests
@@ -100,6 +100,14 @@ class Online:
     act: str
     decision: Decision
     rule: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfService:
+    """What a job's page says of self-service: about the planned visit, if there is one, and the job's own rules."""
+
+    online: Sequence[Online]
+    own: OwnRules
 
 
 class InstallationView(BulkActions, ScopedModelView):
@@ -231,7 +239,6 @@ class InstallationView(BulkActions, ScopedModelView):
         target = self._target(job_id)
         around = queries.surroundings(db.session(), target.job)
         offered = [name for name in (*HEAD, *GRAVE) if name in target.actions]
-        controls, under = controls_over(db.session(), target.job.id)
         return self.render(
             "admin/installations/detail.html",
             target=target,
@@ -255,8 +262,7 @@ class InstallationView(BulkActions, ScopedModelView):
             wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
-            online=_online(target, in_force(controls, under)),
-            own_rules=own_rules(Owner.JOB, target.job, under[Owner.JOB]),
+            self_service=_self_service(target),
         )
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
@@ -557,18 +563,18 @@ def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
     )
 
 
-def _online(target: Installation, controls: Controls) -> list[Online]:
-    if target.visit is None or INSTALLATION.is_end(target.job.status) or open_visit(target.visits) is None:
-        return []
-    decisions = customers_decisions(target.asked, controls)
-    return [
-        Online(
-            str(ONLINE[action]),
-            decision,
-            _rule(f"{action}_cutoff_hours" if decision.allowed else decision.rule, controls),
-        )
-        for action, decision in decisions.items()
-    ]
+def _self_service(target: Installation) -> SelfService | None:
+    if INSTALLATION.is_end(target.job.status):
+        return None
+    partners, under = controls_over(db.session(), target.job.id)
+    online: list[Online] = []
+    visit = open_visit(target.visits)
+    if visit is not None and visit.status in MOVABLE:
+        controls = in_force(partners, under)
+        for action, decision in customers_decisions(target.asked, controls).items():
+            rule = f"{action}_cutoff_hours" if decision.allowed else decision.rule
+            online.append(Online(str(ONLINE[action]), decision, _rule(rule, controls)))
+    return SelfService(online, own_rules(Owner.JOB, target.job, under[Owner.JOB]))
 
 
 def _rule(name: str, controls: Controls) -> str | None:
