@@ -50,6 +50,11 @@ def wait_at(gates: dict[int, Any]) -> None:
     _gates.update(gates)
 
 
+def gate(among: int) -> Any:
+    """Return the gate at which ``among`` processes wait for one another."""
+    return _gates[among]
+
+
 class Clerk:
     """Calls use cases over a connection of its own. Without ``locks``, as if nobody had thought of any."""
 
@@ -59,7 +64,7 @@ class Clerk:
         self.sessions = sessions_of(self.engine)
         self.people = people
         self.outcome = Outcome(Counter(), [])
-        services.lock_technicians = lock_technicians if locks else _look_without_locking  # type: ignore[attr-defined]
+        services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
 
     def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
         """Call a use case; being told no, with a sentence, is an end like any other. Anything else is an error."""
@@ -108,7 +113,7 @@ class Clerk:
 def book_at_random(url: str, people: People, targets: Sequence[Target], seed: int, rounds: int, among: int) -> Outcome:
     """Book at random, ``among`` processes at once."""
     clerk, chance = Clerk(url, people), random.Random(seed)
-    _gates[among].wait()
+    gate(among).wait()
     for _ in range(rounds):
         clerk.act_at_random(chance, targets)
     clerk.engine.dispose()
@@ -121,7 +126,7 @@ def move_in_step(
     """Move one visit for its customer to each of ``starts``, waiting for the others before each."""
     clerk = Clerk(url, people, locks)
     for start in starts:
-        _gates[among].wait()
+        gate(among).wait()
         clerk.call(people.customers[target.customer], services.move_by_customer, target.visit_id, start)
     clerk.engine.dispose()
     return clerk.outcome
@@ -131,12 +136,13 @@ def reassign_in_step(url: str, people: People, target: Target, technician_id: in
     """Reassign one installation again and again, waiting for the others before each try."""
     clerk = Clerk(url, people)
     for _ in range(rounds):
-        _gates[among].wait()
+        gate(among).wait()
         clerk.call(people.dispatcher, services.reassign, target.job_id, technician_id)
     clerk.engine.dispose()
     return clerk.outcome
 
 
-def _look_without_locking(session: Any, keys: Any) -> list[Technician]:
+def look_without_locking(session: Any, keys: Any) -> list[Technician]:
+    """Return technicians as the real lock does, without one."""
     query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
     return list(session.scalars(query))
