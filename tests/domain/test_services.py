@@ -562,7 +562,9 @@ def test_what_is_not_free_is_refused_and_the_old_time_untouched(office: Office) 
         (NOW + 5 * DAY - 12 * HOUR, "not_offered"),
         (NOW + DAY - 30 * MINUTE, "notice"),
         (NOW + 61 * DAY, "horizon"),
-        (NOW - DAY, "not_offered"),
+        (NOW - DAY, "past"),
+        (NOW, "past"),
+        (NOW + 6 * 365 * DAY, "not_offered"),
     ):
         assert refused(office, customer, services.move_by_customer, visit_id, start) == code
     # exactly at the notice, and on the last day of the horizon
@@ -818,7 +820,12 @@ def test_staff_make_a_cancel_final_and_nobody_else_does(office: Office) -> None:
         ("visit", "cancel", "dispatcher"),
         ("job", "cancel", "dispatcher"),
     ]
-    assert refused(office, people.dispatcher, services.finalise_cancel, visit_id) == "no_cancel_pending"
+    for actor, use_case in (
+        (people.dispatcher, services.finalise_cancel),
+        (people.dispatcher, services.undo_cancel),
+        (people.customers[0], services.undo_cancel),
+    ):
+        assert refused(office, actor, use_case, visit_id) == "cancel_took_effect"
 
 
 @pytest.mark.row("M7")
