@@ -799,6 +799,37 @@ def test_a_cancel_takes_effect_at_the_visits_start_at_the_latest(office: Office,
 
 
 @pytest.mark.row("M7")
+@pytest.mark.parametrize("start", [NOW + 10 * MINUTE + SECOND, NOW + 5 * MINUTE], ids=["undo time", "start"])
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_at_the_second_a_pending_cancel_is_either_open_or_final(office: Office, start: datetime, late: int) -> None:
+    office.controls(cancel_cutoff_hours=0)
+    people, due = office.people, min(start, NOW + 10 * MINUTE)
+    for actor, use_case, end in (
+        (people.customers[0], services.undo_cancel, "SCHEDULED"),
+        (people.dispatcher, services.undo_cancel, "SCHEDULED"),
+        (people.dispatcher, services.finalise_cancel, "CANCELLED"),
+    ):
+        office.now = NOW
+        job_id, visit_id = ask_to_cancel(office, start)
+        office.now = due + late * SECOND
+        number, ann = office.visit(job_id).move_number, people.technicians[0]
+        assert refused(office, ann, fieldwork.set_off, visit_id, number) == "cancelling"
+        if late < 0:
+            assert office.tick(visit_id) is False
+            office.do(actor, use_case, visit_id)
+            assert office.tick(visit_id) is False
+        else:
+            assert refused(office, actor, use_case, visit_id) == "cancel_took_effect"
+            assert office.tick(visit_id) is True
+            end = "CANCELLED"
+        assert (office.visit(job_id).status, office.visit(job_id).cancel_at) == (end, None)
+        assert by_the_book(office, job_id)
+        assert office.messages(job_id).count("cancelled") == (end == "CANCELLED")
+        if end == "SCHEDULED":
+            office.do(people.dispatcher, services.cancel, job_id, "Made room")
+
+
+@pytest.mark.row("M7")
 def test_without_undo_time_a_cancel_takes_effect_at_once(office: Office) -> None:
     office.controls(cancel_undo_minutes=0)
     job_id, _ = ask_to_cancel(office)

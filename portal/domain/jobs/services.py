@@ -319,7 +319,7 @@ def cancel_by_customer(
     """Cancel a visit for its customer under the partner's rules, with a reason (M7).
 
     It takes effect after the partner's undo time, at the latest at the visit's start; until then nothing else moves.
-    ``move_number`` is the one that the customer saw: ``Conflict`` where it is another visit's time by now.
+    ``move_number`` is the one that the customer saw: ``Conflict`` where the visit was moved or reassigned since.
     """
     visit, job, visits = lock_visit(session, visit_id)
     demand_role(actor.role is Role.CUSTOMER)
