@@ -67,8 +67,8 @@ def undo(visit_id: int) -> ResponseReturnValue:
         with unit_of_work(session()) as writing:
             services.undo_cancel(writing, customer(), formats.now(), visit_id)
     except Refused:
-        item = visit_of(visit_id)
-        if not item.is_planned or item.is_cancelling or not customer_queries.undone_by_customer(session(), item.visit):
+        now = visit_of(visit_id)
+        if not now.is_planned or now.is_cancelling or not customer_queries.undone_by_customer(session(), now.visit):
             raise
         # The same button pressed twice: the first press did it.
         return go("my.schedule")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import create_engine, select, text
+from sqlalchemy import create_engine, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
@@ -29,8 +28,6 @@ STARTS = [NOW + timedelta(days=3, minutes=30 * number) for number in range(12)]
 
 # How the leader's turn ends when it got as far as to let the others start.
 LEADING = {"done", "nothing"}
-
-SOMEBODY_WAITS_FOR_ME = text("SELECT count(*) FROM pg_locks WHERE pg_backend_pid() = ANY(pg_blocking_pids(pid))")
 
 _gates: dict[int, Any] = {}
 
@@ -176,7 +173,7 @@ def act_in_turn(url: str, people: People, turns: Sequence[Turn], leads: bool, am
     clerk, ends = Clerk(url, people), []
     for turn in turns:
         if leads:
-            ends.append(clerk.take(turn, lambda session: _let_others_wait(session, among)))
+            ends.append(clerk.take(turn, lambda session: gate(among).wait()))
             if ends[-1] not in LEADING:
                 gate(among).wait()
         else:
@@ -201,16 +198,6 @@ def act_at_once(url: str, people: People, turns: Sequence[Turn], locks: bool, am
 def tick(session: Session, actor: Actor, now: datetime, visit_id: int) -> bool:
     """Make a pending cancel final as the worker does."""
     return services.finalise_due_cancel(session, now, visit_id)
-
-
-def _let_others_wait(session: Session, among: int) -> None:
-    gate(among).wait()
-    if session.get_bind().dialect.name == "postgresql":
-        # SQLite has one writer at a time and tells nobody who waits; there a beginner waits in any case.
-        until = time.monotonic() + 30
-        while not session.scalar(SOMEBODY_WAITS_FOR_ME):
-            if time.monotonic() > until:
-                raise RuntimeError("nobody waits")
 
 
 def _look_at_one(session: Any, model: Any, key: int) -> Any:
