@@ -18,7 +18,7 @@ from portal.domain.contracts.models import Contract
 from portal.domain.contracts.queries import current_contract
 from portal.domain.errors import NotFound, Refusal, sentence
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
-from portal.domain.jobs.services import customer_limits, not_offered, pending_cancel_refusal
+from portal.domain.jobs.services import choice_refusal, customer_limits, pending_cancel_refusal, slot_at
 from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, Situation
 from portal.domain.lookup import MAX_KEY, find
@@ -222,12 +222,11 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
 
 def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refusal | None:
     """Say why ``start`` (an instant) is not, or no longer, offered for a move; the taking itself decides again."""
-    limits = customer_limits(item.asked)
+    no_choice = choice_refusal(item.visit, start, item.asked.now)
+    if no_choice is not None:
+        return no_choice
     day = local_day(start, item.asked.zone)
-    if limits.last_day is None or not _first_day(item, limits) <= day <= limits.last_day:
-        return not_offered()
-    free = _Search(session, item, limits, day, day).on(day).starts
-    return None if start in free else not_offered()
+    return slot_at(start, _Search(session, item, customer_limits(item.asked), day, day).slots(day)).refusal
 
 
 def start_before_move(session: Session, visit: Appointment) -> datetime | None:
@@ -247,21 +246,30 @@ def start_before_move(session: Session, visit: Appointment) -> datetime | None:
 
 def cancelled_by_customer(session: Session, visit: Appointment) -> bool:
     """Whether a cancelled visit was cancelled by its customer; the reason is then their own words."""
-    steps = list(
-        session.scalars(
-            select(HistoryEntry)
-            .where(
-                HistoryEntry.appointment_id == visit.id,
-                HistoryEntry.action.in_(["cancel", "request_cancel", "undo_cancel"]),
-            )
-            .order_by(HistoryEntry.id.desc())
-            .limit(2)
-        )
-    )
+    steps = _cancel_steps(session, visit, 2)
     if not steps or steps[0].action != "cancel":
         return False
     # A pending cancel is made final by the system or staff, in the customer's name.
     return steps[0].actor_role == Role.CUSTOMER.value or (len(steps) > 1 and steps[1].action == "request_cancel")
+
+
+def undone_by_customer(session: Session, visit: Appointment) -> bool:
+    """Whether the latest that happened about cancelling ``visit`` is that its customer took the cancel back."""
+    steps = [(step.action, step.actor_role) for step in _cancel_steps(session, visit, 1)]
+    return steps == [("undo_cancel", Role.CUSTOMER.value)]
+
+
+def _cancel_steps(session: Session, visit: Appointment, count: int) -> list[HistoryEntry]:
+    query = (
+        select(HistoryEntry)
+        .where(
+            HistoryEntry.appointment_id == visit.id,
+            HistoryEntry.action.in_(["cancel", "request_cancel", "undo_cancel"]),
+        )
+        .order_by(HistoryEntry.id.desc())
+        .limit(count)
+    )
+    return list(session.scalars(query))
 
 
 def what_follows(session: Session, item: CustomerVisit) -> WhatFollows:
@@ -415,9 +423,13 @@ class _Search:
             without_visit=visit.id,
         )
 
+    def slots(self, day: date) -> list[Slot]:
+        """Return every candidate start of ``day``, offered or refused."""
+        times = self.board
+        return free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+
     def on(self, day: date) -> FreeDay:
         """Return the free starts of ``day``."""
-        times = self.board
-        slots: list[Slot] = free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+        slots = self.slots(day)
         starts = [slot.start for slot in slots if slot.refusal is None and slot.start != self.present]
         return FreeDay(day, starts, closed=all(slot.refusal and slot.refusal.code == "holiday" for slot in slots))
