@@ -7,16 +7,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from portal.domain.actor import Actor
 from portal.domain.contracts import services as contracts
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Warned
-from portal.domain.jobs import fieldwork, services
-from portal.domain.jobs.models import Appointment, HistoryEntry
+from portal.domain.jobs import fieldwork, queries, services
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import Booking, ItemInput, JobEdit
 from portal.domain.people.models import Customer, Partner, Technician, TechnicianStatus
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff
+from portal.domain.tenancy import set_scope
 from tests.domain.by_hand import PAIRS
 from tests.domain.office import DAY, HOUR, NOW, PANEL, Office
 
@@ -593,6 +594,29 @@ def test_a_holiday_and_time_off_bind_customers(office: Office) -> None:
     assert refused(office, customer, services.move_by_customer, visit_id, NOW + 4 * DAY) == "holiday"
     assert refused(office, customer, services.move_by_customer, visit_id, day) == "time_off"
     move(office, job_id, day + HOUR)
+
+
+@pytest.mark.row("M4")
+def test_free_times_of_many_technicians_and_days_cost_as_many_statements_as_of_few(
+    engine: Engine, statements: list[str]
+) -> None:
+    counted = set()
+    for technicians, days in ((2, 1), (30, 60)):
+        office = Office(engine, technicians=[f"Technician {number}" for number in range(technicians)])
+        for number in range(technicians):
+            office.schedule(number, NOW + 2 * DAY)
+        job_id = office.schedule(None, NOW + 3 * DAY)
+        wanted = [NOW.date() + timedelta(days=ahead) for ahead in range(days)]
+        with office.sessions() as session:
+            set_scope(session, office.people.dispatcher.scope)
+            job = session.get_one(Job, job_id)
+            visit = session.scalars(select(Appointment).where(Appointment.job_id == job_id)).one()
+            statements.clear()
+            found = queries.staff_times(session, job, visit, None, wanted, NOW)
+            counted.add(len(statements))
+        assert [day for day in wanted if any(slot.technician_id for slot in found[day])] == wanted
+        office.close()
+    assert len(counted) == 1, counted
 
 
 @pytest.mark.row("M4", "M5")

@@ -206,22 +206,24 @@ def board(
     keys = [technician.id for technician in technicians]
     own: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    hours = select(WorkingHours).where(
+    hours = select(
+        WorkingHours.technician_id, WorkingHours.weekday, WorkingHours.start_minute, WorkingHours.end_minute
+    ).where(
         WorkingHours.partner_id == partner_id,
         WorkingHours.technician_id.in_(keys) | WorkingHours.technician_id.is_(None),
     )
-    for row in session.scalars(hours):
-        week = shared if row.technician_id is None else own[row.technician_id]
-        week[row.weekday].append((row.start_minute, row.end_minute))
+    for owner, weekday, start_minute, end_minute in session.execute(hours):
+        week = shared if owner is None else own[owner]
+        week[weekday].append((start_minute, end_minute))
     absences: dict[int, list[Span]] = defaultdict(list)
-    time_off = select(TimeOff).where(
+    time_off = select(TimeOff.technician_id, TimeOff.start_at, TimeOff.end_at).where(
         TimeOff.partner_id == partner_id,
         TimeOff.technician_id.in_(keys),
         TimeOff.end_at > start - REACH,
         TimeOff.start_at < end + REACH,
     )
-    for absence in session.scalars(time_off):
-        absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    for technician_id, off_from, off_until in session.execute(time_off):
+        absences[technician_id].append(Span(off_from, off_until))
     skills: dict[int, set[int]] = defaultdict(set)
     known = select(TechnicianSkill.technician_id, TechnicianSkill.skill_id).where(
         TechnicianSkill.partner_id == partner_id, TechnicianSkill.technician_id.in_(keys)
