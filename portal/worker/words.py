@@ -18,12 +18,16 @@ from portal.web.i18n import within
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details."""
+    """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details.
+
+    ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
+    """
 
     subject: str
     heading: str
     lead: str
     more: tuple[str, ...] = ()
+    to_confirm: bool = False
 
 
 def words_for(facts: Facts) -> Words:
@@ -108,6 +112,7 @@ def _reminder(facts: Facts) -> Words:
         heading=_("We come on %(day)s", **known),
         lead=_("this is a reminder of your visit:"),
         more=(_confirmed(facts), _if_it_does_not_suit()),
+        to_confirm=not facts.visit.is_confirmed,
     )
 
 
@@ -137,9 +142,7 @@ def _contract(facts: Facts) -> Words:
 def _confirmed(facts: Facts) -> str:
     if facts.visit.is_confirmed:
         return str(_("This time is confirmed. Thank you."))
-    if not facts.has_login:
-        return str(_("This time is not confirmed yet. Please call us to confirm it."))
-    return str(_("You have not confirmed this time yet. You can do so in My Schedule."))
+    return str(_("This time is not confirmed yet. Please confirm it, so that we know we may come."))
 
 
 def _if_it_does_not_suit() -> str:

@@ -100,11 +100,16 @@ VALUES = {
     "signed_by": lazy_gettext("Signed by"),
     "paper": lazy_gettext("Scan"),
     "customer": lazy_gettext("Customer"),
+    "link": "",
 }
 # Values that go without a name: what they are is plain to see.
-PLAIN = {"start", "technician"}
-# How a value that was not there before is joined on: "Scheduled for …", "Assigned to …".
-LEADS = {"start": lazy_gettext("for"), "technician": lazy_pgettext("assigned to somebody", "to")}
+PLAIN = {"start", "technician", "link"}
+# How a value that was not there before is joined on: "Scheduled for …", "Confirmed by …".
+LEADS = {
+    "start": lazy_gettext("for"),
+    "technician": lazy_pgettext("assigned to somebody", "to"),
+    "link": lazy_pgettext("done by means of something", "by"),
+}
 INSTANTS = {"start", "end", "cancel_at"}
 
 
@@ -241,6 +246,8 @@ def _name(name: str, subject: str) -> str:
 def _text(name: str, value: Any, workflow: Any, zone: Any) -> str:
     if value is None or value == "":
         return ""
+    if name == "link":
+        return gettext("the link in a message")
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if name == "status":
