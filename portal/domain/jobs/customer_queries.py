@@ -179,11 +179,14 @@ def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int)
 
 
 def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
-    """Return at most ``limit`` visits that have ended, newest first, each with job and technician (C2)."""
+    """Return at most ``limit`` visits that have ended, newest first, each with job, address and technician (C2)."""
     query = (
         select(Appointment)
         .where(Appointment.status.not_in(sorted(OPEN)))
-        .options(joinedload(Appointment.job).joinedload(Job.service_type), joinedload(Appointment.technician))
+        .options(
+            joinedload(Appointment.job).options(joinedload(Job.service_type), joinedload(Job.address)),
+            joinedload(Appointment.technician),
+        )
     )
     return page_of(session, query, NEWEST_FIRST, cursor, limit)
 
@@ -292,7 +295,7 @@ def waiting_papers(session: Session) -> list[Paper]:
         select(Contract, Job)
         .join(Job, Job.id == Contract.job_id)
         .where(Job.status.in_([*to_sign, *to_approve]), Contract.voided_at.is_(None))
-        .options(joinedload(Job.service_type))
+        .options(joinedload(Job.service_type), joinedload(Job.address))
         .order_by(Contract.id)
     )
     return [Paper(contract, job, job.status in to_sign) for contract, job in rows]
