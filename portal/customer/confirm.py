@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, Response, flash, redirect, render_template, url_for
+from flask import Blueprint, Response, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext, lazy_gettext
+from flask_babel import lazy_gettext
 
 from portal.domain.errors import Conflict, NotFound, Refused
 from portal.domain.jobs import fieldwork
@@ -69,8 +69,6 @@ def _confirmed(token: str, opened: LinkedVisit) -> LinkedVisit | None:
     except (Refused, Conflict):
         # Somebody was quicker by a moment; what is so now decides what is said.
         return _opened(token)
-    when = formats.window(visit.start_at, visit.window_minutes, info_of(opened.partner))
-    flash(gettext("Thank you. You confirmed %(when)s.", when=when), "ok")
     return _opened(token)
 
 
