@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from icalendar import Calendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -683,6 +684,39 @@ def test_a_visit_under_way_is_no_longer_the_customers_to_change(home: Home, cloc
     assert not home.site.page.select("main button, main a.btn")
     assert home.site.post(f"{home.at}/cancel", {"reason": "Ill"}).status_code == 409
     assert home.visit.status == "ON_THE_WAY"
+
+
+# Calendar
+
+
+@pytest.mark.row("C10")
+def test_a_visit_goes_into_a_calendar_that_knows_it_again_when_it_moves(home: Home, set_controls: Create) -> None:
+    def event() -> Any:
+        home.site.get(home.site.page.select_one("a[href$='.ics']")["href"])
+        assert home.site.last.headers["Content-Type"].startswith("text/calendar")
+        assert home.site.last.headers["Cache-Control"] == "no-store"
+        (found,) = Calendar.from_ical(home.site.last.get_data()).walk("VEVENT")
+        return found
+
+    home.site.get("/my/")
+    first = event()
+    assert (first.decoded("dtstart"), first.decoded("dtend")) == (TUESDAY, TUESDAY + timedelta(hours=2))
+    assert (str(first["summary"]), str(first["location"])) == (
+        "Solar panel installation, Brightwell Solar & Heat",
+        "14 Alder Close, Bristol BS6 5QT",
+    )
+    assert "between 9:00 and 11:00; the visit takes about 2 hours." in str(first["description"])
+    assert (first["sequence"], first["status"], first["url"]) == (0, "CONFIRMED", f"http://127.0.0.1:8000{home.at}")
+    to_check(home)
+    home.site.submit(button="Move to")
+    moved = event()
+    assert (moved["uid"], moved["sequence"], moved.decoded("dtstart")) == (first["uid"], 1, THURSDAY)
+    set_controls(home.partner, cancel_undo_minutes=0, cancel_confirmed=True)
+    home.site.get(f"{home.at}/cancel")
+    home.site.submit({"reason": "Nobody at home"})
+    home.site.submit(button="Cancel Thu")
+    gone = Calendar.from_ical(home.site.client.get(f"{home.at}/calendar.ics").get_data()).walk("VEVENT")[0]
+    assert (gone["uid"], gone["sequence"], gone["status"]) == (first["uid"], 2, "CANCELLED")
 
 
 # Cancelling
