@@ -226,6 +226,50 @@ def test_a_customer_of_two_partners_sees_all_and_each_item_says_whose_it_is(
     assert home.site.page.find("a", string="Request change")
 
 
+@pytest.mark.row("C8")
+def test_each_partners_name_zone_and_rules_hold_for_its_own_visits(
+    home: Home,
+    clock: Any,
+    create_partner: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+    set_controls: Create,
+) -> None:
+    lord_howe = create_partner(name="Kestrel Home Care", timezone="Australia/Lord_Howe", phone="0117 496 0326")
+    set_controls(lord_howe, self_service=True, reschedule_cutoff_hours=48, cancel_unconfirmed=False, max_moves=1)
+    there = create_customer(lord_howe, home.user, address="3 Quarry Lane")
+    # Monday 23 November, 11:00 on Lord Howe, where it is eleven hours later than in Bristol
+    job = create_installation(lord_howe, there, create_technician(lord_howe), start=TUESDAY - timedelta(hours=33))
+    at = f"/my/visits/{job.appointments[0].id}"
+    # an hour before the one's cutoff has passed, and far from the other's
+    clock.move_to(TUESDAY - timedelta(hours=82))
+    home.site.get(f"{at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Kestrel Home Care"
+    assert "You can move this visit yourself until today, 11:00. You have moved it 0 of 1 times." in home.site.text
+    assert "A visit that is not confirmed yet can only be cancelled by our office." in home.site.text
+    home.site.get(f"{at}/move?day=2026-11-24")
+    starts = [label.get_text().strip() for label in home.site.page.select(".times label")]
+    assert (starts[0], starts[-1]) == ("8:00–10:00", "16:00–18:00")
+    home.site.get(f"{at}/move/check?start=2026-11-23T21:00Z")
+    assert "Move to Tue 24 Nov, 8:00–10:00" in home.site.text
+    clock.shift(timedelta(hours=1, seconds=1))
+    assert home.site.get(f"{at}/move").status_code == 409
+    assert "You could move this visit yourself until today, 11:00." in home.site.text
+    home.site.submit({"wish": "reschedule", "words": "Later"}, button="Request change")
+
+    home.site.get(f"{home.at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Brightwell Solar & Heat"
+    assert "You have moved it 0 of 3 times." in home.site.text
+    home.site.get("/my/requests")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Mon 23 Nov, 11:00–13:00 Kestrel Home Care · 3 Quarry Lane · Asked today, 11:00" in row
+    home.by_staff(services.cancel, home.job.id, "Not needed")
+    home.site.get("/my/visits")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Brightwell Solar & Heat · Tomás Reyes · 14 Alder Close" in row
+
+
 @pytest.mark.row("C2")
 def test_past_visits_are_newest_first_and_lead_to_their_summary(home: Home, clock: Any) -> None:
     clock.move_to(TUESDAY - timedelta(minutes=20))
