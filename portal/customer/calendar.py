@@ -40,10 +40,7 @@ def _event(item: CustomerVisit, sequence: int) -> Event:
     event.add("dtstamp", formats.now())
     event.add("dtstart", visit.start_at)
     event.add("dtend", visit.end_at)
-    event.add(
-        "summary",
-        gettext("%(work)s, %(partner)s", work=item.job.service_type.name, partner=partner.name),
-    )
+    event.add("summary", f"{item.job.service_type.name}, {partner.name}")
     event.add("location", item.job.address.one_line)
     event.add("description", _description(item, visit.start_at, window_end(visit)))
     event.add("url", settings.base_url + url_for("my.visit", visit_id=visit.id))
