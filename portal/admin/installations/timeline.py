@@ -194,7 +194,15 @@ def _sentence(act: Act, moment: Moment, zone: Any) -> str:
     sentence = (STEPS if by_field else SENTENCES).get(entry.action)
     if sentence is None or (entry.action in NEEDS and not words.get(NEEDS[entry.action])):
         return gettext("%(number)s: %(words)s, recorded by %(who)s.", **words)
-    return str(sentence) % words
+    return f"{str(sentence) % words}{_now_free(act, zone)}"
+
+
+def _now_free(act: Act, zone: Any) -> str:
+    """Return what a cancelled visit leaves to be given to somebody else."""
+    if act.freed is None:
+        return ""
+    when = formats.window(act.freed.start, act.freed.end, zone)
+    return " " + gettext("%(technician)s is free again on %(when)s.", technician=act.freed.technician, when=when)
 
 
 def _by(entry: HistoryEntry) -> str:
