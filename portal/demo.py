@@ -236,7 +236,7 @@ class Company:
         email: str = "",
         user_id: int | None = None,
     ) -> Customer:
-        """Add a customer with an address and a log-in: ``user_id``, or one by ``email``, which is made of the name."""
+        """Add a customer with an address and a log-in: ``user_id``, else one of its own by ``email``."""
         email = email or f"{name.lower().replace(' ', '.')}@mail.example"
         customer = Customer(
             partner_id=self.partner.id,

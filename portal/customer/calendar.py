@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, current_app, url_for
@@ -42,24 +41,24 @@ def _event(item: CustomerVisit, sequence: int) -> Event:
     event.add("dtend", visit.end_at)
     event.add("summary", f"{item.job.service_type.name}, {partner.name}")
     event.add("location", item.job.address.one_line)
-    event.add("description", _description(item, visit.start_at, window_end(visit)))
+    event.add("description", _description(item))
     event.add("url", settings.base_url + url_for("my.visit", visit_id=visit.id))
     event.add("status", "CANCELLED" if item.is_cancelled else "CONFIRMED")
     return event
 
 
-def _description(item: CustomerVisit, start: datetime, end: datetime) -> str:
-    partner = partner_info(item.visit.partner_id)
+def _description(item: CustomerVisit) -> str:
+    visit, partner = item.visit, partner_info(item.visit.partner_id)
     lines = [
         gettext(
             "We arrive between %(start)s and %(end)s; the visit takes %(duration)s.",
-            start=formats.clock(start, partner),
-            end=formats.clock(end, partner),
+            start=formats.clock(visit.start_at, partner),
+            end=formats.clock(window_end(visit), partner),
             duration=formats.duration(item.minutes),
         )
     ]
-    if item.visit.technician is not None:
-        lines.append(gettext("%(name)s comes to you.", name=item.visit.technician.name))
+    if visit.technician is not None:
+        lines.append(gettext("%(name)s comes to you.", name=visit.technician.name))
     if partner.phone:
         lines.append(gettext("Questions? Call %(phone)s.", phone=partner.phone))
     return "\n".join(lines)

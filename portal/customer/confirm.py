@@ -5,6 +5,7 @@ Opening the link changes nothing, since mail scanners open every link; the butto
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 
 from flask import Blueprint, Response, redirect, render_template, url_for
@@ -63,12 +64,9 @@ def confirm(token: str) -> ResponseReturnValue:
 
 def _confirmed(token: str, opened: LinkedVisit) -> LinkedVisit | None:
     visit, actor = opened.visit, opened.actor
-    try:
-        with session_of(actor) as session, unit_of_work(session):
-            fieldwork.confirm(session, actor, formats.now(), visit.id, visit.move_number, by_link=True)
-    except (Refused, Conflict):
-        # Somebody was quicker by a moment; what is so now decides what is said.
-        return _opened(token)
+    # Where somebody was quicker by a moment, what is so now decides what is said.
+    with suppress(Refused, Conflict), session_of(actor) as session, unit_of_work(session):
+        fieldwork.confirm(session, actor, formats.now(), visit.id, visit.move_number, by_link=True)
     return _opened(token)
 
 

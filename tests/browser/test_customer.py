@@ -184,9 +184,9 @@ def test_cancelling_undoing_confirming_and_asking_on_a_phone(phone: Any, home: H
 @pytest.mark.look
 @pytest.mark.row("M5", "C13")
 def test_a_lost_time_puts_the_focus_on_the_news_and_back_is_harmless(
-    page: Any, home: Home, session: Session, create_installation: Create
+    open_window: Callable[..., Any], home: Home, session: Session, create_installation: Create
 ) -> None:
-    page.set_viewport_size(PHONE)
+    page = open_window(viewport=PHONE, **ELSEWHERE)
     sign_in(page, home.user)
     day = home.next_day
     page.goto(f"{home.at}/move/check?start={day:%Y-%m-%dT%H:%MZ}")
