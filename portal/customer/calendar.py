@@ -16,7 +16,7 @@ from portal.web import formats
 from portal.web.partners import partner_info
 
 
-def calendar(visit_id: int) -> Response:
+def calendar_file(visit_id: int) -> Response:
     """Return one visit as a calendar of one event, times in UTC."""
     item = visit_of(visit_id)
     file = Calendar()
@@ -66,4 +66,4 @@ def _description(item: CustomerVisit) -> str:
 
 def add_to(pages: Blueprint) -> None:
     """Put this page into the customer's blueprint."""
-    pages.add_url_rule("/visits/<int:visit_id>/calendar.ics", view_func=calendar)
+    pages.add_url_rule("/visits/<int:visit_id>/calendar.ics", view_func=calendar_file)
