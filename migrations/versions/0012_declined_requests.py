@@ -1,7 +1,7 @@
 """The rule by which customers are told that the change they asked for was declined, for partners that are there.
 
 Revision ID: 0012
-Revises: 0010
+Revises: 0011
 """
 
 from alembic import op
