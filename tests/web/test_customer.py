@@ -741,7 +741,7 @@ def test_a_start_that_is_no_free_time_moves_nothing(home: Home, start: str) -> N
 @pytest.mark.row("M4", "M5")
 def test_a_start_that_cannot_be_says_why(home: Home, clock: Any) -> None:
     for start, words in (
-        ("2026-11-20T10:00Z", "That time is in the past."),
+        ("2026-11-20T09:30Z", "That time is in the past."),
         ("2026-11-24T09:00Z", "That is the time you have already."),
         ("2026-11-20T16:00Z", "That is too soon; the earliest start is Sat 21 Nov, 10:00."),
         ("2027-01-20T10:00Z", "That is too far ahead; the last day is Tue 19 Jan"),

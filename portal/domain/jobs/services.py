@@ -585,7 +585,8 @@ def choice_refusal(visit: Appointment, start: datetime, now: datetime) -> Refusa
     """Say why a customer cannot mean ``start`` for a move of ``visit`` at ``now``, whoever is free (all instants)."""
     if start == visit.start_at:
         return Refusal("same_time", sentence("That is the time you have already."))
-    if start <= now:
+    # With no notice the limit is this very instant, and a start exactly at a limit is allowed (``scheduling.md``).
+    if start < now:
         return Refusal("past", sentence("That time is in the past."))
     return None if start <= now + MAX_AHEAD else not_offered()
 
