@@ -57,6 +57,9 @@ from portal.domain.scheduling.public_holidays import public_holidays
 from portal.domain.scheduling.queries import controls_of
 from portal.domain.scheduling.rules import OverrideValues, Owner
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
+from portal.domain.surveys.models import QuestionKind
+from portal.domain.surveys.queries import survey_of
+from portal.domain.surveys.services import SurveyInput, answer_survey
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
 from portal.worker.channels import LogChannel
@@ -175,6 +178,15 @@ ALBANY = (
     ("Mei-Ling Zhao", "9 Pine Hollow Lane", "12205"),
     ("Rosa Delgado", "76 Madison Avenue", "12208"),
 )
+
+# How customers rate, most of them content, and what they say to it.
+RATINGS_GIVEN = (5, 5, 5, 5, 4, 4, 4, 3, 2)
+COMMENTS = {
+    5: ("", "Friendly, clean, and on time to the minute.", "Explained everything twice, thank you!"),
+    4: ("", "Good work. The hall could have been swept.", "All fine, a little later than announced."),
+    3: ("It works now, but it took longer than we were told.", ""),
+    2: ("Nobody told us that the power would be off all day.",),
+}
 
 
 class Company:
@@ -481,6 +493,8 @@ def _play(session: Session, companies: Sequence[Company], until: datetime, progr
         if following is not None:
             # Somebody who is late goes on at once.
             heapq.heappush(waiting, (max(following, at), number, company, story))
+    clock = until
+    relay.run()
     progress(total, total)
 
 
@@ -591,6 +605,13 @@ def _set_up_acme(acme: Company) -> None:
     edit_override(session, admin, at, Owner.SERVICE_TYPE, kinds[THERMOSTAT.name].id, 0, quick)
     regular = OverrideValues(cancel_confirmed=True, cancel_cutoff_hours=12, max_moves=10)
     edit_override(session, admin, at, Owner.CUSTOMER, acme.customers[BRISTOL[0][0]].id, 0, regular)
+    demo_set_up.ask_questions(
+        session,
+        admin,
+        acme.opened_at + 2 * DAY + HOUR,
+        acme.partner,
+        {"Did we come when we said we would?": QuestionKind.RATING, "What should we do better?": QuestionKind.TEXT},
+    )
 
 
 def _contacts(acme: Company, customer: Customer) -> None:
@@ -734,7 +755,24 @@ def _to_the_end(
         yield company.now + pause + rng.randint(0, 180) * MINUTE
         act()
         if name == last:
-            return
+            break
+    if last == "approve":
+        yield from _rated(company, job, customer)
+
+
+def _rated(company: Company, job: Job, customer: Actor) -> Story:
+    """The customer answers the survey, as most do, on one of the next evenings."""
+    # Of its own, so that who answers what changes nothing else of the month.
+    rng = random.Random(job.number)
+    if rng.random() > 0.75:
+        return
+    evening = company.at(local_day(company.now, company.zone), time(rng.randint(18, 21), rng.randrange(60)))
+    yield evening + rng.randint(0, 2) * DAY
+    rating = rng.choice(RATINGS_GIVEN)
+    visit, comment = company.visit(job), rng.choice(COMMENTS[rating])
+    asked = survey_of(company.session, customer, company.now, visit.id).questions
+    answers = {wording.id: str(min(5, rating + 1)) if wording.kind == QuestionKind.RATING else "" for wording in asked}
+    answer_survey(company.session, customer, company.now, visit.id, SurveyInput(rating, comment, answers))
 
 
 def _visited(company: Company, job: Job, order: Order, trouble: bool) -> Story:

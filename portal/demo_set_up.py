@@ -1,4 +1,4 @@
-"""What the demo's partner admins have set up beyond the start: skills, reasons, a logo, words of their own."""
+"""What the demo's partner admins have set up beyond the start: skills, reasons, a logo, own words and questions."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ from portal.domain.scheduling import reasons, skills
 from portal.domain.scheduling import services as scheduling
 from portal.domain.scheduling.models import RejectReason, ServiceType
 from portal.domain.scheduling.services import SERVICE_TYPE_LIMITS, ServiceTypeInput
+from portal.domain.surveys import setup as surveys
+from portal.domain.surveys.models import QuestionKind
+from portal.domain.surveys.setup import QuestionInput
 
 DAY = timedelta(days=1)
 # Drawn four times as large, so that its edges are smooth once shrunk.
@@ -69,6 +72,14 @@ def reword(session: Session, actor: Actor, now: datetime, partner: Partner, **wo
         status_labels=words,
     )
     branding.edit_branding(session, actor, now, partner.id, partner.version, form)
+
+
+def ask_questions(
+    session: Session, actor: Actor, now: datetime, partner: Partner, questions: Mapping[str, QuestionKind]
+) -> None:
+    """Let a partner's survey ask ``questions`` beside the overall rating: words, and how they are answered."""
+    for words, kind in questions.items():
+        surveys.create_question(session, actor, now, partner.id, QuestionInput(words, kind.value))
 
 
 def upload_logo(session: Session, actor: Actor, now: datetime, partner: Partner) -> None:

@@ -31,6 +31,7 @@ def register(app: Flask) -> None:
         settings_log,
         setup,
         staff,
+        surveys,
         workflows,
     )
 
@@ -40,24 +41,26 @@ def register(app: Flask) -> None:
         index_view=dashboard.DashboardView(),
         theme=Bootstrap4Theme(base_template="layouts/admin.html"),
     )
-    for part in (
-        operator,
-        installations,
-        calendar,
-        attention,
-        requests,
-        people,
-        setup,
-        controls,
-        hours,
-        branding,
-        staff,
-        workflows,
-        activity,
-        log,
-        settings_log,
+    for views in (
+        operator.views,
+        installations.views,
+        calendar.views,
+        attention.views,
+        requests.views,
+        surveys.result_views,
+        people.views,
+        setup.views,
+        controls.views,
+        surveys.views,
+        hours.views,
+        branding.views,
+        staff.views,
+        workflows.views,
+        activity.views,
+        log.views,
+        settings_log.views,
     ):
-        admin.add_views(*part.views())
+        admin.add_views(*views())
     app.jinja_env.globals["log_in_of"] = staff.log_in_of
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)

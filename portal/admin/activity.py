@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from flask_babel import gettext, lazy_gettext
-from wtforms import DateField, SelectField, ValidationError
+from wtforms import DateField, SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.validators import Optional
 
 from portal.admin.base import Asked, FilterForm, ScopedModelView
-from portal.admin.installations.listing import BOUNDS, YEARS
+from portal.admin.installations.listing import BOUNDS, existing_day
 from portal.admin.installations.timeline import told
 from portal.domain.actor import Permission
 from portal.domain.jobs.activity import ACTS_BY, ActFilter, Who, list_acts
@@ -37,12 +37,7 @@ class ActivityFilter(FilterForm):
             SelectChoice(Who.SYSTEM.value, lazy_gettext("Doorstep by itself")),
         ],
     )
-    day = DateField(lazy_gettext("Day"), validators=[Optional()], render_kw=BOUNDS)
-
-    def validate_day(self, field: Any) -> None:
-        """Keep to years whose days have instants."""
-        if field.data is not None and field.data.year not in YEARS:
-            raise ValidationError(gettext("Enter a date that exists"))
+    day = DateField(lazy_gettext("Day"), validators=[Optional(), existing_day], render_kw=BOUNDS)
 
 
 class ActivityView(ScopedModelView):

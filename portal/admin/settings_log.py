@@ -14,6 +14,7 @@ from portal.admin.branding import BrandingForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
 from portal.admin.setup import ServiceTypeForm
+from portal.admin.surveys import QUESTION_KINDS, QuestionForm, SurveySettingsForm
 from portal.domain.actor import Permission
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.settings_log import queries
@@ -34,6 +35,8 @@ SUBJECTS = {
     SettingKind.SERVICE_TYPE: lazy_gettext("Service type"),
     SettingKind.SERVICE_TYPE_CONTROLS: lazy_gettext("Feature controls of a service type"),
     SettingKind.SKILL: lazy_gettext("Skill"),
+    SettingKind.SURVEY: lazy_gettext("Survey"),
+    SettingKind.SURVEY_QUESTION: lazy_gettext("Survey question"),
     SettingKind.TECHNICIAN: lazy_gettext("Technician"),
     SettingKind.TIME_OFF: lazy_gettext("Time off"),
     SettingKind.WORKING_HOURS: lazy_gettext("Working hours"),
@@ -52,6 +55,8 @@ FIELDS: dict[str, Any] = {
     **_words_of(BrandingForm),
     **_words_of(ServiceTypeForm),
     **_words_of(HolidayForm),
+    **_words_of(SurveySettingsForm),
+    **_words_of(QuestionForm),
     "begins": lazy_gettext("From"),
     "ends": lazy_gettext("Until"),
     "note": lazy_gettext("Note"),
@@ -144,6 +149,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
         return gettext("yes") if value else gettext("no")
     if name == "locale":
         return LANGUAGES.get(value or DEFAULT, str(value))
+    if name == "kind":
+        return str(QUESTION_KINDS[value])
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from flask import redirect
-from flask.typing import ResponseReturnValue
-from flask_admin import BaseView, expose
+from flask_admin import BaseView
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 from wtforms import IntegerField, StringField
@@ -17,6 +15,7 @@ from wtforms.widgets import NumberInput
 from portal.admin.base import (
     ActiveFilter,
     Asked,
+    OrderedView,
     ScopedModelView,
     SwitchedView,
     VersionedForm,
@@ -30,7 +29,6 @@ from portal.domain.scheduling import queries, reasons, services
 from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
 from portal.domain.scheduling.queries import ReasonModel
 from portal.domain.scheduling.services import SERVICE_TYPE_LIMITS
-from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 
@@ -129,7 +127,7 @@ class ReasonForm(VersionedForm):
     label = StringField(lazy_gettext("Reason"), default="", render_kw={"autocomplete": "off"})
 
 
-class ReasonView(SwitchedView, ScopedModelView):
+class ReasonView(OrderedView, SwitchedView, ScopedModelView):
     """A list of reasons in an order of its own."""
 
     permission = Permission.MANAGE_SETTINGS
@@ -162,18 +160,8 @@ class ReasonView(SwitchedView, ScopedModelView):
     def set_active(self, session: Session, key: int, active: bool) -> Any:
         return reasons.set_reason_active(session, the_actor(), formats.now(), self.model, key, active)
 
-    @expose("/<int:key>/up", methods=("POST",))
-    def up_view(self, key: int) -> ResponseReturnValue:
-        return self._move(key, down=False)
-
-    @expose("/<int:key>/down", methods=("POST",))
-    def down_view(self, key: int) -> ResponseReturnValue:
-        return self._move(key, down=True)
-
-    def _move(self, key: int, down: bool) -> ResponseReturnValue:
-        with unit_of_work(db.session()) as session:
-            reasons.move_reason(session, the_actor(), formats.now(), self.model, key, down)
-        return redirect(self.return_url())
+    def move(self, session: Session, key: int, down: bool) -> Any:
+        return reasons.move_reason(session, the_actor(), formats.now(), self.model, key, down)
 
 
 class PauseReasonView(ReasonView):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import calendar, confirm, modify, papers, requests, schedule
+from portal.customer import calendar, confirm, modify, papers, requests, schedule, survey
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, requests, papers, calendar):
+for part in (schedule, modify, requests, papers, calendar, survey):
     part.add_to(pages)
 
 
@@ -16,3 +16,4 @@ def register(app: Flask) -> None:
     """Register the customer's pages on ``app``."""
     app.register_blueprint(pages)
     app.register_blueprint(confirm.pages)
+    app.register_blueprint(survey.links)

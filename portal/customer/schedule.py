@@ -13,6 +13,7 @@ from portal.domain.errors import Refused
 from portal.domain.jobs import customer_queries, fieldwork, services
 from portal.domain.jobs.customer_queries import NEWEST_FIRST
 from portal.domain.paging import PAGE_ROWS, Cursor
+from portal.domain.surveys.queries import survey_about
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
@@ -47,7 +48,8 @@ def visit(visit_id: int) -> str:
     """Show one visit, coming or past, with its summary."""
     item = visit_of(visit_id)
     own_cancel = item.is_over and customer_queries.cancelled_by_customer(session(), item.visit)
-    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel)
+    survey = survey_about(session(), customer(), formats.now(), item.visit) if item.visit.is_complete else None
+    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel, survey=survey)
 
 
 def confirm(visit_id: int) -> ResponseReturnValue:

@@ -11,6 +11,7 @@ from portal.domain.people import models as people
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
+from portal.domain.surveys import models as surveys
 
 __all__ = [
     "Base",
@@ -24,4 +25,5 @@ __all__ = [
     "requests",
     "scheduling",
     "settings_log",
+    "surveys",
 ]

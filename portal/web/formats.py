@@ -161,6 +161,11 @@ def number(value: int) -> str:
     return _numbered(value, str(get_locale()))
 
 
+def average(value: float) -> str:
+    """Return "4.3" with the sign that the reader's language puts before tenths."""
+    return str(format_decimal(value, format="0.0", locale=get_locale()))
+
+
 @lru_cache(maxsize=4096)
 def _numbered(value: int, language: str) -> str:
     return str(format_decimal(value, locale=Locale.parse(language)))

@@ -22,6 +22,7 @@ class Purpose(StrEnum):
     """What a link is for; a token of one purpose is none of another. With other names in its payload it is another."""
 
     CONFIRM = "confirm"
+    SURVEY = "survey"
 
 
 class Tampered(Exception):
@@ -54,6 +55,16 @@ def visit_to_confirm(token: str) -> tuple[int, datetime]:
     """Return which visit, and which start of it, the confirm link with ``token`` was made for; raises ``Tampered``."""
     payload = read(Purpose.CONFIRM, token)
     return payload["visit"], EPOCH + payload["start"] * TICK
+
+
+def survey_path(visit_id: int) -> str:
+    """Return the address, below the site's own, of the link that rates a visit (C12)."""
+    return f"/survey/{sign(Purpose.SURVEY, {'visit': visit_id})}"
+
+
+def visit_to_rate(token: str) -> int:
+    """Return which visit the link to a survey with ``token`` was made for; raises ``Tampered``."""
+    return read(Purpose.SURVEY, token)["visit"]
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

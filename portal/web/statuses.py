@@ -103,10 +103,20 @@ MESSAGE_KINDS = {
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),
+    MessageKind.SURVEY: lazy_gettext("Survey"),
+    MessageKind.SURVEY_NUDGE: lazy_gettext("Survey, once more"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
 # What a change request is for, as customer and office read it.
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
+# What a rating of a survey means.
+RATING_WORDS = {
+    1: lazy_gettext("Very dissatisfied"),
+    2: lazy_gettext("Dissatisfied"),
+    3: lazy_gettext("Neutral"),
+    4: lazy_gettext("Satisfied"),
+    5: lazy_gettext("Very satisfied"),
+}
 # A plan that nobody is to carry out yet asks for somebody.
 WANTS_SOMEBODY = "SCHEDULED"
 # Labels of customers that bring their own picture.

@@ -12,10 +12,11 @@ import structlog
 
 from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
-from portal.domain.messages.models import MessageKind
+from portal.domain.messages.models import SURVEYS, MessageKind
 from portal.domain.messages.outbox import Claim, Letter
 from portal.domain.messages.queries import facts_of, invitation_facts
 from portal.domain.messages.services import invitation_still_wanted, still_wanted, waits_until
+from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
 from portal.worker.channels import Channel, ChannelDown, SendError, channel_for
 from portal.worker.rendering import Renderer
@@ -112,11 +113,16 @@ class Relay:
             return self._invitation(held, now, tally)
         with self._store.reading() as session:
             facts = facts_of(session, held.message_id)
+            survey = asked_about(session, facts.message) if held.kind in SURVEYS else None
         refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists, facts.is_meant)
+        if refusal is None and survey is not None:
+            refusal = no_longer_asked(facts.message, facts.visit, survey, now, facts.customer.active)
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None
         later = waits_until(facts.message, facts.visit, now)
+        if later is None and survey is not None:
+            later = nudge_waits_until(facts.message, survey, now)
         if later is not None:
             self._release([held], later)
             return None

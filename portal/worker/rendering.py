@@ -17,7 +17,7 @@ from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
-from portal.web.links import confirm_path
+from portal.web.links import confirm_path, survey_path
 from portal.worker.words import invitation_words, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
@@ -50,6 +50,7 @@ class Renderer:
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
                 "my_url": f"{self._base_url}/my/" if facts.has_login else None,
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
+                "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
                 "light": _light(facts.partner.brand_colour),
                 "dark": _dark(facts.partner.brand_colour),
             }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
@@ -11,9 +12,13 @@ from flask_babel import gettext as _
 from portal.domain.actor import Role
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.surveys.asking import open_until
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
 from portal.web.i18n import within
+
+# The last instant before an excluded end.
+SHORTEST = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +26,7 @@ class Words:
     """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details.
 
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
+    ``to_rate``: the letter carries the link to the survey of the visit (C12).
     """
 
     subject: str
@@ -28,6 +34,7 @@ class Words:
     lead: str
     more: tuple[str, ...] = ()
     to_confirm: bool = False
+    to_rate: bool = False
 
 
 def words_for(facts: Facts) -> Words:
@@ -155,6 +162,33 @@ def _contract(facts: Facts) -> Words:
     )
 
 
+def _survey(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("How was it? %(work)s on %(day)s", **known),
+        heading=_("How was our visit?"),
+        lead=_("we would like to know how you found this visit:"),
+        more=(_("It takes a minute, and you need not sign in."), _answer_until(facts)),
+        to_rate=True,
+    )
+
+
+def _survey_nudge(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Still interested in your opinion: %(work)s on %(day)s", **known),
+        heading=_("How was our visit?"),
+        lead=_("we asked you a few days ago how you found this visit:"),
+        more=(_("It takes a minute, and you need not sign in. We will not ask again."), _answer_until(facts)),
+        to_rate=True,
+    )
+
+
+def _answer_until(facts: Facts) -> str:
+    last = open_until(facts.visit.ended_at or facts.visit.end_at) - SHORTEST
+    return str(_("The link is for this visit alone and works until %(day)s.", day=formats.day(last, facts.zone)))
+
+
 def _if_it_does_not_suit() -> str:
     return str(_("If the time does not suit you, please tell us as early as you can."))
 
@@ -167,4 +201,6 @@ KINDS: dict[MessageKind, Callable[[Facts], Words]] = {
     MessageKind.REMINDER: _reminder,
     MessageKind.ON_THE_WAY: _on_the_way,
     MessageKind.CONTRACT: _contract,
+    MessageKind.SURVEY: _survey,
+    MessageKind.SURVEY_NUDGE: _survey_nudge,
 }

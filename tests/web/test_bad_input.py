@@ -33,6 +33,7 @@ from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
+from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
 from tests.factories import Create, actor_for
@@ -49,7 +50,7 @@ UNKNOWN = 987_654
 PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
     "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
-    "language.choose",
+    "language.choose", "confirm.show", "confirm.confirm", "survey.show", "survey.send",
 }  # fmt: skip
 # The states in which forms of their own are open, beside those of the technicians.
 STATES = (
@@ -81,6 +82,7 @@ class Rows:
     skill: int
     pause_reason: int
     reject_reason: int
+    survey_question: int
     time_off: int
     holiday: int
 
@@ -134,7 +136,7 @@ def world(
             ),
             *(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
-                for model in (Skill, PauseReason, RejectReason)
+                for model in (Skill, PauseReason, RejectReason, SurveyQuestion)
             ),
             absences[partner.id].id,
             days[partner.id].id,
@@ -158,6 +160,13 @@ def world(
             for partner in (ours, theirs)
         )  # fmt: skip
         session.add_all(Skill(partner_id=partner.id, name=SCRIPT) for partner in (ours, theirs))
+        questions = [SurveyQuestion(partner_id=partner.id) for partner in (ours, theirs)]
+        session.add_all(questions)
+        session.flush()
+        session.add_all(
+            SurveyWording(partner_id=one.partner_id, question_id=one.id, revision=1, kind=kind, words=SCRIPT)
+            for one, kind in zip(questions, ("text", "rating"), strict=True)
+        )
         ours_there = session.get_one(Partner, ours.id)
         ours_there.status_labels = {status.name: SCRIPT for status in APPOINTMENT.statuses}
         ours_there.staff_term = ours_there.customer_term = SCRIPT[:40]
@@ -204,6 +213,13 @@ def world(
             session.expunge(row)
         for message in session.scalars(select(Message)):
             message.subject = message.body = SCRIPT
+        rated = jobs[STATES.index("CONTRACT_SIGNED")]
+        session.add(
+            SurveyResponse(
+                partner_id=ours.id, customer_id=mine.id, job_id=rated.id, appointment_id=rated.appointments[0].id,
+                rating=1, comment=SCRIPT, answered_at=NOW,
+            )
+        )  # fmt: skip
         for job in (jobs[-1], next_door[0], far_away[0]):
             wished = job.appointments[0]
             session.add(
@@ -296,6 +312,7 @@ def row_of(rule: Rule, name: str) -> str:
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
+        "survey_questions": "survey_question",
         "change_requests": "change_request", "partners": "partner", "staff": "membership", "invitations": "invitation",
         "invitations.customer_view": "customer", "invitations.technician_view": "technician",
     }  # fmt: skip
@@ -380,7 +397,7 @@ def test_nobody_enters_an_area_of_others_and_nothing_is_done_without_a_token(wor
 ARGUMENTS = (
     "q", "sort", "page", "page_size", "after", "before", "active", "group", "first", "last", "technician", "type",
     "status", "mode", "date", "day", "act", "start", "customer", "url", "next", "minutes", "partner_id", "csrf_token",
-    "country", "region", "past",
+    "country", "region", "past", "rating",
 )  # fmt: skip
 GARBAGE = (
     "", "-1", "9" * 5000, "2027-06-31", "0001-01-01", "9999-12-31", "9999-12-31T23:59Z", f"😀{SCRIPT}{SQL}", '["",0]',

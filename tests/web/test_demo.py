@@ -26,9 +26,10 @@ from portal.domain.actor import Actor, Role
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.situations import current_visit, situation, visits_of
 from portal.domain.jobs.states import INSTALLATION, UNDER_WAY, installation_statuses
-from portal.domain.messages.models import Message, MessageStatus
+from portal.domain.messages.models import SURVEYS, Message, MessageKind, MessageStatus
 from portal.domain.people.models import Customer, Partner, Technician
 from portal.domain.policy import decide
+from portal.domain.surveys.models import SurveyResponse
 from tests import databases
 from tests.conftest import Database
 from tests.helpers import Site
@@ -88,13 +89,29 @@ def check_the_customer(session: Session, now: datetime) -> None:
 def check_the_past(session: Session, now: datetime) -> None:
     assert session.scalars(select(HistoryEntry.at).order_by(HistoryEntry.at.desc()).limit(1)).one() <= now
     messages = session.scalars(select(Message)).all()
-    assert {message.status for message in messages} <= {MessageStatus.SENT, MessageStatus.SKIPPED}
-    for message in messages:
+    due, waiting = ([one for one in messages if (one.due_at <= now) is is_due] for is_due in (True, False))
+    assert {message.status for message in due} <= {MessageStatus.SENT, MessageStatus.SKIPPED}
+    assert {message.kind for message in waiting} <= SURVEYS
+    for message in due:
         if message.status == MessageStatus.SENT:
             assert message.sent_at is not None
             assert message.sent_at <= now
             assert message.subject
             assert message.body
+
+
+def check_the_surveys(session: Session) -> None:
+    """Acme has many answers, and the customer of the demo has a link that waits for hers."""
+    ratings = session.scalars(select(SurveyResponse.rating)).all()
+    assert len(ratings) > 10
+    assert len(set(ratings)) > 2
+    asked = select(Message.body).where(
+        Message.kind == MessageKind.SURVEY.value,
+        Message.status == MessageStatus.SENT.value,
+        Message.recipient == "customer@acme.test",
+        Message.appointment_id.not_in(select(SurveyResponse.appointment_id)),
+    )
+    assert any("/survey/" in body for body in session.scalars(asked))
 
 
 def timeline(session: Session) -> list[Any]:
@@ -111,6 +128,7 @@ def test_at_noon_everything_the_story_needs_is_there(app: Flask, session: Sessio
     check_the_technician(session, MONDAY_NOON)
     check_the_customer(session, MONDAY_NOON)
     check_the_past(session, MONDAY_NOON)
+    check_the_surveys(session)
 
 
 @pytest.mark.once

@@ -39,6 +39,7 @@ from portal.domain.scheduling.models import (
     Skill,
     TimeOff,
 )
+from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import actor_for, save
 from tests.helpers import Site, soup
@@ -55,6 +56,7 @@ LISTS = (
     "staff",
     "activity",
     "change-requests",
+    "survey-results",
 )
 # Everything that a key of the other partner's may be tried at.
 BY_KEY = {
@@ -75,6 +77,7 @@ BY_ENDPOINT = {
     "skills": "skill",
     "pause_reasons": "pause_reason",
     "reject_reasons": "reject_reason",
+    "survey_questions": "question",
     "staff": "membership",
     "invitations": "invitation",
     "partners": "partner",
@@ -116,6 +119,7 @@ class Side:
     absence: TimeOff
     holiday: Holiday
     wish: ChangeRequest
+    question: SurveyQuestion
 
 
 @dataclass(frozen=True)
@@ -207,7 +211,11 @@ def make_side(
         for owner in owners:
             save(session, ControlOverride(partner_id=partner.id, max_moves=5, **owner))
         wish = save(session, ChangeRequest(asked_at=datetime.now(UTC), **asked, **keys))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish)
+        question = save(session, SurveyQuestion(partner_id=partner.id))
+        asked = {"question_id": question.id, "revision": 1, "kind": "text", "words": f"{word} question"}
+        save(session, SurveyWording(partner_id=partner.id, **asked))
+        save(session, SurveyResponse(rating=1, comment=f"{word} rating", answered_at=datetime.now(UTC), **keys))
+        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question)
 
     return make
 

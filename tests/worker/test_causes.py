@@ -61,7 +61,10 @@ def test_a_move_that_is_refused_leaves_no_message(shop: Shop) -> None:
 def test_others_see_a_message_when_they_see_its_cause(shop: Shop, new_session: Create) -> None:
     def seen_by_others() -> tuple[datetime, list[str]]:
         other: Session = new_session()
-        found = other.scalars(select(Appointment.start_at)).one(), list(other.scalars(select(Message.kind)))
+        found = (
+            other.scalars(select(Appointment.start_at)).one(),
+            list(other.scalars(select(Message.kind).order_by(Message.id))),
+        )
         other.close()
         return found
 

@@ -29,21 +29,20 @@ GROUP_NAMES = {
 }
 
 
+def existing_day(form: Any, field: Any) -> None:
+    """Keep to years whose days have instants."""
+    if field.data is not None and field.data.year not in YEARS:
+        raise ValidationError(gettext("Enter a date that exists"))
+
+
 class InstallationFilter(FilterForm):
     """The filters of the list (P8)."""
 
     group = ManySelectField(lazy_gettext("Status group"), default="")
-    first = DateField(lazy_gettext("From"), validators=[Optional()], render_kw=BOUNDS)
-    last = DateField(lazy_gettext("To"), validators=[Optional()], render_kw=BOUNDS)
+    first = DateField(lazy_gettext("From"), validators=[Optional(), existing_day], render_kw=BOUNDS)
+    last = DateField(lazy_gettext("To"), validators=[Optional(), existing_day], render_kw=BOUNDS)
     technician = ManySelectField(default="")
     type = ManySelectField(lazy_gettext("Service type"), default="")
-
-    def validate_first(self, field: Any) -> None:
-        """Keep to years whose days have instants."""
-        if field.data is not None and field.data.year not in YEARS:
-            raise ValidationError(gettext("Enter a date that exists"))
-
-    validate_last = validate_first
 
 
 def filter_form(args: Any) -> InstallationFilter:

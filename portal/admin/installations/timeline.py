@@ -45,6 +45,7 @@ WORDS = {
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_pgettext("installation", "Approved"),
+    "answer_survey": lazy_gettext("Rated"),
     "merge_customers": lazy_gettext("Customer merged"),
 }
 # One installation among many: what was done to it, by whom.
@@ -64,6 +65,7 @@ SENTENCES = {
     "send_corrected_contract": lazy_gettext("A corrected contract of %(number)s was sent by %(who)s."),
     "sign_contract": lazy_gettext("The contract of %(number)s was signed by %(who)s."),
     "approve": lazy_gettext("%(number)s was approved by %(who)s."),
+    "answer_survey": lazy_gettext("%(number)s was rated by %(who)s."),
 }
 # The steps of a visit as the technician takes them; the office only records them.
 STEPS = {
@@ -101,6 +103,7 @@ VALUES = {
     "paper": lazy_gettext("Scan"),
     "customer": lazy_gettext("Customer"),
     "link": "",
+    "rating": lazy_gettext("Rating"),
 }
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician", "link"}

@@ -59,6 +59,8 @@ from portal.domain.people.queries import CustomerChoice, customer_choices, find_
 from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
+from portal.domain.surveys.models import SurveyResponse
+from portal.domain.surveys.queries import responses_of_job
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -259,6 +261,7 @@ class InstallationView(BulkActions, ScopedModelView):
             message_badge=message_badge,
             message_kind=MESSAGE_KINDS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
+            responses=_responses(target),
             wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
@@ -583,6 +586,13 @@ def _rule(name: str, controls: Controls) -> str | None:
         return None
     value, whose = in_words(name, getattr(controls, name)), OWNER_NAMES[controls.owner_of(name)]
     return gettext("%(rule)s: %(value)s (for %(whose)s)", rule=LABELS[name], value=value, whose=whose)
+
+
+def _responses(target: Installation) -> list[SurveyResponse]:
+    """Return what the customer said of the visits; nothing is asked of the database before one was completed."""
+    if not any(visit.is_complete for visit in target.visits):
+        return []
+    return responses_of_job(db.session(), target.job.id)
 
 
 def _pending(target: Installation) -> Mapping[str, Refusal | None] | None:

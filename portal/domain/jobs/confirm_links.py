@@ -10,12 +10,13 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload
 
-from portal.domain.actor import Actor, Role
+from portal.domain.actor import Actor
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.errors import NotFound, Refusal
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import APPOINTMENT, MOVABLE, Situation
 from portal.domain.lookup import MAX_KEY
+from portal.domain.people.link_holders import holder_of
 from portal.domain.people.models import Customer, Partner
 
 
@@ -68,15 +69,7 @@ def linked_visit(session: Session, now: datetime, visit_id: int, start: datetime
     if row is None:
         raise NotFound
     visit, partner, logo, customer = row
-    own = frozenset({partner.id})
-    actor = Actor(
-        id=None,
-        role=Role.CUSTOMER,
-        name=customer.name,
-        partner_ids=own,
-        customer_ids=frozenset({customer.id}),
-        suspended=own if partner.suspended_at is not None else frozenset(),
-    )
+    actor = holder_of(customer, partner)
     asked = Situation(actor, now, ZoneInfo(partner.timezone), visit.job, visit)
     refusal = APPOINTMENT.refusal("confirm", visit.status, asked)
     state = _state(visit, start, now, refusal)

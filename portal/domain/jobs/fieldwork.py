@@ -37,6 +37,7 @@ from portal.domain.people.models import Technician
 from portal.domain.scheduling.models import PauseReason, ServiceType
 from portal.domain.scheduling.queries import board, wanted_for
 from portal.domain.scheduling.slots import Wanted, booking_refusal
+from portal.domain.surveys.asking import ask_customer
 
 MAX_ETA_MINUTES = 12 * 60
 
@@ -159,14 +160,16 @@ def continue_later(
 def complete(
     session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, service_notes: str = ""
 ) -> Appointment:
-    """Finish the work, with notes that the customer may read later (J6)."""
+    """Finish the work, with notes that the customer may read later; where that ends the job, they are asked (J6)."""
     if len(service_notes) > MAX_TEXT:
         raise Invalid({"service_notes": too_long(MAX_TEXT)})
     step = _begin(session, actor, now, visit_id, move_number, "complete")
     step.visit.ended_at = now
     step.visit.service_notes = service_notes.strip()
     step.follow("complete_work", "INSTALLATION_IN_PROGRESS")
-    return step.finish(session)
+    visit = step.finish(session)
+    ask_customer(session, step.job, visit, now)
+    return visit
 
 
 def turn_back(

@@ -227,6 +227,11 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
         return self.status in ACTIVE
 
     @property
+    def is_complete(self) -> bool:
+        """Whether the visit was made and its work finished."""
+        return self.status == "COMPLETE"
+
+    @property
     def is_confirmed(self) -> bool:
         """Whether somebody confirmed this start; a staff move takes it back."""
         return self.confirmed_at is not None

@@ -592,6 +592,8 @@ EDITABLE = frozenset(
     {"SCHEDULED", "INSTALLER_ASSIGNED", "EN_ROUTE", "INSTALLATION_IN_PROGRESS", "INSTALLATION_COMPLETED"}
 )
 AFTER_WORK = frozenset({"INSTALLATION_COMPLETED", "CONTRACT_SENT", "CONTRACT_SIGNED", "CUSTOMER_APPROVED"})
+# In which a job of either workflow has its work behind it.
+WORK_DONE = AFTER_WORK | {"COMPLETED"}
 
 
 def installation_statuses(visit: VisitFacts | None, work_began: bool) -> frozenset[str]:

@@ -32,11 +32,15 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
+    SURVEY = "survey"
+    SURVEY_NUDGE = "survey_nudge"
     INVITATION = "invitation"
 
 
 # What a partner's rules are about; an invitation is sent because somebody presses the button.
 RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
+# What asks for an answer to the survey, with the link to it.
+SURVEYS = frozenset({MessageKind.SURVEY, MessageKind.SURVEY_NUDGE})
 
 
 # Which contacts of a customer get which kind (P23).
@@ -48,6 +52,8 @@ GROUPS = {
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
     MessageKind.CONTRACT: MessageGroup.CONTRACT,
+    MessageKind.SURVEY: MessageGroup.VISITS,
+    MessageKind.SURVEY_NUDGE: MessageGroup.VISITS,
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, TRACKED
-from portal.domain.messages.models import GROUPS, Message, MessageKind, MessageRule
+from portal.domain.messages.models import GROUPS, SURVEYS, Message, MessageKind, MessageRule
 from portal.domain.people.models import Contact, Customer, Invitation
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
@@ -28,18 +28,28 @@ NOT_CANCELLED = Refusal("not_cancelled", sentence("The visit is not cancelled.")
 NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer on the way."))
 INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
 SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
+NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 
 def announce(
-    session: Session, kind: MessageKind, visit: Appointment, now: datetime, subject: str = ""
+    session: Session,
+    kind: MessageKind,
+    visit: Appointment,
+    now: datetime,
+    subject: str = "",
+    due_at: datetime | None = None,
 ) -> list[Message]:
-    """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient, due at once.
+    """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient.
 
-    ``now`` is an instant; ``subject`` is what the message is about where that is not the visit itself. Somebody
-    without an address for the channel gets none. Returns the rows added; one whose key is there is not added again.
+    ``now`` is an instant, and so is ``due_at``, which is at once unless given; ``subject`` is what the message is about
+    where that is not the visit itself. Somebody without an address for the channel gets none. Returns the rows added;
+    one whose key is there is not added again.
     """
     told = recipients(session, visit.customer_id, kind)
+    if kind in SURVEYS:
+        # One is asked, who may show it to the others.
+        told = told[:1]
     rules = session.scalars(
         select(MessageRule).where(
             MessageRule.partner_id == visit.partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
@@ -49,7 +59,7 @@ def announce(
     added = []
     for rule in rules:
         for person in told:
-            message = message_for(rule, visit, person, due_at=now, now=now, subject=subject)
+            message = message_for(rule, visit, person, due_at=due_at or now, now=now, subject=subject)
             if not _known(session, message.key):
                 session.add(message)
                 added.append(message)
@@ -147,6 +157,9 @@ def still_wanted(
             if newer_exists:
                 return SUPERSEDED
             return None if job.status == "CONTRACT_SENT" else CONTRACT_NOT_OPEN
+        case MessageKind.SURVEY | MessageKind.SURVEY_NUDGE:
+            # Whether it was answered meanwhile is looked up beside this (``surveys.asking``).
+            return None if visit.is_complete else NOT_COMPLETE
         case _:
             raise ValueError(f"{message.kind!r} is no kind of message")
 

@@ -42,6 +42,7 @@ from portal.domain.people.queries import words_in
 from portal.domain.people.record import clean_reason, note
 from portal.domain.scheduling.models import FeatureControls, PauseReason, RejectReason, WorkingHours
 from portal.domain.scheduling.zones import day_span, local_day
+from portal.domain.surveys.models import SurveySettings
 from portal.domain.texts import one_line
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -379,8 +380,9 @@ def create_partner_with_defaults(
     """Add a partner, created at ``now`` (an instant), and return it.
 
     It starts with a message rule for each kind by e-mail (the reminder the day before at 18:00 local time), the usual
-    reasons for pausing and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, and self-service off
-    (M2). Runs within ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
+    reasons for pausing and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, self-service off (M2),
+    and customers asked for a rating when their job is done (J6). Runs within ``unit_of_work``; ``timezone`` is a name
+    such as ``Europe/London``.
     """
     require_unit_of_work(session)
     partner = Partner(
@@ -394,7 +396,7 @@ def create_partner_with_defaults(
     )
     session.add(partner)
     session.flush()
-    session.add(FeatureControls(partner_id=partner.id))
+    session.add_all([FeatureControls(partner_id=partner.id), SurveySettings(partner_id=partner.id)])
     session.add_all(_message_rule(partner, kind) for kind in MessageKind if kind in RULED)
     session.add_all(
         PauseReason(partner_id=partner.id, label=label, position=position)

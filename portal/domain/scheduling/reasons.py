@@ -10,13 +10,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TypeVar
 
-from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
-from portal.domain.errors import Conflict, Invalid, NotFound, changed_meanwhile, sentence, too_long
+from portal.domain.errors import Conflict, Invalid, changed_meanwhile, sentence, too_long
 from portal.domain.lookup import lock
+from portal.domain.ordering import change_places, in_order, one_of, place_behind
 from portal.domain.scheduling.models import PauseReason, RejectReason
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change, values_of
 from portal.domain.texts import one_line
@@ -32,13 +32,13 @@ LABEL_TAKEN = sentence("There is a reason in these words already")
 
 def create_reason(session: Session, actor: Actor, now: datetime, model: type[R], partner_id: int, label: str) -> R:
     """Add a reason at the end of the partner's list and return it."""
-    present = _in_order(session, model)
+    present = in_order(session, model)
     if len(present) >= MAX_REASONS:
         raise Invalid({"label": sentence("There can be %(limit)s reasons at most.", limit=MAX_REASONS)})
     reason = model(
         partner_id=partner_id,
         label=_clean_label(present, None, label),
-        position=max((other.position for other in present), default=-1) + 1,
+        position=place_behind(present),
     )
     session.add(reason)
     _flush(session)
@@ -48,8 +48,8 @@ def create_reason(session: Session, actor: Actor, now: datetime, model: type[R],
 
 def edit_reason(session: Session, actor: Actor, now: datetime, model: type[R], key: int, version: int, label: str) -> R:
     """Put a reason into other words from now on; ``version`` is the one the form was made from."""
-    present = _in_order(session, model)
-    reason = _one_of(present, key)
+    present = in_order(session, model)
+    reason = one_of(present, key)
     if reason.version != version:
         raise Conflict(changed_meanwhile())
     before = values_of(reason, LOGGED)
@@ -73,34 +73,9 @@ def move_reason(session: Session, actor: Actor, now: datetime, model: type[R], k
 
     Its neighbours are those that are offered like itself, or deactivated like itself.
     """
-    rows = _in_order(session, model)
-    reason = _one_of(rows, key)
-    alike = [row for row in rows if row.active == reason.active]
-    place = alike.index(reason)
-    other = place + (1 if down else -1)
-    if not 0 <= other < len(alike):
-        return reason
-    # Two may have had the same place, since a list may come from anywhere.
-    for number, row in enumerate(rows):
-        row.position = number
-    neighbour = alike[other]
-    reason.position, neighbour.position = neighbour.position, reason.position
-    session.flush()
-    record_setting_change(session, actor, now, _subject(reason), {"place": place + 1}, {"place": other + 1})
+    reason, before, after = change_places(session, model, key, down)
+    record_setting_change(session, actor, now, _subject(reason), {"place": before}, {"place": after})
     return reason
-
-
-def _in_order(session: Session, model: type[R]) -> list[R]:
-    """Return every reason in its order, locked, so that two who sort or add at once do it one after the other."""
-    query = select(model).order_by(model.position, model.id).with_for_update(of=model)
-    return list(session.scalars(query, execution_options={"populate_existing": True}))
-
-
-def _one_of(present: list[R], key: int) -> R:
-    found = next((reason for reason in present if reason.id == key), None)
-    if found is None:
-        raise NotFound
-    return found
 
 
 def _subject(reason: PauseReason | RejectReason) -> Subject:

@@ -138,7 +138,7 @@ def edit_controls(
 def demand_limits(values: Mapping[str, Any]) -> None:
     """Raise ``Invalid`` for controls out of ``CONTROLS_LIMITS``; ``None`` is an override's that is not set."""
     given = {name: value for name, value in values.items() if value is not None}
-    errors = _limit_errors(given, {name: limits for name, limits in CONTROLS_LIMITS.items() if name in given})
+    errors = limit_errors(given, {name: limits for name, limits in CONTROLS_LIMITS.items() if name in given})
     if errors:
         raise Invalid(errors)
 
@@ -168,7 +168,7 @@ def _service_type_values(
     session: Session, partner_id: int, key: int | None, form: ServiceTypeInput
 ) -> dict[str, str | int]:
     values = {name: getattr(form, name) for name in SERVICE_TYPE_LIMITS} | {"name": one_line(form.name)}
-    errors = _limit_errors(values, SERVICE_TYPE_LIMITS)
+    errors = limit_errors(values, SERVICE_TYPE_LIMITS)
     same_name = select(ServiceType.id).where(ServiceType.partner_id == partner_id, ServiceType.name == values["name"])
     if not values["name"]:
         errors["name"] = sentence("Enter a name")
@@ -189,7 +189,8 @@ def _flush(session: Session) -> None:
         raise Invalid({"name": NAME_TAKEN}) from error
 
 
-def _limit_errors(values: Mapping[str, int], limits: Mapping[str, tuple[int, int]]) -> dict[str, Sentence]:
+def limit_errors(values: Mapping[str, Any], limits: Mapping[str, tuple[int, int]]) -> dict[str, Sentence]:
+    """Return what is wrong with numbers that are not within their limits (from and to, both allowed), by field."""
     return {
         name: sentence("Enter a whole number from %(low)s to %(high)s", low=low, high=high)
         for name, (low, high) in limits.items()

@@ -32,6 +32,8 @@ class SettingKind(StrEnum):
     SERVICE_TYPE = "service_type"
     SERVICE_TYPE_CONTROLS = "service_type_controls"
     SKILL = "skill"
+    SURVEY = "survey"
+    SURVEY_QUESTION = "survey_question"
     TECHNICIAN = "technician"
     TIME_OFF = "time_off"
     WORKING_HOURS = "working_hours"

@@ -1,0 +1,1 @@
+"""Surveys: what customers are asked after a completed visit, and what they answered (C12, J6)."""
