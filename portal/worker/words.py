@@ -111,6 +111,16 @@ def _reminder(facts: Facts) -> Words:
     )
 
 
+def _please_confirm(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Please confirm: %(work)s on %(day)s", **known),
+        heading=_("Does %(day)s suit you?", **known),
+        lead=_("please tell us that we may come:"),
+        more=(_confirmed(facts), _if_it_does_not_suit()),
+    )
+
+
 def _on_the_way(facts: Facts) -> Words:
     name = facts.technician.name if facts.technician is not None else facts.partner.name
     more: tuple[str, ...] = ()
@@ -134,6 +144,46 @@ def _contract(facts: Facts) -> Words:
     )
 
 
+def _technician_assigned(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Yours: %(work)s on %(day)s", **known),
+        heading=_("You have a visit on %(day)s", **known),
+        lead=_("this visit is yours:"),
+    )
+
+
+def _technician_relieved(facts: Facts) -> Words:
+    known = _common(facts)
+    more = (_("Whoever has it now is told as well."),) if facts.technician is not None else ()
+    return Words(
+        subject=_("No longer yours: %(work)s on %(day)s", **known),
+        heading=_("You need not come on %(day)s", **known),
+        lead=_("this visit was taken off your list:"),
+        more=more,
+    )
+
+
+def _technician_moved(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("New time: %(work)s is now on %(day)s", **known),
+        heading=_("Your visit is now on %(day)s", **known),
+        lead=_("this visit of yours has a new time:"),
+    )
+
+
+def _technician_cancelled(facts: Facts) -> Words:
+    known = _common(facts)
+    more = (_("The reason: %(reason)s", reason=facts.visit.cancel_reason),) if facts.visit.cancel_reason else ()
+    return Words(
+        subject=_("Cancelled: %(work)s on %(day)s", **known),
+        heading=_("Your visit on %(day)s is cancelled", **known),
+        lead=_("this visit of yours will not take place:"),
+        more=more,
+    )
+
+
 def _confirmed(facts: Facts) -> str:
     if facts.visit.is_confirmed:
         return str(_("This time is confirmed. Thank you."))
@@ -150,7 +200,12 @@ KINDS: dict[MessageKind, Callable[[Facts], Words]] = {
     MessageKind.BOOKED: _booked,
     MessageKind.MOVED: _moved,
     MessageKind.CANCELLED: _cancelled,
+    MessageKind.PLEASE_CONFIRM: _please_confirm,
     MessageKind.REMINDER: _reminder,
     MessageKind.ON_THE_WAY: _on_the_way,
     MessageKind.CONTRACT: _contract,
+    MessageKind.TECHNICIAN_ASSIGNED: _technician_assigned,
+    MessageKind.TECHNICIAN_RELIEVED: _technician_relieved,
+    MessageKind.TECHNICIAN_MOVED: _technician_moved,
+    MessageKind.TECHNICIAN_CANCELLED: _technician_cancelled,
 }

@@ -153,6 +153,9 @@ class Reached:
         return [group for group in MessageGroup if self.gets(group)]
 
 
+ELSEWHERE = text("timezone <> ''")
+
+
 class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
     """A partner's customer; ``active`` ones can be scheduled for (P2).
 
@@ -170,6 +173,9 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
         Index("ix_customers_email", "partner_id", "email"),
         Index("ix_customers_phone", "partner_id", "phone"),
         Index("ix_customers_merged_into", "merged_into_id"),
+        Index(
+            "ix_customers_timezone", "partner_id", "timezone", sqlite_where=ELSEWHERE, postgresql_where=ELSEWHERE
+        ),
     )
 
     name: Mapped[str] = mapped_column(String(120))
@@ -179,6 +185,8 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
     access_notes: Mapped[str] = mapped_column(Text, default="")
     user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
     merged_into_id: Mapped[int | None] = mapped_column(Key)
+    # For quiet hours; "" for the partner's.
+    timezone: Mapped[str] = mapped_column(String(60), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     gets_visits: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     gets_reminders: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
