@@ -101,9 +101,7 @@ def upgrade() -> None:
         sa.Column("partner_id", KEY, nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("id", KEY, autoincrement=True, nullable=False),
-        sa.CheckConstraint(
-            "(quiet_from IS NULL) = (quiet_until IS NULL)", name=op.f("ck_message_settings_quiet")
-        ),
+        sa.CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name=op.f("ck_message_settings_quiet")),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_message_settings_partner_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_message_settings")),
         sa.UniqueConstraint("partner_id", "id", name=op.f("uq_message_settings_partner_id_id")),
@@ -135,9 +133,7 @@ def downgrade() -> None:
         for name in ("rule_id", "technician_id"):
             batch.drop_constraint(op.f(f"fk_messages_partner_id_{name}"), type_="foreignkey")
             batch.drop_column(name)
-        batch.create_check_constraint(
-            op.f("ck_messages_recipient"), "(customer_id IS NULL) <> (invitation_id IS NULL)"
-        )
+        batch.create_check_constraint(op.f("ck_messages_recipient"), "(customer_id IS NULL) <> (invitation_id IS NULL)")
     op.execute(f"DELETE FROM message_rules WHERE {beyond}")
     # Of several reminders by the clock one stays.
     op.execute(

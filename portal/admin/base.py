@@ -428,6 +428,60 @@ class SwitchedView:
         return redirect(self.return_url())
 
 
+class SettingsPage(AdminPage):
+    """The form of settings of which a partner has one row, effective at once."""
+
+    permission = Permission.MANAGE_SETTINGS
+    template = ""
+    form: type[VersionedForm] = VersionedForm
+    # What is said after saving.
+    saved: Any = ""
+
+    def stored(self, session: Any, partner_id: int) -> Any:
+        """Return the settings as they hold now."""
+        raise NotImplementedError
+
+    def save(self, session: Any, actor: Actor, now: datetime, partner_id: int, form: Any) -> Any:
+        """Change them by a use case of the domain, which raises ``Conflict`` if ``form.version`` is an old one."""
+        raise NotImplementedError
+
+    @expose("/", methods=("GET", "POST"))
+    def index(self) -> ResponseReturnValue:
+        partner_id = the_partner_id(the_actor())
+        form: Any = self.form(request.form) if request.method == "POST" else None
+        if form is not None and form.validate():
+            try:
+                with unit_of_work(db.session()) as session:
+                    self.save(session, the_actor(), formats.now(), partner_id, form)
+            except Invalid as refused:
+                add_errors(form, refused.errors)
+            except Conflict:
+                return self._conflict(partner_id, form)
+            else:
+                flash(str(self.saved), "ok")
+                return redirect(self.get_url(".index"))
+        if form is None:
+            form = self.form(obj=self.stored(db.session(), partner_id))
+        return self._page(partner_id, form), 422 if form.errors else 200
+
+    def _conflict(self, partner_id: int, form: Any) -> ResponseReturnValue:
+        stored = self.stored(db.session(), partner_id)
+        differences = differences_of(form, self.form(obj=stored))
+        form.renew(stored.version)
+        return self._page(partner_id, form, differences), 409
+
+    def _page(self, partner_id: int, form: Any, differences: Any = None) -> str:
+        return str(
+            self.render(
+                self.template,
+                form=form,
+                stored=self.stored(db.session(), partner_id),
+                differences=differences,
+                form_has_errors=bool(form.errors) or differences is not None,
+            )
+        )
+
+
 def key_from(text: Any) -> int:
     """Return the key that an address names; ``NotFound`` for what is none."""
     if isinstance(text, int):

@@ -29,7 +29,7 @@ from portal.domain.contracts.models import Contract
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageRule
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
@@ -83,6 +83,7 @@ class Rows:
     reject_reason: int
     time_off: int
     holiday: int
+    message_rule: int
 
 
 @dataclass
@@ -296,6 +297,7 @@ def row_of(rule: Rule, name: str) -> str:
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
+        "message_rules": "message_rule",
         "change_requests": "change_request", "partners": "partner", "staff": "membership", "invitations": "invitation",
         "invitations.customer_view": "customer", "invitations.technician_view": "technician",
     }  # fmt: skip

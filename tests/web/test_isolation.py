@@ -26,7 +26,7 @@ from portal.domain.actor import Role
 from portal.domain.base import Base
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
-from portal.domain.messages.models import Message, MessageStatus
+from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
@@ -80,6 +80,7 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "message_rules": "message_rule",
 }
 # Where a view has addresses of several kinds.
 BY_ARGUMENT = {
@@ -116,6 +117,7 @@ class Side:
     absence: TimeOff
     holiday: Holiday
     wish: ChangeRequest
+    message_rule: MessageRule
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,10 @@ def make_side(
         for owner in owners:
             save(session, ControlOverride(partner_id=partner.id, max_moves=5, **owner))
         wish = save(session, ChangeRequest(asked_at=datetime.now(UTC), **asked, **keys))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish)
+        rule = session.scalars(select(MessageRule).where(MessageRule.partner_id == partner.id)).first()
+        assert rule is not None
+        session.expunge(rule)
+        return Side(*given, *listed, membership, invitation, absence, holiday, wish, rule)
 
     return make
 

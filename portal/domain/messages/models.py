@@ -13,9 +13,9 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    TextClause,
     Time,
     UniqueConstraint,
-    TextClause,
     false,
     text,
 )

@@ -164,7 +164,7 @@ def message_log(
 
     ``text`` is looked for in name and recipient; ``status`` is a ``MessageStatus``. One statement, without the letters.
     """
-    query = select(
+    query: Select[*tuple[Any, ...]] = select(
         Message.id,
         Message.kind,
         Message.channel,

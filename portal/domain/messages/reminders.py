@@ -98,7 +98,7 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
                 .from_select([column.name for column in found.selected_columns], found)
                 .on_conflict_do_nothing(index_elements=[Message.key])
             )
-    if again_for is None and (mark is None or mark < now):
+    if again_for is None:
         noted = insert_into(session, DecidedUntil).values(what=REMINDERS, at=now)
         session.execute(
             noted.on_conflict_do_update(

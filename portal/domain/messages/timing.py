@@ -55,7 +55,7 @@ class Quiet:
         return None
 
     def nights(self, since: datetime, until: datetime) -> Iterator[tuple[datetime, datetime]]:
-        """Yield the quiet hours that begin on the local days from the one before ``since`` to the one after ``until``."""
+        """Yield the quiet hours that begin from the local day before ``since`` to the one after ``until``."""
         day, last = local_day(since, self.zone) - DAY, local_day(until, self.zone) + DAY
         while day <= last:
             begin = instant_at_or_after(day, self.begins, self.zone)
@@ -116,13 +116,15 @@ class Span:
 
 def spans(moment: Moment, zone: ZoneInfo, quiet: Quiet | None, since: datetime, until: datetime) -> list[Span]:
     """Return which visits have a message due after ``since`` and up to ``until``, by ``when``, as they start."""
-    found = _by_length(moment, quiet, since, until) if moment.clock is None else _by_clock(moment, zone, quiet, since, until)
+    found = (
+        _by_length(moment, quiet, since, until)
+        if moment.clock is None
+        else _by_clock(moment, zone, quiet, since, until)
+    )
     return [span for span in found if span.start < span.end]
 
 
-def _by_clock(
-    moment: Moment, zone: ZoneInfo, quiet: Quiet | None, since: datetime, until: datetime
-) -> Iterator[Span]:
+def _by_clock(moment: Moment, zone: ZoneInfo, quiet: Quiet | None, since: datetime, until: datetime) -> Iterator[Span]:
     if moment.clock is None:
         return
     # Quiet hours shift a moment by less than a day and a half.

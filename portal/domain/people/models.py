@@ -173,9 +173,7 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
         Index("ix_customers_email", "partner_id", "email"),
         Index("ix_customers_phone", "partner_id", "phone"),
         Index("ix_customers_merged_into", "merged_into_id"),
-        Index(
-            "ix_customers_timezone", "partner_id", "timezone", sqlite_where=ELSEWHERE, postgresql_where=ELSEWHERE
-        ),
+        Index("ix_customers_timezone", "partner_id", "timezone", sqlite_where=ELSEWHERE, postgresql_where=ELSEWHERE),
     )
 
     name: Mapped[str] = mapped_column(String(120))

@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -45,13 +44,13 @@ from portal.domain.messages.models import (
 )
 from portal.domain.messages.reminders import decide_reminders
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.contacts import NotUsable, clean_email
+from portal.domain.people.contacts import NO_ZONE, NotUsable, clean_email
 from portal.domain.people.invitations import new_invitation
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.people.queries import words_in
 from portal.domain.people.record import clean_reason, note
 from portal.domain.scheduling.models import FeatureControls, PauseReason, RejectReason, WorkingHours
-from portal.domain.scheduling.zones import day_span, local_day
+from portal.domain.scheduling.zones import day_span, local_day, time_zones
 from portal.domain.texts import one_line
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -205,16 +204,10 @@ def _errors(
     elif any(found != (but.id if but else None) for found in session.scalars(same_name)):
         errors["name"] = NAME_TAKEN
     if timezone not in time_zones():
-        errors["timezone"] = sentence("Enter a time zone such as Europe/London")
+        errors["timezone"] = NO_ZONE
     if job_prefix is not None and not re.fullmatch(r"[A-Z0-9]{1,6}", job_prefix):
         errors["job_prefix"] = sentence("Enter one to six capital letters or digits")
     return errors
-
-
-@cache
-def time_zones() -> frozenset[str]:
-    """Return the names of all time zones."""
-    return frozenset(available_timezones())
 
 
 def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int, form: PartnerEdit) -> Partner:
@@ -395,8 +388,9 @@ def create_partner_with_defaults(
 ) -> Partner:
     """Add a partner, created at ``now`` (an instant), and return it.
 
-    It starts with message rules (``_message_rules``), quiet hours for texts from 21:00 to 8:00, the usual reasons for
-    pausing and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, and self-service off (M2). Runs within ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
+    It starts with the usual message rules (N1), quiet hours for texts from 21:00 to 8:00, the usual reasons for pausing
+    and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, and self-service off (M2). Runs within
+    ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
     """
     require_unit_of_work(session)
     partner = Partner(
@@ -433,14 +427,13 @@ def _message_rules(partner: Partner) -> list[MessageRule]:
     """Return the rules that people have from the start: everything by e-mail, what is urgent also as a text."""
     day_before = {"days_before": REMINDER_DAYS_BEFORE, "local_time": REMINDER_AT}
     hours_before = {"minutes_before": REMINDER_MINUTES_BEFORE}
+    unconfirmed = {"minutes_before": CONFIRM_MINUTES_BEFORE, "unconfirmed_only": True}
     usual: list[tuple[MessageKind, Channel, dict[str, Any]]] = [
         *((kind, Channel.EMAIL, {}) for kind in MessageKind if kind in RULED - TIMED),
-        (MessageKind.PLEASE_CONFIRM, Channel.EMAIL, {"minutes_before": CONFIRM_MINUTES_BEFORE, "unconfirmed_only": True}),
+        (MessageKind.PLEASE_CONFIRM, Channel.EMAIL, unconfirmed),
         (MessageKind.REMINDER, Channel.EMAIL, day_before),
         (MessageKind.REMINDER, Channel.EMAIL, hours_before),
         (MessageKind.REMINDER, Channel.TEXT, hours_before),
         (MessageKind.ON_THE_WAY, Channel.TEXT, {}),
     ]
-    return [
-        MessageRule(partner_id=partner.id, kind=kind, channel=channel, **values) for kind, channel, values in usual
-    ]
+    return [MessageRule(partner_id=partner.id, kind=kind, channel=channel, **values) for kind, channel, values in usual]
