@@ -42,7 +42,6 @@ from portal.domain.people.models import (
     User,
 )
 from portal.domain.people.partners import (
-    REMINDER_AT,
     NewPartner,
     create_partner_with_defaults,
     found_by_invitation,
@@ -489,10 +488,12 @@ class _InHand(Store):
 
 
 def _reminders(company: Company) -> Story:
-    """What the worker's clock does at the hour of the reminders, each day."""
-    for distance in range(-DAYS_BACK, 1):
-        yield company.at(company.today + distance * DAY, REMINDER_AT)
+    """What the worker's clock does, though here only once an hour, for all companies."""
+    at = company.opened_at
+    while True:
+        yield at
         decide_reminders(company.session, company.now)
+        at += HOUR
 
 
 def _acme(session: Session, now: datetime, rng: random.Random, password: str) -> Company:

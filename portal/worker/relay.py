@@ -135,6 +135,8 @@ class Relay:
         if later is not None:
             self._release([held], later)
             return None
+        if is_text:
+            return self._renderer.text(facts, now)
         if facts.told is not None:
             return self._renderer.to_technician(facts, now)
         return self._renderer.letter(facts, now)

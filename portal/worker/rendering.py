@@ -13,7 +13,7 @@ from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageKind
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.people.invitations import token_for
@@ -60,6 +60,22 @@ class Renderer:
                 subject=_one_line(words.subject),
                 body=self._fill("letter.txt", values),
                 body_html=self._fill("letter.html", values),
+            )
+
+    def text(self, facts: Facts, now: datetime) -> Letter:
+        """Return the text that ``facts`` make, as of ``now`` (an instant): one line, without a page of its own."""
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = words_for(facts)
+            hours = formats.hours(facts.visit.start_at, facts.visit.window_minutes, facts.zone)
+            said = " ".join(words.more) if facts.message.kind == MessageKind.ON_THE_WAY else hours
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=(facts.told or facts.reader).phone or facts.message.recipient,
+                sender=_one_line(facts.partner.name),
+                subject="",
+                body=_one_line(f"{facts.partner.name}: {words.subject}. {said}"),
+                body_html="",
             )
 
     def to_technician(self, facts: Facts, now: datetime) -> Letter:

@@ -1,4 +1,4 @@
-"""When a message is due, against instants written down by hand; and the tick's spans against the rule they turn round."""
+"""When a message is due, against instants written down by hand; the spans of the tick against that rule."""
 
 from __future__ import annotations
 

@@ -139,6 +139,7 @@ def world(
             ),
             absences[partner.id].id,
             days[partner.id].id,
+            session.scalars(select(MessageRule.id).where(MessageRule.partner_id == partner.id)).first() or 0,
         )
 
     def person(partner: Partner, name: str) -> Customer:

@@ -138,6 +138,7 @@ class Reached:
 
     name: Mapped[str]
     email: Mapped[str]
+    phone: Mapped[str]
     gets_visits: Mapped[bool]
     gets_reminders: Mapped[bool]
     gets_arrival: Mapped[bool]
