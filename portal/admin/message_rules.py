@@ -202,7 +202,9 @@ def _before(rule: MessageRule) -> str:
     at = f"{rule.local_time:%H:%M}".removeprefix("0")
     if not rule.days_before:
         return str(gettext("the same day at %(time)s", time=at))
-    return str(ngettext("the day before at %(time)s", "%(num)d days before at %(time)s", rule.days_before, time=at))
+    if rule.days_before == 1:
+        return str(gettext("the day before at %(time)s", time=at))
+    return str(gettext("%(count)s days before at %(time)s", count=rule.days_before, time=at))
 
 
 class QuietHoursForm(VersionedForm):

@@ -105,7 +105,7 @@ def _add_visits(connection: Connection, number: int, partner_id: int, service_ty
                 for key in keys
             ],
         )
-        visit = {"status": "SCHEDULED", "window_minutes": 120, "planned_at": NOW - timedelta(days=8)}
+        visit = {"status": "SCHEDULED", "version": 1, "window_minutes": 120, "planned_at": NOW - timedelta(days=8)}
         connection.execute(
             insert(Appointment.__table__),
             [

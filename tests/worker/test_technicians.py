@@ -57,7 +57,7 @@ def test_each_change_of_a_visit_is_told_to_whom_it_concerns(shop: Shop, crew: tu
     # Nobody is told of a move unless that is ticked.
     shop.do(services.reschedule, shop.dispatcher, job.id, START + DAY)
     assert told(shop) == []
-    shop.do(services.reschedule, shop.dispatcher, job.id, START + 2 * DAY, notify=True)
+    shop.do(services.reschedule, shop.dispatcher, job.id, START + 5 * DAY, notify=True)
     assert told(shop) == [("moved", "bob")]
     shop.do(services.cancel, shop.dispatcher, job.id, "Wrong address")
     assert told(shop) == [("cancelled", "bob")]
