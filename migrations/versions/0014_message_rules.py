@@ -177,5 +177,5 @@ def _set_up_partners() -> None:
         )
         names = ["partner_id", "kind", "channel", "enabled", "minutes_before", "unconfirmed_only", "holds_from"]
         op.execute(sa.insert(RULES).from_select([*names, "version"], values))
-    quiet = sa.select(PARTNERS.c.id, sa.literal(time(21), sa.Time), sa.literal(time(8), sa.Time), sa.literal(1))
+    quiet = sa.select(PARTNERS.c.id, sa.literal(time(21), sa.Time), sa.literal(time(7), sa.Time), sa.literal(1))
     op.execute(sa.insert(SETTINGS).from_select(["partner_id", "quiet_from", "quiet_until", "version"], quiet))

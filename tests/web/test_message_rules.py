@@ -88,7 +88,7 @@ def told(rules: Iterable[Any]) -> list[tuple[object, ...]]:
 def test_a_new_partner_starts_with_the_usual_rules(session: Session, partner: Any) -> None:
     assert told(rules_of(session, partner)) == USUAL
     quiet = session.scalars(select(MessageSettings).where(MessageSettings.partner_id == partner.id)).one()
-    assert (str(quiet.quiet_from), str(quiet.quiet_until)) == ("21:00:00", "08:00:00")
+    assert (str(quiet.quiet_from), str(quiet.quiet_until)) == ("21:00:00", "07:00:00")
 
 
 def test_partners_that_are_there_get_them_too(empty_app: Flask) -> None:

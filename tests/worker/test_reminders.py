@@ -12,7 +12,7 @@ from sqlalchemy import delete, event, func, select, update
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs import fieldwork, services
 from portal.domain.messages import rules
-from portal.domain.messages.models import Message, MessageRule
+from portal.domain.messages.models import Message, MessageRule, MessageSettings
 from portal.domain.messages.reminders import decide_reminders
 from portal.domain.messages.rules import RuleInput
 from portal.domain.messages.services import key_of
@@ -336,6 +336,7 @@ def test_texts_keep_out_of_quiet_hours(work: Work, shop: Shop) -> None:
         shop.session.execute(delete(MessageRule))
         shop.session.add(text)
         shop.session.execute(update(Customer).values(phone="+44 117 496 0101"))
+        shop.session.execute(update(MessageSettings).values(quiet_until=time(8)))
     early, wait, loud = (shop.schedule(START + step * MINUTE) for step in (-30, 30, 120))
     shop.schedule(START - 30 * MINUTE + SECOND, now=EVENING_BEFORE + timedelta(hours=4))
     hour = timedelta(hours=1)
@@ -369,6 +370,7 @@ def test_quiet_hours_are_those_of_the_customers_zone_and_a_text_needs_a_number(w
         shop.session.execute(delete(MessageRule))
         shop.session.add(text)
         shop.session.execute(update(Customer).values(timezone="Pacific/Auckland"))
+        shop.session.execute(update(MessageSettings).values(quiet_until=time(8)))
     # Noon in London is one at night in Auckland, and quiet until seven in the evening here.
     visit = shop.visit(shop.schedule(START + timedelta(hours=5)))
     assert decide(work, START + timedelta(hours=3)) == 0

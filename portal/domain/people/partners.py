@@ -58,7 +58,7 @@ REMINDER_DAYS_BEFORE = 1
 REMINDER_AT = time(18, 0)
 REMINDER_MINUTES_BEFORE = 2 * 60
 CONFIRM_MINUTES_BEFORE = 72 * 60
-QUIET_FROM, QUIET_UNTIL = time(21, 0), time(8, 0)
+QUIET_FROM, QUIET_UNTIL = time(21, 0), time(7, 0)
 PAUSE_REASONS = ("Part needed", "Customer absent", "Unsafe to work", "Weather", "Emergency elsewhere", "Other")
 REJECT_REASONS = ("Outside our area", "Not possible at this address", "Ordered twice", "Customer cannot be reached")
 WORKDAYS = range(5)
@@ -388,7 +388,7 @@ def create_partner_with_defaults(
 ) -> Partner:
     """Add a partner, created at ``now`` (an instant), and return it.
 
-    It starts with the usual message rules (N1), quiet hours for texts from 21:00 to 8:00, the usual reasons for pausing
+    It starts with the usual message rules (N1), quiet hours for texts from 21:00 to 7:00, the usual reasons for pausing
     and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, and self-service off (M2). Runs within
     ``unit_of_work``; ``timezone`` is a name such as ``Europe/London``.
     """
