@@ -79,7 +79,7 @@ DAYS_BACK = 15
 DAYS_AHEAD = 15
 SUNDAY = 6
 # Two hours before most visits, when quiet hours are over, and in the evening at either company.
-REMINDING_HOURS = (6, 7, 9, 12, 14, 18, 23)
+REMINDING_HOURS = (6, 7, 9, 10, 12, 14, 15, 18, 23)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
