@@ -70,7 +70,8 @@ def rules_of(session: Session, partner: Any) -> list[MessageRule]:
 
 
 def told(rules: Iterable[Any]) -> list[tuple[object, ...]]:
-    """What rules that are on say, by kind, channel and days before."""
+    """What rules of these kinds that are on say, by kind, channel and days before."""
+    kinds = {line[0] for line in USUAL}
     return [
         (
             rule.kind,
@@ -81,7 +82,7 @@ def told(rules: Iterable[Any]) -> list[tuple[object, ...]]:
             rule.unconfirmed_only,
         )
         for rule in sorted(rules, key=lambda rule: (rule.kind, rule.channel, rule.days_before or 0))
-        if rule.enabled
+        if rule.enabled and rule.kind in kinds
     ]
 
 
