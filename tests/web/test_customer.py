@@ -80,9 +80,8 @@ class Home:
 
     def messages(self) -> list[str]:
         self.session.rollback()
-        return list(
-            self.session.scalars(select(Message.kind).where(Message.job_id == self.job.id).order_by(Message.id))
-        )
+        own = select(Message.kind).where(Message.job_id == self.job.id, Message.customer_id.is_not(None))
+        return list(self.session.scalars(own.where(Message.channel == "email").order_by(Message.id)))
 
 
 @pytest.fixture

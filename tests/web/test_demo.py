@@ -88,12 +88,13 @@ def check_the_customer(session: Session, now: datetime) -> None:
 def check_the_past(session: Session, now: datetime) -> None:
     assert session.scalars(select(HistoryEntry.at).order_by(HistoryEntry.at.desc()).limit(1)).one() <= now
     messages = session.scalars(select(Message)).all()
-    assert {message.status for message in messages} <= {MessageStatus.SENT, MessageStatus.SKIPPED}
     for message in messages:
+        # What waits are texts, for the end of quiet hours.
+        assert message.status in (MessageStatus.SENT, MessageStatus.SKIPPED) or message.due_at > now
         if message.status == MessageStatus.SENT:
             assert message.sent_at is not None
             assert message.sent_at <= now
-            assert message.subject
+            assert message.subject or message.channel == "text"
             assert message.body
 
 
