@@ -160,8 +160,8 @@ def _fill(session: Session, rule: MessageRule, form: RuleInput, now: datetime) -
             raise Invalid(errors)
     if moment != (rule.days_before, rule.local_time, rule.minutes_before):
         rule.days_before, rule.local_time, rule.minutes_before = moment
+        rule.holds_from = now
     rule.unconfirmed_only = rule.kind == MessageKind.PLEASE_CONFIRM or (is_timed and form.unconfirmed_only)
-    rule.holds_from = now
     same = select(MessageRule.id).where(
         MessageRule.partner_id == rule.partner_id,
         MessageRule.kind == rule.kind,
