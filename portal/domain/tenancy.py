@@ -229,5 +229,5 @@ def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
         theirs = (
             scope.customer_ids is None or not isinstance(row, CustomerOwned) or row.customer_id in scope.customer_ids
         )
-        if not theirs:
+        if not theirs and not (row.adds_unseen and row.customer_id is None and row in session.new):
             raise ScopeError(f"{type(row).__name__} of another customer in this session")

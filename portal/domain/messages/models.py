@@ -183,6 +183,7 @@ class Message(Tenant, CustomerOwned, Base):
 
     __tablename__ = "messages"
     told_to_pages = False
+    adds_unseen = True
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(
