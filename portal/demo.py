@@ -229,16 +229,24 @@ class Company:
         self.session.flush()
         self.crew[name] = technician
 
-    def add_customer(self, name: str, street: str, city: str, postcode: str, phone: str, email: str = "") -> Customer:
-        """Add a customer with an address and, by the e-mail made from the name unless given, a log-in."""
+    def add_customer(
+        self,
+        name: str,
+        street: str,
+        city: str,
+        postcode: str,
+        phone: str,
+        email: str = "",
+        user_id: int | None = None,
+    ) -> Customer:
+        """Add a customer with an address and a log-in: ``user_id``, else one of its own by ``email``."""
         email = email or f"{name.lower().replace(' ', '.')}@mail.example"
-        user = self.add_login(name, email)
         customer = Customer(
             partner_id=self.partner.id,
             name=name,
             email=email,
             phone=phone,
-            user_id=user.id,
+            user_id=user_id or self.add_login(name, email).id,
             created_at=self.opened_at,
         )
         self.session.add(customer)
@@ -414,6 +422,7 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         )
         session.add(operator)
         companies = [_acme(session, now, rng, password), _globex(session, now, rng, password)]
+        _second_home(*companies)
         _play(session, companies, now, progress or (lambda done, total: None))
         session.flush()
         _platform(session, now, operator, companies[0], password)
@@ -652,6 +661,17 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
         _rejected(globex, on(4, time(9), HEAT_PUMP), "We do not serve that part of the county."),
     ]
     return globex
+
+
+def _second_home(acme: Company, globex: Company) -> None:
+    """Let Globex's customer have a house in Bristol too: one log-in, two companies, two zones, other rules."""
+    ellen = globex.customers["Ellen Abrams"]
+    there = acme.add_customer(
+        ellen.name, "5 Harbour Walk", "Bristol", "BS1 6WE", ellen.phone, ellen.email, ellen.user_id
+    )
+    acme.stories.append(
+        _planned(acme, Order(there, CHARGER, acme.at(acme.workday(6), time(14)), items=CHARGER.items[0]))
+    )
 
 
 def _opening(now: datetime) -> datetime:

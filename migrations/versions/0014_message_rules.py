@@ -1,7 +1,7 @@
 """Message rules with moments of their own, quiet hours, customers' time zones, and messages to technicians.
 
 Revision ID: 0014
-Revises: 0011
+Revises: 0012
 """
 
 from datetime import UTC, datetime, time
@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "0014"
-down_revision = "0011"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -100,6 +100,7 @@ MESSAGE_KINDS = {
     MessageKind.MOVED: lazy_gettext("Visit moved"),
     MessageKind.CANCELLED: lazy_gettext("Visit cancelled"),
     MessageKind.PLEASE_CONFIRM: lazy_gettext("Please confirm"),
+    MessageKind.DECLINED: lazy_gettext("Change request declined"),
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),

@@ -19,6 +19,7 @@ from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
+from portal.web.links import confirm_path
 from portal.worker.words import invitation_words, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
@@ -34,7 +35,7 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
-        self._key = settings.secret_key.get_secret_value()
+        self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
     def letter(self, facts: Facts, now: datetime) -> Letter:
@@ -50,6 +51,7 @@ class Renderer:
                 "phone": facts.partner.phone,
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
                 "my_url": f"{self._base_url}/my/" if facts.has_login else None,
+                "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "light": _light(facts.partner.brand_colour),
                 "dark": _dark(facts.partner.brand_colour),
             }
@@ -130,6 +132,9 @@ class Renderer:
                 body_html=self._fill("invitation.html", values),
                 secret=token,
             )
+
+    def _confirm_url(self, facts: Facts) -> str:
+        return self._base_url + confirm_path(facts.visit.id, facts.visit.start_at)
 
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from icalendar import Calendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -228,6 +229,50 @@ def test_a_customer_of_two_partners_sees_all_and_each_item_says_whose_it_is(
     # that partner has not switched self-service on
     assert "Changes to visits are made by our office." in home.site.text
     assert home.site.page.find("a", string="Request change")
+
+
+@pytest.mark.row("C8")
+def test_each_partners_name_zone_and_rules_hold_for_its_own_visits(
+    home: Home,
+    clock: Any,
+    create_partner: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+    set_controls: Create,
+) -> None:
+    lord_howe = create_partner(name="Kestrel Home Care", timezone="Australia/Lord_Howe", phone="0117 496 0326")
+    set_controls(lord_howe, self_service=True, reschedule_cutoff_hours=48, cancel_unconfirmed=False, max_moves=1)
+    there = create_customer(lord_howe, home.user, address="3 Quarry Lane")
+    # Monday 23 November, 11:00 on Lord Howe, where it is eleven hours later than in Bristol
+    job = create_installation(lord_howe, there, create_technician(lord_howe), start=TUESDAY - timedelta(hours=33))
+    at = f"/my/visits/{job.appointments[0].id}"
+    # an hour before the one's cutoff has passed, and far from the other's
+    clock.move_to(TUESDAY - timedelta(hours=82))
+    home.site.get(f"{at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Kestrel Home Care"
+    assert "You can move this visit yourself until today, 11:00. You have moved it 0 of 1 times." in home.site.text
+    assert "A visit that is not confirmed yet can only be cancelled by our office." in home.site.text
+    home.site.get(f"{at}/move?day=2026-11-24")
+    starts = [label.get_text().strip() for label in home.site.page.select(".times label")]
+    assert (starts[0], starts[-1]) == ("8:00–10:00", "16:00–18:00")
+    home.site.get(f"{at}/move/check?start=2026-11-23T21:00Z")
+    assert "Move to Tue 24 Nov, 8:00–10:00" in home.site.text
+    clock.shift(timedelta(hours=1, seconds=1))
+    assert home.site.get(f"{at}/move").status_code == 409
+    assert "You could move this visit yourself until today, 11:00." in home.site.text
+    home.site.submit({"wish": "reschedule", "words": "Later"}, button="Request change")
+
+    home.site.get(f"{home.at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Brightwell Solar & Heat"
+    assert "You have moved it 0 of 3 times." in home.site.text
+    home.site.get("/my/requests")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Mon 23 Nov, 11:00–13:00 Kestrel Home Care · 3 Quarry Lane · Asked today, 11:00" in row
+    home.by_staff(services.cancel, home.job.id, "Not needed")
+    home.site.get("/my/visits")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Brightwell Solar & Heat · Tomás Reyes · 14 Alder Close" in row
 
 
 @pytest.mark.row("C2")
@@ -796,6 +841,39 @@ def test_a_visit_under_way_is_no_longer_the_customers_to_change(home: Home, cloc
     assert not home.site.page.select("main button, main a.btn")
     assert home.site.post(f"{home.at}/cancel", {"reason": "Ill", "move_number": "1"}).status_code == 409
     assert home.visit.status == "ON_THE_WAY"
+
+
+# Calendar
+
+
+@pytest.mark.row("C10")
+def test_a_visit_goes_into_a_calendar_that_knows_it_again_when_it_moves(home: Home, set_controls: Create) -> None:
+    def event() -> Any:
+        home.site.get(home.site.page.select_one("a[href$='.ics']")["href"])
+        assert home.site.last.headers["Content-Type"].startswith("text/calendar")
+        assert home.site.last.headers["Cache-Control"] == "no-store"
+        (found,) = Calendar.from_ical(home.site.last.get_data()).walk("VEVENT")
+        return found
+
+    home.site.get("/my/")
+    first = event()
+    assert (first.decoded("dtstart"), first.decoded("dtend")) == (TUESDAY, TUESDAY + timedelta(hours=2))
+    assert (str(first["summary"]), str(first["location"])) == (
+        "Solar panel installation, Brightwell Solar & Heat",
+        "14 Alder Close, Bristol BS6 5QT",
+    )
+    assert "between 9:00 and 11:00; the visit takes about 2 hours." in str(first["description"])
+    assert (first["sequence"], first["status"], first["url"]) == (0, "CONFIRMED", f"http://127.0.0.1:8000{home.at}")
+    to_check(home)
+    home.site.submit(button="Move to")
+    moved = event()
+    assert (moved["uid"], moved["sequence"], moved.decoded("dtstart")) == (first["uid"], 1, THURSDAY)
+    set_controls(home.partner, cancel_undo_minutes=0, cancel_confirmed=True)
+    home.site.get(f"{home.at}/cancel")
+    home.site.submit({"reason": "Nobody at home"})
+    home.site.submit(button="Cancel Thu")
+    gone = Calendar.from_ical(home.site.client.get(f"{home.at}/calendar.ics").get_data()).walk("VEVENT")[0]
+    assert (gone["uid"], gone["sequence"], gone["status"]) == (first["uid"], 2, "CANCELLED")
 
 
 # Cancelling

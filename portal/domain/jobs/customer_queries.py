@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
@@ -82,6 +82,11 @@ class CustomerVisit:
     def is_over(self) -> bool:
         """Whether the visit has ended, one way or another."""
         return APPOINTMENT.is_end(self.visit.status)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody comes any more."""
+        return self.visit.status == "CANCELLED"
 
     @property
     def is_planned(self) -> bool:
@@ -186,11 +191,14 @@ def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int)
 
 
 def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
-    """Return at most ``limit`` visits that have ended, newest first, each with job and technician (C2)."""
+    """Return at most ``limit`` visits that have ended, newest first, each with job, address and technician (C2)."""
     query = (
         select(Appointment)
         .where(Appointment.status.not_in(sorted(OPEN)))
-        .options(joinedload(Appointment.job).joinedload(Job.service_type), joinedload(Appointment.technician))
+        .options(
+            joinedload(Appointment.job).options(joinedload(Job.service_type), joinedload(Job.address)),
+            joinedload(Appointment.technician),
+        )
     )
     return page_of(session, query, NEWEST_FIRST, cursor, limit)
 
@@ -242,6 +250,16 @@ def start_before_move(session: Session, visit: Appointment) -> datetime | None:
     if datetime.fromisoformat(entry.after["start"]) != visit.start_at:
         return None
     return datetime.fromisoformat(entry.before["start"])
+
+
+def changes_of(session: Session, visit: Appointment) -> int:
+    """Return how often ``visit`` was moved or cancelled, by whomever: what calendars know a newer plan by (C10)."""
+    query = select(func.count(HistoryEntry.id)).where(
+        HistoryEntry.job_id == visit.job_id,
+        HistoryEntry.appointment_id == visit.id,
+        HistoryEntry.action.in_(["reschedule", "cancel"]),
+    )
+    return session.scalars(query).one()
 
 
 def cancelled_by_customer(session: Session, visit: Appointment) -> bool:
@@ -307,7 +325,7 @@ def waiting_papers(session: Session) -> list[Paper]:
         select(Contract, Job)
         .join(Job, Job.id == Contract.job_id)
         .where(Job.status.in_([*to_sign, *to_approve]), Contract.voided_at.is_(None))
-        .options(joinedload(Job.service_type))
+        .options(joinedload(Job.service_type), joinedload(Job.address))
         .order_by(Contract.id)
     )
     return [Paper(contract, job, job.status in to_sign) for contract, job in rows]

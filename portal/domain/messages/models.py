@@ -35,6 +35,7 @@ class MessageKind(StrEnum):
     MOVED = "moved"
     CANCELLED = "cancelled"
     PLEASE_CONFIRM = "please_confirm"
+    DECLINED = "declined"
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
@@ -65,6 +66,7 @@ GROUPS = {
     MessageKind.MOVED: MessageGroup.VISITS,
     MessageKind.CANCELLED: MessageGroup.VISITS,
     MessageKind.PLEASE_CONFIRM: MessageGroup.REMINDERS,
+    MessageKind.DECLINED: MessageGroup.VISITS,
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
     MessageKind.CONTRACT: MessageGroup.CONTRACT,

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, case, exists, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.errors import NotFound
@@ -30,6 +30,7 @@ from portal.domain.messages.timing import Quiet
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
+from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import ServiceType
 
 # What a later one of these makes out of date.
@@ -55,7 +56,8 @@ class Facts:
     """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
-    technician signs in, "" for none. ``rule`` is the one that decided the message.
+    technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for declining what was
+    asked for, in a message that says so.
     """
 
     message: Message
@@ -69,6 +71,7 @@ class Facts:
     partner: Partner
     locale: str
     newer_exists: bool
+    answer: str
     told: Technician | None = None
     login: str = ""
     rule: MessageRule | None = None
@@ -259,7 +262,7 @@ def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
-    told, login, rule, settings = about
+    answer, told, login, rule, settings = about
     return Facts(
         message,
         contact,
@@ -272,6 +275,7 @@ def facts_of(session: Session, message_id: int) -> Facts:
         partner,
         locale or partner.locale,
         bool(is_newer),
+        answer or "",
         told,
         (login or "") if told is not None else "",
         rule,
@@ -298,6 +302,13 @@ def _query() -> Select[*tuple[Any, ...]]:
         (Message.kind == kind.value) & newer_exists.where(newer.kind.in_(sorted(later)))
         for kind, later in SUPERSEDED_BY.items()
     ]
+    # Decided in the transaction that declined the request, and at the same instant.
+    declined = and_(
+        Message.kind == MessageKind.DECLINED.value,
+        ChangeRequest.job_id == Message.job_id,
+        ChangeRequest.appointment_id == Message.appointment_id,
+        ChangeRequest.answered_at == Message.created_at,
+    )
     return (
         select(
             Message,
@@ -311,6 +322,7 @@ def _query() -> Select[*tuple[Any, ...]]:
             Partner,
             User.locale,
             or_(*superseded).label("newer_exists"),
+            ChangeRequest.answer,
             told,
             User.email,
             MessageRule,
@@ -328,5 +340,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(User, User.id == reader, isouter=True)
         .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
         .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
+        .join(ChangeRequest, declined, isouter=True)
         .where(Message.id == bindparam("message_id"))
     )

@@ -256,7 +256,7 @@ def still_wanted(
             if newer_exists:
                 return SUPERSEDED
             return STARTED if visit.start_at <= now else None
-        case MessageKind.REMINDER | MessageKind.PLEASE_CONFIRM:
+        case MessageKind.REMINDER | MessageKind.PLEASE_CONFIRM | MessageKind.DECLINED:
             if visit.status not in MOVABLE:
                 return NOT_PLANNED
             if newer_exists:
