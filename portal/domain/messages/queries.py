@@ -56,8 +56,8 @@ class Facts:
     """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
-    technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for declining what was
-    asked for, in a message that says so.
+    technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for
+    declining what was asked for, in a message that says so.
     """
 
     message: Message
