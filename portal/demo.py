@@ -42,7 +42,6 @@ from portal.domain.people.models import (
     User,
 )
 from portal.domain.people.partners import (
-    REMINDER_AT,
     NewPartner,
     create_partner_with_defaults,
     found_by_invitation,
@@ -82,6 +81,8 @@ ACCOUNTS = (
 DAYS_BACK = 15
 DAYS_AHEAD = 15
 SUNDAY = 6
+# Two hours before most visits, when quiet hours are over, and in the evening at either company.
+REMINDING_HOURS = (6, 7, 9, 10, 12, 14, 15, 18, 23)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -512,10 +513,11 @@ class _InHand(Store):
 
 
 def _reminders(company: Company) -> Story:
-    """What the worker's clock does at the hour of the reminders, each day."""
+    """What the worker's clock does, though here only some times a day, for all companies."""
     for distance in range(-DAYS_BACK, 1):
-        yield company.at(company.today + distance * DAY, REMINDER_AT)
-        decide_reminders(company.session, company.now)
+        for hour in REMINDING_HOURS:
+            yield company.at(company.today + distance * DAY, time(hour))
+            decide_reminders(company.session, company.now)
 
 
 def _acme(session: Session, now: datetime, rng: random.Random, password: str) -> Company:
@@ -670,7 +672,6 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
 
     bill, aisha = "Bill Novotny", "Aisha Greene"
     globex.stories += [
-        _reminders(globex),
         _to_the_end(globex, for_ellen(-9, time(9), HEAT_PUMP, bill)),
         _planned(globex, for_ellen(2, time(10), THERMOSTAT, aisha)),
         _planned(globex, for_ellen(8, time(9), HEAT_PUMP)),

@@ -18,7 +18,8 @@ from portal.domain.messages import queries
 from portal.domain.messages.models import AttemptOutcome, Message, MessageStatus
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.extensions import db
-from portal.web.statuses import MESSAGE_KINDS, message_badge
+from portal.web.i18n import translate
+from portal.web.statuses import MESSAGE_CHANNELS, MESSAGE_KINDS, message_badge
 
 ANY = ""
 # The letter is a document of its own that brings its style and may run nothing and fetch nothing; what it links to
@@ -59,10 +60,11 @@ class MessageView(ScopedModelView):
     can_create = can_edit = False
     can_export = True
     list_template = "admin/log/messages.html"
-    column_list = ("when", "kind", "name", "recipient", "status")
+    column_list = ("when", "kind", "channel", "name", "recipient", "status")
     column_labels = {
         "when": lazy_gettext("When"),
         "kind": lazy_gettext("What"),
+        "channel": lazy_gettext("How"),
         "name": lazy_gettext("For"),
         "recipient": lazy_pgettext("recipient", "To"),
         "status": lazy_gettext("Status"),
@@ -80,9 +82,12 @@ class MessageView(ScopedModelView):
         return {
             gettext("When"): lambda row: row.sent_at or row.due_at,
             gettext("What"): lambda row: MESSAGE_KINDS[row.kind],
+            gettext("How"): lambda row: MESSAGE_CHANNELS[row.channel],
             gettext("For"): lambda row: row.name,
             gettext("To"): lambda row: row.recipient,
             gettext("Status"): lambda row: message_badge(row).label,
+            gettext("Reason"): lambda row: translate(row.last_error),
+            gettext("Attempts"): lambda row: row.attempts,
         }
 
     @expose("/<int:key>")

@@ -38,6 +38,7 @@ from portal.domain.people import look_ins, partners
 from portal.domain.people.invitations import resend, state_of, waiting_invitations
 from portal.domain.people.models import Invitation, LookIn, Partner, PartnerEvent
 from portal.domain.people.record import MAX_REASON, partner_events
+from portal.domain.scheduling import zones
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats, looking
@@ -194,7 +195,7 @@ class PartnersView(ScopedModelView):
 
     def time_zones(self) -> list[str]:
         """Return the names to choose from."""
-        return sorted(partners.time_zones())
+        return sorted(zones.time_zones())
 
     def return_url(self) -> str:
         key = request.args.get("id", "")

@@ -139,6 +139,12 @@ class CustomerForm(VersionedForm, GroupsForm):
     addresses = Lines(FormField(AddressForm), lazy_gettext("Service addresses"), min_entries=1)
     contacts = Lines(FormField(ContactForm), lazy_gettext("Contacts"))
     access_notes = TextAreaField(lazy_gettext("Access notes"), default="", render_kw={"rows": 3})
+    timezone = StringField(
+        lazy_gettext("Time zone"),
+        default="",
+        filters=[lambda text: (text or "").strip()],
+        render_kw={"autocomplete": "off"},
+    )
 
 
 class NewCustomerForm(CustomerForm):
@@ -479,6 +485,7 @@ def _customer_input(form: Any) -> services.CustomerInput:
         email=form.email.data,
         phone=form.phone.data,
         access_notes=form.access_notes.data,
+        timezone=form.timezone.data,
         addresses=[
             services.AddressInput(
                 entry.id.data, entry.line.data, entry.city.data, entry.postcode.data, entry.retired.data

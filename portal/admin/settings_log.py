@@ -13,15 +13,18 @@ from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
+from portal.admin.message_rules import QuietHoursForm, RuleForm
 from portal.admin.setup import ServiceTypeForm
 from portal.admin.surveys import QUESTION_KINDS, QuestionForm, SurveySettingsForm
 from portal.domain.actor import Permission
+from portal.domain.messages.models import Channel, MessageKind
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.settings_log import queries
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.settings_log.services import SettingKind
 from portal.extensions import db
 from portal.web.i18n import DEFAULT, LANGUAGES
+from portal.web.statuses import MESSAGE_CHANNELS, MESSAGE_KINDS
 
 ANY = ""
 SUBJECTS = {
@@ -30,7 +33,9 @@ SUBJECTS = {
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
     SettingKind.JOB_CONTROLS: lazy_gettext("Feature controls of a job"),
+    SettingKind.MESSAGE_RULE: lazy_gettext("Message rule"),
     SettingKind.PAUSE_REASON: lazy_gettext("Pause reason"),
+    SettingKind.QUIET_HOURS: lazy_gettext("Quiet hours"),
     SettingKind.REJECT_REASON: lazy_gettext("Reject reason"),
     SettingKind.SERVICE_TYPE: lazy_gettext("Service type"),
     SettingKind.SERVICE_TYPE_CONTROLS: lazy_gettext("Feature controls of a service type"),
@@ -57,6 +62,10 @@ FIELDS: dict[str, Any] = {
     **_words_of(HolidayForm),
     **_words_of(SurveySettingsForm),
     **_words_of(QuestionForm),
+    **_words_of(RuleForm),
+    **_words_of(QuietHoursForm),
+    "enabled": lazy_gettext("Active"),
+    "minutes_before": lazy_gettext("Minutes before the visit"),
     "begins": lazy_gettext("From"),
     "ends": lazy_gettext("Until"),
     "note": lazy_gettext("Note"),
@@ -127,6 +136,13 @@ class SettingChangeView(ScopedModelView):
         """Return the kind of setting in words."""
         return str(SUBJECTS[SettingKind(change.subject)])
 
+    def name_of(self, change: SettingChange) -> str:
+        """Return which of several it is: a rule by what it says and how, everything else by its name."""
+        if change.subject != SettingKind.MESSAGE_RULE:
+            return change.name
+        kind, _, channel = change.name.partition(" ")
+        return f"{MESSAGE_KINDS[MessageKind(kind)]}, {MESSAGE_CHANNELS[Channel(channel)]}"
+
     def lines_of(self, change: SettingChange) -> list[Line]:
         """Return what differs, field by field, in words."""
         return [
@@ -145,6 +161,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
     if name not in values:
         return None
     value = values[name]
+    if value is None:
+        return ""
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if name == "locale":

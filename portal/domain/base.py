@@ -78,6 +78,9 @@ class PartnerScoped:
 class CustomerOwned:
     """Anything with a ``customer_id`` of which a customer may see only the rows that are theirs (C7)."""
 
+    # Whether what a customer does may add rows about no customer, which they then cannot see: word to a technician.
+    adds_unseen = False
+
     @declared_attr
     def customer_id(cls) -> Mapped[int | None]:
         """The customer the row is about; models put their own foreign key on it. A row about none is no customer's."""

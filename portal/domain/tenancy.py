@@ -226,8 +226,8 @@ def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
             raise ScopeError(f"{type(row).__name__} of another partner in this session")
         if row.partner_id in session.info.get(SUSPENDED, ()):
             raise Refused(suspended())
-        theirs = (
-            scope.customer_ids is None or not isinstance(row, CustomerOwned) or row.customer_id in scope.customer_ids
-        )
-        if not theirs:
+        if not isinstance(row, CustomerOwned) or scope.customer_ids is None:
+            continue
+        unseen = row.adds_unseen and row.customer_id is None and row in session.new
+        if not unseen and row.customer_id not in scope.customer_ids:
             raise ScopeError(f"{type(row).__name__} of another customer in this session")

@@ -12,7 +12,7 @@ from flask_babel import gettext, lazy_gettext
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.lifecycle import HasStatus
-from portal.domain.messages.models import MessageKind, MessageStatus
+from portal.domain.messages.models import Channel, MessageKind, MessageStatus
 from portal.domain.requests.models import Wish
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
@@ -99,6 +99,7 @@ MESSAGE_KINDS = {
     MessageKind.BOOKED: lazy_gettext("Visit booked"),
     MessageKind.MOVED: lazy_gettext("Visit moved"),
     MessageKind.CANCELLED: lazy_gettext("Visit cancelled"),
+    MessageKind.PLEASE_CONFIRM: lazy_gettext("Please confirm"),
     MessageKind.DECLINED: lazy_gettext("Change request declined"),
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
@@ -106,7 +107,12 @@ MESSAGE_KINDS = {
     MessageKind.SURVEY: lazy_gettext("Survey"),
     MessageKind.SURVEY_NUDGE: lazy_gettext("Survey, once more"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
+    MessageKind.TECHNICIAN_ASSIGNED: lazy_gettext("Technician: visit assigned"),
+    MessageKind.TECHNICIAN_RELIEVED: lazy_gettext("Technician: visit taken off"),
+    MessageKind.TECHNICIAN_MOVED: lazy_gettext("Technician: visit moved"),
+    MessageKind.TECHNICIAN_CANCELLED: lazy_gettext("Technician: visit cancelled"),
 }
+MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_gettext("Text")}
 # What a change request is for, as customer and office read it.
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
 # What a rating of a survey means.
@@ -220,5 +226,6 @@ def init_app(app: Flask) -> None:
         customer_badge=customer_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,
+        message_channel=MESSAGE_CHANNELS.__getitem__,
         group_css=GROUP_CSS.__getitem__,
     )

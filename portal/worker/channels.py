@@ -34,7 +34,9 @@ class ChannelDown(SendError):
 
 
 class Channel(Protocol):
-    """Takes letters, one after the other, between ``with`` and its end."""
+    """Takes letters, one after the other, between ``with`` and its end; and texts, where it ``takes_texts``."""
+
+    takes_texts: bool
 
     def __enter__(self) -> Self: ...
 
@@ -48,6 +50,8 @@ class Channel(Protocol):
 
 class LogChannel:
     """Sends nothing anywhere: what was said stands in the message log."""
+
+    takes_texts = True
 
     def __enter__(self) -> Self:
         return self
@@ -65,6 +69,8 @@ class SmtpChannel:
     ``smtp://`` begins in the clear and goes on with STARTTLS where the server offers it, and must if a password is to
     be sent; ``smtps://`` is encrypted from the first byte.
     """
+
+    takes_texts = False
 
     def __init__(self, url: str, mail_from: str, timeout: float = TIMEOUT_SECONDS) -> None:
         parts = urlsplit(url)

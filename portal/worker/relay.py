@@ -13,9 +13,18 @@ import structlog
 from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
 from portal.domain.messages.models import SURVEYS, MessageKind
+from portal.domain.messages.models import Channel as Kind
 from portal.domain.messages.outbox import Claim, Letter
 from portal.domain.messages.queries import facts_of, invitation_facts
-from portal.domain.messages.services import invitation_still_wanted, still_wanted, waits_until
+from portal.domain.messages.services import (
+    NO_GATEWAY,
+    QUIET_HOURS,
+    invitation_still_wanted,
+    loud_at,
+    rule_refusal,
+    still_wanted,
+    waits_until,
+)
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
 from portal.worker.channels import Channel, ChannelDown, SendError, channel_for
@@ -117,15 +126,25 @@ class Relay:
         refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists, facts.is_meant)
         if refusal is None and survey is not None:
             refusal = no_longer_asked(facts.message, facts.visit, survey, now, facts.customer.active)
+        refusal = refusal or rule_refusal(facts.rule, facts.visit)
+        is_text, loud = facts.message.channel == Kind.TEXT, loud_at(facts.visit, now, facts.quiet)
+        if is_text and refusal is None:
+            refusal = QUIET_HOURS if loud is None else None if self._channel.takes_texts else NO_GATEWAY
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None
         later = waits_until(facts.message, facts.visit, now)
         if later is None and survey is not None:
             later = nudge_waits_until(facts.message, survey, now)
+        if later is None and is_text and loud != now:
+            later = loud
         if later is not None:
             self._release([held], later)
             return None
+        if is_text:
+            return self._renderer.text(facts, now)
+        if facts.told is not None:
+            return self._renderer.to_technician(facts, now)
         return self._renderer.letter(facts, now)
 
     def _invitation(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:

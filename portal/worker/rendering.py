@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 
 from flask import Flask, g
 from flask_babel import force_locale
+from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
-from portal.domain.messages.models import Message
+from portal.domain.jobs.states import OPEN
+from portal.domain.messages.models import Message, MessageKind
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.people.invitations import token_for
@@ -61,6 +63,51 @@ class Renderer:
                 subject=_one_line(words.subject),
                 body=self._fill("letter.txt", values),
                 body_html=self._fill("letter.html", values),
+            )
+
+    def text(self, facts: Facts, now: datetime) -> Letter:
+        """Return the text that ``facts`` make, as of ``now`` (an instant): one line, without a page of its own."""
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = words_for(facts)
+            hours = formats.hours(facts.visit.start_at, facts.visit.window_minutes, facts.zone)
+            said = " ".join(words.more) if facts.message.kind == MessageKind.ON_THE_WAY else hours
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=(facts.told or facts.reader).phone or facts.message.recipient,
+                sender=_one_line(facts.partner.name),
+                subject="",
+                body=_one_line(f"{facts.partner.name}: {words.subject}. {said}"),
+                body_html="",
+            )
+
+    def to_technician(self, facts: Facts, now: datetime) -> Letter:
+        """Return the letter to the technician of ``facts``, as of ``now`` (an instant)."""
+        told = facts.told
+        if told is None:
+            raise ValueError(f"message {facts.message.id} is to no technician")
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = words_for(facts)
+            is_theirs = facts.visit.technician_id == told.id and facts.visit.status in OPEN
+            values = {
+                "facts": facts,
+                "words": words,
+                "name": told.name,
+                "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
+                "work": _("%(work)s, %(length)s", work=facts.service_type.name, length=formats.duration(facts.minutes)),
+                # What somebody else does is no longer theirs to see.
+                "url": f"{self._base_url}/field/visits/{facts.visit.id}" if is_theirs and told.user_id else None,
+                "light": _light(facts.partner.brand_colour),
+                "dark": _dark(facts.partner.brand_colour),
+            }
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=facts.login or told.email or facts.message.recipient,
+                sender=_one_line(facts.partner.name),
+                subject=_one_line(words.subject),
+                body=self._fill("technician.txt", values),
+                body_html=self._fill("technician.html", values),
             )
 
     def invitation(self, facts: InvitationFacts, now: datetime) -> Letter:

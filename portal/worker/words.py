@@ -139,6 +139,17 @@ def _reminder(facts: Facts) -> Words:
     )
 
 
+def _please_confirm(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Please confirm: %(work)s on %(day)s", **known),
+        heading=_("Does %(day)s suit you?", **known),
+        lead=_("please tell us that we may come:"),
+        more=(_if_it_does_not_suit(),),
+        to_confirm=True,
+    )
+
+
 def _on_the_way(facts: Facts) -> Words:
     name = facts.technician.name if facts.technician is not None else facts.partner.name
     more: tuple[str, ...] = ()
@@ -189,6 +200,46 @@ def _answer_until(facts: Facts) -> str:
     return str(_("The link is for this visit alone and works until %(day)s.", day=formats.day(last, facts.zone)))
 
 
+def _technician_assigned(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("Yours: %(work)s on %(day)s", **known),
+        heading=_("You have a visit on %(day)s", **known),
+        lead=_("this visit is yours:"),
+    )
+
+
+def _technician_relieved(facts: Facts) -> Words:
+    known = _common(facts)
+    more = (_("Whoever has it now is told as well."),) if facts.technician is not None else ()
+    return Words(
+        subject=_("No longer yours: %(work)s on %(day)s", **known),
+        heading=_("You need not come on %(day)s", **known),
+        lead=_("this visit was taken off your list:"),
+        more=more,
+    )
+
+
+def _technician_moved(facts: Facts) -> Words:
+    known = _common(facts)
+    return Words(
+        subject=_("New time: %(work)s is now on %(day)s", **known),
+        heading=_("Your visit is now on %(day)s", **known),
+        lead=_("this visit of yours has a new time:"),
+    )
+
+
+def _technician_cancelled(facts: Facts) -> Words:
+    known = _common(facts)
+    more = (_("The reason: %(reason)s", reason=facts.visit.cancel_reason),) if facts.visit.cancel_reason else ()
+    return Words(
+        subject=_("Cancelled: %(work)s on %(day)s", **known),
+        heading=_("Your visit on %(day)s is cancelled", **known),
+        lead=_("this visit of yours will not take place:"),
+        more=more,
+    )
+
+
 def _if_it_does_not_suit() -> str:
     return str(_("If the time does not suit you, please tell us as early as you can."))
 
@@ -197,10 +248,15 @@ KINDS: dict[MessageKind, Callable[[Facts], Words]] = {
     MessageKind.BOOKED: _booked,
     MessageKind.MOVED: _moved,
     MessageKind.CANCELLED: _cancelled,
+    MessageKind.PLEASE_CONFIRM: _please_confirm,
     MessageKind.DECLINED: _declined,
     MessageKind.REMINDER: _reminder,
     MessageKind.ON_THE_WAY: _on_the_way,
     MessageKind.CONTRACT: _contract,
     MessageKind.SURVEY: _survey,
     MessageKind.SURVEY_NUDGE: _survey_nudge,
+    MessageKind.TECHNICIAN_ASSIGNED: _technician_assigned,
+    MessageKind.TECHNICIAN_RELIEVED: _technician_relieved,
+    MessageKind.TECHNICIAN_MOVED: _technician_moved,
+    MessageKind.TECHNICIAN_CANCELLED: _technician_cancelled,
 }

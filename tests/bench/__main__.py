@@ -24,7 +24,7 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import floor, prepare, server, stock
+from tests.bench import floor, prepare, reminders, server, stock
 from tests.bench.data import DISPATCHER, PASSWORD
 from tests.bench.measure import WORKERS, Contestant, Ratio, Server, Timing, compare, ratio, serving
 
@@ -373,6 +373,8 @@ def main() -> None:
     """
     wanted = " ".join(sys.argv[1:])
     jobs = int(os.environ.get("BENCH_JOBS", JOBS))
+    if wanted == reminders.TITLE:
+        sys.exit(reminders.main(jobs))
     rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))
     requests = int(os.environ.get("BENCH_REQUESTS", REQUESTS))
     if databases.postgres_url() is None:

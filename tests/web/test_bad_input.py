@@ -29,7 +29,7 @@ from portal.domain.contracts.models import Contract
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageRule
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
@@ -85,6 +85,7 @@ class Rows:
     survey_question: int
     time_off: int
     holiday: int
+    message_rule: int
 
 
 @dataclass
@@ -140,6 +141,7 @@ def world(
             ),
             absences[partner.id].id,
             days[partner.id].id,
+            session.scalars(select(MessageRule.id).where(MessageRule.partner_id == partner.id)).first() or 0,
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -313,6 +315,7 @@ def row_of(rule: Rule, name: str) -> str:
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
         "survey_questions": "survey_question",
+        "message_rules": "message_rule",
         "change_requests": "change_request", "partners": "partner", "staff": "membership", "invitations": "invitation",
         "invitations.customer_view": "customer", "invitations.technician_view": "technician",
     }  # fmt: skip

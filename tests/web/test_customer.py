@@ -81,9 +81,8 @@ class Home:
 
     def messages(self) -> list[str]:
         self.session.rollback()
-        return list(
-            self.session.scalars(select(Message.kind).where(Message.job_id == self.job.id).order_by(Message.id))
-        )
+        own = select(Message.kind).where(Message.job_id == self.job.id, Message.customer_id.is_not(None))
+        return list(self.session.scalars(own.where(Message.channel == "email").order_by(Message.id)))
 
 
 @pytest.fixture
@@ -451,6 +450,8 @@ def test_moving_goes_one_question_a_page_and_comes_back_to_the_result(home: Home
     assert (visit.id, visit.start_at, visit.customer_moves) == (home.visit_id, THURSDAY, 1)
     assert home.history()[-1] == ("reschedule", "customer")
     assert home.messages()[-1] == "moved"
+    told = select(Message.kind).where(Message.technician_id.is_not(None)).order_by(Message.id.desc())
+    assert home.session.scalars(told).first() == "technician_moved"
 
 
 @pytest.mark.row("M6")

@@ -29,9 +29,10 @@ MOVED = "This visit was moved or reassigned meanwhile; look at it again."
 
 
 def messages(office: Office) -> list[str]:
-    """Return the kinds of the messages decided so far."""
+    """Return the kinds of the messages to customers decided so far."""
     office.session.rollback()
-    return list(office.session.scalars(select(Message.kind).order_by(Message.id)))
+    query = select(Message.kind).where(Message.customer_id.is_not(None), Message.channel == "email")
+    return list(office.session.scalars(query.order_by(Message.id)))
 
 
 def press(office: Office, job: Job, act: str, **data: Any) -> Any:

@@ -26,7 +26,7 @@ from portal.domain.actor import Role
 from portal.domain.base import Base
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
-from portal.domain.messages.models import Message, MessageStatus
+from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
@@ -83,6 +83,7 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "message_rules": "message_rule",
 }
 # Where a view has addresses of several kinds.
 BY_ARGUMENT = {
@@ -120,6 +121,7 @@ class Side:
     holiday: Holiday
     wish: ChangeRequest
     question: SurveyQuestion
+    message_rule: MessageRule
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,10 @@ def make_side(
         asked = {"question_id": question.id, "revision": 1, "kind": "text", "words": f"{word} question"}
         save(session, SurveyWording(partner_id=partner.id, **asked))
         save(session, SurveyResponse(rating=1, comment=f"{word} rating", answered_at=datetime.now(UTC), **keys))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question)
+        rule = session.scalars(select(MessageRule).where(MessageRule.partner_id == partner.id)).first()
+        assert rule is not None
+        session.expunge(rule)
+        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule)
 
     return make
 

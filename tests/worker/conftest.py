@@ -18,12 +18,12 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.messages.models import Message, MessageAttempt
+from portal.domain.messages.models import TO_TECHNICIANS, Message, MessageAttempt, MessageRule
 from portal.domain.people.models import Customer, Partner
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
@@ -208,6 +208,10 @@ class Shop:
                 self.session.flush()
 
 
+def _to_technicians() -> ColumnElement[bool]:
+    return MessageRule.kind.in_(sorted(TO_TECHNICIANS))
+
+
 @pytest.fixture
 def shop(
     session: Session,
@@ -217,8 +221,11 @@ def shop(
     create_customer: Create,
     create_installation: Create,
 ) -> Shop:
-    """A partner in London that reminds the day before at 18:00."""
+    """A partner in London that tells customers alone, by e-mail, and reminds once: the day before at 18:00."""
     partner = create_partner(name="Brightwell Solar & Heat", phone="0117 496 0180")
+    with unit_of_work(session):
+        others = (MessageRule.channel == "text", MessageRule.minutes_before.is_not(None), _to_technicians())
+        session.execute(delete(MessageRule).where(or_(*others)))
     customer = create_customer(partner, create_user(name="Priya Raman", email="priya@mail.example"))
     return Shop(session, partner, customer, clock, create_installation)
 

@@ -7,11 +7,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
 
 import pytest
-from sqlalchemy import event, func, select, update
+from sqlalchemy import delete, event, func, select, update
 
+from portal.domain.actor import Actor, Role
 from portal.domain.jobs import fieldwork, services
-from portal.domain.messages.models import Message, MessageRule
+from portal.domain.messages import rules
+from portal.domain.messages.models import Message, MessageRule, MessageSettings
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.messages.rules import RuleInput
 from portal.domain.messages.services import key_of
 from portal.domain.people.models import Customer, Partner, Technician
 from portal.domain.scheduling.models import FeatureControls
@@ -30,11 +33,12 @@ def work(start_work: Callable[..., Work]) -> Work:
 
 
 def decide(work: Work, now: datetime) -> int:
-    """Decide as of ``now`` and return how many reminders that made."""
+    """Decide as of ``now`` and return how many reminders to be sent that made."""
 
     def count() -> int:
         with work.store.reading() as session:
-            return session.scalars(select(func.count()).where(Message.kind == "reminder")).one()
+            made = select(func.count(Message.id)).where(Message.kind == "reminder", Message.status == "PENDING")
+            return session.scalars(made).one()
 
     before = count()
     with work.store.writing() as session:
@@ -164,6 +168,9 @@ def test_a_late_worker_still_reminds_but_not_once_the_visit_started(work: Work, 
     shop.schedule()
     shop.schedule(START + SECOND)
     assert decide(work, START) == 1
+    over, ahead = sorted(shop.messages("reminder"), key=lambda message: message.appointment_id or 0)
+    assert (over.status, over.last_error) == ("SKIPPED", "The visit's start is over.")
+    assert (ahead.status, ahead.last_error) == ("PENDING", "")
 
 
 @pytest.mark.row("N3")
@@ -207,10 +214,16 @@ def test_a_pending_cancel_holds_the_reminder_back_until_it_is_undone(work: Work,
     visit = shop.visit(shop.schedule())
     shop.clock.now = EVENING_BEFORE - MINUTE
     shop.do(services.cancel_by_customer, shop.as_customer, visit.id, "Away")
-    assert decide(work, EVENING_BEFORE) == 0
+    shop.clear()
+    assert decide(work, EVENING_BEFORE) == 1
+    shop.clock.now = EVENING_BEFORE
+    assert work.relay.run().sent == 0
     shop.clock.now = EVENING_BEFORE + MINUTE
     shop.do(services.undo_cancel, shop.as_customer, visit.id)
-    assert decide(work, EVENING_BEFORE + 2 * MINUTE) == 1
+    assert work.relay.run().sent == 0
+    shop.clock.now = EVENING_BEFORE + 9 * MINUTE
+    assert work.relay.run().sent == 1
+    assert decide(work, EVENING_BEFORE + 10 * MINUTE) == 0
 
 
 @pytest.mark.row("N3")
@@ -222,12 +235,190 @@ def test_a_cancelled_visit_gets_no_reminder(work: Work, shop: Shop) -> None:
 
 
 @pytest.mark.row("N3")
-def test_nobody_is_reminded_without_an_address_or_a_rule(work: Work, shop: Shop) -> None:
+def test_without_an_address_it_is_recorded_that_there_was_none(work: Work, shop: Shop) -> None:
     shop.schedule()
     change(shop, Customer, email="")
     assert decide(work, EVENING_BEFORE) == 0
-    change(shop, Customer, email="priya@mail.example")
+    (reminder,) = shop.messages("reminder")
+    assert (reminder.status, reminder.last_error) == ("SKIPPED", "No address or number is known to send it to.")
+
+
+@pytest.mark.row("N3")
+def test_nobody_is_reminded_without_a_rule(work: Work, shop: Shop) -> None:
+    shop.schedule()
     change(shop, MessageRule, enabled=False)
     assert decide(work, EVENING_BEFORE) == 0
     change(shop, MessageRule, enabled=True)
     assert decide(work, EVENING_BEFORE) == 1
+
+
+@pytest.mark.row("N3")
+def test_an_outage_of_a_day(work: Work, shop: Shop) -> None:
+    """What is still useful is sent, of two about one visit the latest; what is past is recorded; nothing is lost."""
+    with unit_of_work(shop.session):
+        early = MessageRule(kind="please_confirm", channel="email", minutes_before=30 * 60, unconfirmed_only=True)
+        late = MessageRule(kind="reminder", channel="email", minutes_before=120)
+        for rule in (early, late):
+            rule.partner_id = shop.partner.id
+            shop.session.add(rule)
+    before = EVENING_BEFORE - DAY
+    over = shop.schedule(EVENING_BEFORE - 2 * timedelta(hours=1))
+    soon = shop.schedule(EVENING_BEFORE + timedelta(hours=1))
+    tomorrow = shop.schedule(EVENING_BEFORE + timedelta(hours=16))
+    gone = shop.schedule(EVENING_BEFORE + timedelta(hours=2))
+    shop.do(services.cancel, shop.dispatcher, gone.id, "Wrong address")
+    shop.clear()
+    assert decide(work, before - MINUTE) == 0
+    shop.clear()
+    decide(work, EVENING_BEFORE)
+    shop.clock.now = EVENING_BEFORE
+    tally = work.relay.run()
+    said = sorted(
+        (message.job_id, message.kind, message.due_at, message.status, message.last_error)
+        for message in shop.messages()
+        if message.kind in ("reminder", "please_confirm")
+    )
+    past, newer = "The visit's start is over.", "A newer message says it."
+    day_before = EVENING_BEFORE - DAY
+    assert said == sorted(
+        [
+            (over.id, "reminder", day_before, "SKIPPED", past),
+            (over.id, "reminder", EVENING_BEFORE - timedelta(hours=4), "SKIPPED", past),
+            (soon.id, "reminder", day_before, "SKIPPED", newer),
+            (soon.id, "reminder", EVENING_BEFORE - timedelta(hours=1), "SENT", ""),
+            (tomorrow.id, "please_confirm", EVENING_BEFORE - timedelta(hours=14), "SKIPPED", newer),
+            (tomorrow.id, "reminder", EVENING_BEFORE, "SENT", ""),
+        ]
+    )
+    assert (tally.sent, tally.skipped) == (2, 2)
+    assert decide(work, EVENING_BEFORE + MINUTE) == 0
+
+
+@pytest.mark.row("N1")
+def test_a_rule_makes_up_for_nothing_and_stops_at_once(work: Work, shop: Shop) -> None:
+    admin = Actor(None, Role.PARTNER_ADMIN, "Alma", frozenset({shop.partner.id}))
+    shop.schedule()
+    shop.clear()
+    shop.clock.now = START - timedelta(hours=5)
+    partner_id, three, six = shop.partner.id, RuleInput(minutes_before=180), RuleInput(minutes_before=360)
+    for form in (six, three):
+        shop.do(rules.create_rule, admin, partner_id, "reminder", "email", form)
+    assert decide(work, START - timedelta(hours=5) + MINUTE) == 1, "only the old rule, of the evening before"
+    shop.clear()
+    assert decide(work, START - timedelta(hours=3)) == 1
+    (reminder,) = shop.messages("reminder")
+    shop.clock.now = START - timedelta(hours=3)
+    shop.do(rules.set_rule_enabled, admin, reminder.rule_id, False)
+    assert work.relay.run().skipped == 1
+    assert shop.messages("reminder")[0].last_error == "Its rule was switched off meanwhile."
+    shop.do(rules.set_rule_enabled, admin, reminder.rule_id, True)
+    assert decide(work, START - timedelta(hours=2)) == 0
+
+
+@pytest.mark.row("N1")
+def test_only_the_unconfirmed_are_asked(work: Work, shop: Shop) -> None:
+    change(shop, MessageRule, unconfirmed_only=True)
+    first, second = shop.visit(shop.schedule()), shop.visit(shop.schedule(START + MINUTE))
+    shop.do(fieldwork.confirm, shop.dispatcher, first.id)
+    shop.clear()
+    assert decide(work, EVENING_BEFORE) == 1
+    shop.clock.now = EVENING_BEFORE
+    shop.do(fieldwork.confirm, shop.dispatcher, second.id)
+    assert work.relay.run().skipped == 1
+    assert shop.messages("reminder")[0].last_error == "The visit is confirmed."
+
+
+@pytest.mark.row("N1")
+def test_texts_keep_out_of_quiet_hours(work: Work, shop: Shop) -> None:
+    """Visits on Thursday at 8:30 (its text on Wednesday at 20:59), 9:30 (at 8:00), 11:00, and one planned at night."""
+    text = MessageRule(partner_id=shop.partner.id, kind="reminder", channel="text", minutes_before=120)
+    with unit_of_work(shop.session):
+        shop.session.execute(delete(MessageRule))
+        shop.session.add(text)
+        shop.session.execute(update(Customer).values(phone="+44 117 496 0101"))
+        shop.session.execute(update(MessageSettings).values(quiet_until=time(8)))
+    early, wait, loud = (shop.schedule(START + step * MINUTE) for step in (-30, 30, 120))
+    shop.schedule(START - 30 * MINUTE + SECOND, now=EVENING_BEFORE + timedelta(hours=4))
+    hour = timedelta(hours=1)
+    made = []
+    for now in (
+        EVENING_BEFORE + 2 * hour + 58 * MINUTE,
+        EVENING_BEFORE + 2 * hour + 59 * MINUTE,
+        START - 3 * hour,
+        START - hour - SECOND,
+        START - hour,
+        START,
+    ):
+        made.append(decide(work, now))
+    assert made == [0, 1, 0, 0, 1, 1]
+    told = {message.job_id: (message.due_at, message.status) for message in shop.messages()}
+    assert told[early.id] == (EVENING_BEFORE + 2 * hour + 59 * MINUTE, "PENDING")
+    assert told[wait.id] == (START - hour, "PENDING")
+    assert told[loud.id] == (START, "PENDING")
+    (night,) = [message for message in shop.messages() if message.status == "SKIPPED"]
+    assert night.last_error == "It would have come in quiet hours, or too late."
+    # A worker that comes to it only at night sends nothing either.
+    shop.clock.now = EVENING_BEFORE + 4 * hour
+    work.relay.run()
+    assert [message.status for message in shop.messages() if message.job_id == early.id] == ["SKIPPED"]
+
+
+@pytest.mark.row("N1")
+def test_quiet_hours_are_those_of_the_customers_zone_and_a_text_needs_a_number(work: Work, shop: Shop) -> None:
+    text = MessageRule(partner_id=shop.partner.id, kind="reminder", channel="text", minutes_before=120)
+    with unit_of_work(shop.session):
+        shop.session.execute(delete(MessageRule))
+        shop.session.add(text)
+        shop.session.execute(update(Customer).values(timezone="Pacific/Auckland"))
+        shop.session.execute(update(MessageSettings).values(quiet_until=time(8)))
+    # Noon in London is one at night in Auckland, and quiet until seven in the evening here.
+    visit = shop.visit(shop.schedule(START + timedelta(hours=5)))
+    assert decide(work, START + timedelta(hours=3)) == 0
+    (skipped,) = shop.messages("reminder")
+    assert (skipped.status, skipped.last_error) == ("SKIPPED", "No address or number is known to send it to.")
+    assert skipped.due_at == datetime(2026, 11, 26, 7, 59, tzinfo=UTC)
+    assert skipped.appointment_id == visit.id
+
+
+@pytest.mark.row("N4")
+def test_a_text_without_a_gateway_is_skipped_with_the_reason(start_work: Callable[..., Work], shop: Shop) -> None:
+    with unit_of_work(shop.session):
+        shop.session.execute(delete(MessageRule))
+        shop.session.add(MessageRule(partner_id=shop.partner.id, kind="booked", channel="text"))
+        shop.session.execute(update(Customer).values(phone="+44 117 496 0101"))
+    shop.schedule()
+    start_work(smtp_url="smtp://127.0.0.1:9").relay.run()
+    (text,) = shop.messages()
+    assert (text.status, text.last_error) == ("SKIPPED", "No gateway for texts is set up.")
+
+
+@pytest.mark.row("J4")
+def test_a_departure_is_told_by_email_and_text_with_the_arrival(
+    work: Work, shop: Shop, create_technician: Create
+) -> None:
+    with unit_of_work(shop.session):
+        shop.session.add(MessageRule(partner_id=shop.partner.id, kind="on_the_way", channel="text"))
+        shop.session.execute(update(Customer).values(phone="+44 117 496 0101"))
+    visit = shop.visit(shop.schedule(technician=create_technician(shop.partner)))
+    shop.clock.now = START - 20 * MINUTE
+    shop.clear()
+    shop.do(fieldwork.set_off, shop.dispatcher, visit.id, visit.move_number, 25)
+    assert work.relay.run().sent == 2
+    email, text = sorted(shop.messages("on_the_way"), key=lambda message: message.channel)
+    assert (email.recipient, text.recipient) == ("priya@mail.example", "+44 117 496 0101")
+    assert "9:05" in email.body
+    assert "9:05" in text.body
+
+
+@pytest.mark.row("N1")
+def test_by_a_new_zone_a_reminder_may_have_been_due_a_moment_ago(work: Work, shop: Shop) -> None:
+    """At 14:00 in New York it is 19:00 in London, where a reminder of the morning came due an hour ago."""
+    change(shop, Partner, timezone="America/New_York")
+    shop.schedule(START + timedelta(hours=3))
+    now = EVENING_BEFORE + timedelta(hours=1)
+    assert decide(work, now) == 0
+    change(shop, Partner, timezone="Europe/London")
+    assert decide(work, now) == 0
+    with unit_of_work(shop.session) as session:
+        decide_reminders(session, now, shop.partner.id)
+    assert len(shop.messages("reminder")) == 1

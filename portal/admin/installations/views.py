@@ -66,7 +66,7 @@ from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_from
 from portal.web.i18n import TypedText
-from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, badge, message_badge
+from portal.web.statuses import GROUP_CSS, MESSAGE_CHANNELS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
 OWNER_NAMES = {
@@ -260,6 +260,7 @@ class InstallationView(BulkActions, ScopedModelView):
             minutes_of=_minutes,
             message_badge=message_badge,
             message_kind=MESSAGE_KINDS.get,
+            message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
             responses=_responses(target),
             wishes=pending_requests(db.session(), target.job.id),

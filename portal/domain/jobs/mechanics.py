@@ -16,7 +16,7 @@ from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.jobs.states import APPOINTMENT, OPEN
 from portal.domain.lookup import find, lock
 from portal.domain.messages.models import MessageKind
-from portal.domain.messages.services import announce
+from portal.domain.messages.services import announce, tell_technician
 from portal.domain.people.models import Technician
 from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.texts import shows
@@ -47,7 +47,7 @@ def book_linked_visit(
     window_minutes: int,
     technician_id: int | None,
 ) -> Appointment:
-    """Add a planned visit to ``job`` that continues ``previous``, tell the customer, and return it."""
+    """Add a planned visit to ``job`` that continues ``previous``, tell customer and technician, and return it."""
     visit = Appointment(
         partner_id=job.partner_id,
         customer_id=job.customer_id,
@@ -65,6 +65,7 @@ def book_linked_visit(
     after = {"status": visit.status, "start": visit.start_at, "technician": name}
     record(session, actor, now, "book", job, visit, after=after)
     announce(session, MessageKind.BOOKED, visit, now)
+    tell_technician(session, actor, now, MessageKind.TECHNICIAN_ASSIGNED, visit, technician_id)
     return visit
 
 
@@ -74,7 +75,7 @@ def technician_name(session: Session, technician_id: int | None) -> str | None:
 
 
 def end_visit(session: Session, actor: Actor, now: datetime, job: Job, visit: Appointment, reason: str) -> None:
-    """Cancel ``visit`` along with what was asked, and tell the customer."""
+    """Cancel ``visit`` along with what was asked, and tell customer and technician."""
     before = visit.status
     APPOINTMENT.follow(visit, "cancel")
     visit.cancel_at = None
@@ -83,6 +84,18 @@ def end_visit(session: Session, actor: Actor, now: datetime, job: Job, visit: Ap
     visit.occurrence += 1
     record(session, actor, now, "cancel", job, visit, {"status": before}, {"status": visit.status}, reason)
     announce(session, MessageKind.CANCELLED, visit, now)
+    tell_technician(session, actor, now, MessageKind.TECHNICIAN_CANCELLED, visit, visit.technician_id)
+
+
+def tell_of_change(
+    session: Session, actor: Actor, now: datetime, visit: Appointment, previous_id: int | None, moved: bool
+) -> None:
+    """Tell whoever had the visit before and whoever has it now (P22); with ``moved``, the same one of the new time."""
+    if visit.technician_id != previous_id:
+        tell_technician(session, actor, now, MessageKind.TECHNICIAN_RELIEVED, visit, previous_id)
+        tell_technician(session, actor, now, MessageKind.TECHNICIAN_ASSIGNED, visit, visit.technician_id)
+    elif moved:
+        tell_technician(session, actor, now, MessageKind.TECHNICIAN_MOVED, visit, visit.technician_id)
 
 
 def flush_booking(session: Session, technician_id: int | None) -> str | None:

@@ -45,6 +45,7 @@ from portal.domain.jobs.mechanics import (
     required_text,
     start_errors,
     technician_name,
+    tell_of_change,
     touch,
 )
 from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
@@ -253,6 +254,7 @@ def reschedule(
         _record_technician(session, actor, now, "reschedule", job, job.status, previous)
     if notify:
         announce(session, MessageKind.MOVED, visit, now)
+    tell_of_change(session, actor, now, visit, previous, moved=notify)
     return job
 
 
@@ -277,16 +279,17 @@ def move_by_customer(
     wanted = wanted_for(kind, visit.end_at - visit.start_at)
     technician_id = _take_free_time(session, job, visit, asked, wanted, start)
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
-    assigned_by_system = visit.technician_id is None
+    previous = visit.technician_id
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
     visit.customer_moves += 1
-    if assigned_by_system:
+    if previous is None:
         before = job.status
         # A follow-up visit gets its technician and leaves the installation in progress.
         if job.work_began_at is None:
             INSTALLATION.follow(job, "assign")
         _record_technician(session, SYSTEM, now, "assign", job, before, None)
     announce(session, MessageKind.MOVED, visit, now)
+    tell_of_change(session, actor, now, visit, previous, moved=True)
     return visit
 
 
@@ -469,7 +472,8 @@ def _assign(
     )
     if visit.technician_id == technician.id:
         raise Invalid({"technician": sentence("%(name)s has this installation already.", name=technician.name)})
-    previous = technician_name(session, visit.technician_id)
+    previous_id = visit.technician_id
+    previous = technician_name(session, previous_id)
     asked = situation(session, actor, now, job, visit, visits)
     old_job, old_visit = job.status, visit.status
     APPOINTMENT.move(visit, name, asked)
@@ -483,6 +487,7 @@ def _assign(
         record(session, actor, now, name, job, visit, {"status": old_visit}, {"status": visit.status})
     record(session, actor, now, name, job, None, {"status": old_job, **change[0]}, {"status": job.status, **change[1]})
     touch(session, job, visits, now)
+    tell_of_change(session, actor, now, visit, previous_id, moved=False)
 
 
 def _plan_follow_up(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 from enum import StrEnum
 
 from sqlalchemy import (
@@ -13,13 +13,19 @@ from sqlalchemy import (
     Integer,
     String,
     Text,
+    TextClause,
     Time,
     UniqueConstraint,
+    false,
+    text,
 )
 from sqlalchemy.orm import Mapped, mapped_column
 
-from portal.domain.base import Base, CustomerOwned, Key, Tenant
+from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
 from portal.domain.people.models import MessageGroup, utc_now
+
+# Rules that were there before anybody noted from when they hold.
+EVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MessageKind(StrEnum):
@@ -28,6 +34,7 @@ class MessageKind(StrEnum):
     BOOKED = "booked"
     MOVED = "moved"
     CANCELLED = "cancelled"
+    PLEASE_CONFIRM = "please_confirm"
     DECLINED = "declined"
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
@@ -35,6 +42,10 @@ class MessageKind(StrEnum):
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
     INVITATION = "invitation"
+    TECHNICIAN_ASSIGNED = "technician_assigned"
+    TECHNICIAN_RELIEVED = "technician_relieved"
+    TECHNICIAN_MOVED = "technician_moved"
+    TECHNICIAN_CANCELLED = "technician_cancelled"
 
 
 # What a partner's rules are about; an invitation is sent because somebody presses the button.
@@ -42,12 +53,24 @@ RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
 # What asks for an answer to the survey, with the link to it.
 SURVEYS = frozenset({MessageKind.SURVEY, MessageKind.SURVEY_NUDGE})
 
+# What goes to the technician of a visit and not to its customer (P22).
+TO_TECHNICIANS = frozenset(
+    {
+        MessageKind.TECHNICIAN_ASSIGNED,
+        MessageKind.TECHNICIAN_RELIEVED,
+        MessageKind.TECHNICIAN_MOVED,
+        MessageKind.TECHNICIAN_CANCELLED,
+    }
+)
+# What comes at a moment before the visit, which its rule says; everything else follows from what somebody did.
+TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
 
 # Which contacts of a customer get which kind (P23).
 GROUPS = {
     MessageKind.BOOKED: MessageGroup.VISITS,
     MessageKind.MOVED: MessageGroup.VISITS,
     MessageKind.CANCELLED: MessageGroup.VISITS,
+    MessageKind.PLEASE_CONFIRM: MessageGroup.REMINDERS,
     MessageKind.DECLINED: MessageGroup.VISITS,
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
@@ -61,6 +84,7 @@ class Channel(StrEnum):
     """How a message travels."""
 
     EMAIL = "email"
+    TEXT = "text"
 
 
 class MessageStatus(StrEnum):
@@ -80,13 +104,31 @@ class AttemptOutcome(StrEnum):
     LOST = "LOST"
 
 
-class MessageRule(Tenant, Base):
-    """A partner's rule: what is said over which channel; a reminder's also when: days before, at a local time."""
+AT_ONCE = text("days_before IS NULL AND minutes_before IS NULL")
+BY_CLOCK = text("days_before IS NOT NULL")
+BY_LENGTH = text("minutes_before IS NOT NULL")
+
+
+def _unique(name: str, where: TextClause, *columns: str) -> Index:
+    columns = ("partner_id", "kind", "channel", *columns)
+    return Index(f"uq_message_rules_{name}", *columns, unique=True, sqlite_where=where, postgresql_where=where)
+
+
+class MessageRule(Tenant, Versioned, Base):
+    """A partner's rule (N1): what is said over which channel; for what is ``TIMED`` also when.
+
+    That is so many days before the visit at a clock time of the partner, or so many minutes before it.
+    ``unconfirmed_only``: nothing goes out about a visit that is confirmed. ``holds_from``: what would have come due
+    before that instant is not made up for.
+    """
 
     __tablename__ = "message_rules"
     table_extras = (
-        UniqueConstraint("partner_id", "kind", "channel"),
         CheckConstraint("(days_before IS NULL) = (local_time IS NULL)", name="moment"),
+        CheckConstraint("days_before IS NULL OR minutes_before IS NULL", name="one_moment"),
+        _unique("at_once", AT_ONCE),
+        _unique("by_clock", BY_CLOCK, "days_before", "local_time"),
+        _unique("by_length", BY_LENGTH, "minutes_before"),
     )
 
     kind: Mapped[str] = mapped_column(String(20))
@@ -94,12 +136,53 @@ class MessageRule(Tenant, Base):
     enabled: Mapped[bool] = mapped_column(Boolean, default=True)
     days_before: Mapped[int | None] = mapped_column(Integer)
     local_time: Mapped[time | None] = mapped_column(Time)
+    minutes_before: Mapped[int | None] = mapped_column(Integer)
+    unconfirmed_only: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    holds_from: Mapped[datetime] = mapped_column(default=EVER, server_default="1970-01-01 00:00:00")
+    version: Mapped[int] = mapped_column(Integer, server_default="1")
+
+    @property
+    def active(self) -> bool:
+        """Whether messages go out by it."""
+        return self.enabled
+
+
+class MessageSettings(Tenant, Versioned, Base):
+    """A partner's quiet hours, in which no text goes out: from one clock time to another; none where both are blank.
+
+    They are the customer's clock times. A partner without a row has none.
+    """
+
+    __tablename__ = "message_settings"
+    table_extras = (
+        UniqueConstraint("partner_id"),
+        CheckConstraint("(quiet_from IS NULL) = (quiet_until IS NULL)", name="quiet"),
+    )
+
+    quiet_from: Mapped[time | None] = mapped_column(Time)
+    quiet_until: Mapped[time | None] = mapped_column(Time)
+
+
+class DecidedUntil(Base):
+    """Up to which instant all that comes due by itself has been decided, by what it is."""
+
+    __tablename__ = "decided_until"
+
+    what: Mapped[str] = mapped_column(String(20), primary_key=True)
+    at: Mapped[datetime] = mapped_column()
+
+
+ONE_RECIPIENT = " + ".join(
+    f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END" for name in ("customer_id", "invitation_id", "technician_id")
+)
+ONE_RECIPIENT = f"{ONE_RECIPIENT} = 1"
 
 
 class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
-    It goes to a customer, with ``contact_id`` to that contact of theirs, or to whom an invitation invites.
+    It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, or to whom an invitation
+    invites. ``rule_id`` is the rule by which it was decided, where there is one.
 
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
@@ -109,6 +192,7 @@ class Message(Tenant, CustomerOwned, Base):
 
     __tablename__ = "messages"
     told_to_pages = False
+    adds_unseen = True
     table_extras = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         ForeignKeyConstraint(
@@ -119,8 +203,10 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "contact_id"], ["customer_contacts.partner_id", "customer_contacts.id"]),
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
+        ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["partner_id", "rule_id"], ["message_rules.partner_id", "message_rules.id"]),
         UniqueConstraint("key"),
-        CheckConstraint("(customer_id IS NULL) <> (invitation_id IS NULL)", name="recipient"),
+        CheckConstraint(ONE_RECIPIENT, name="recipient"),
         CheckConstraint("status IN ('PENDING', 'SENT', 'SKIPPED', 'FAILED')", name="status"),
         Index("ix_messages_due", "status", "due_at"),
         Index("ix_messages_job", "partner_id", "job_id", "id"),
@@ -131,6 +217,8 @@ class Message(Tenant, CustomerOwned, Base):
     customer_id: Mapped[int | None] = mapped_column(Key)
     contact_id: Mapped[int | None] = mapped_column(Key)
     invitation_id: Mapped[int | None] = mapped_column(Key)
+    technician_id: Mapped[int | None] = mapped_column(Key)
+    rule_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)
     key: Mapped[str] = mapped_column(String(200))

@@ -9,13 +9,24 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
+from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.lookup import MAX_KEY
-from portal.domain.messages.models import GROUPS, Message, MessageAttempt, MessageKind, MessageStatus
+from portal.domain.messages.models import (
+    GROUPS,
+    TIMED,
+    Message,
+    MessageAttempt,
+    MessageKind,
+    MessageRule,
+    MessageSettings,
+    MessageStatus,
+)
+from portal.domain.messages.services import quiet_hours
+from portal.domain.messages.timing import Quiet
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
@@ -24,24 +35,29 @@ from portal.domain.scheduling.models import ServiceType
 
 # What a later one of these makes out of date.
 SUPERSEDED_BY = {
-    MessageKind.BOOKED: MessageKind.MOVED,
-    MessageKind.MOVED: MessageKind.MOVED,
-    MessageKind.CONTRACT: MessageKind.CONTRACT,
+    MessageKind.BOOKED: {MessageKind.MOVED},
+    MessageKind.MOVED: {MessageKind.MOVED},
+    MessageKind.PLEASE_CONFIRM: TIMED,
+    MessageKind.REMINDER: TIMED,
+    MessageKind.CONTRACT: {MessageKind.CONTRACT},
+    MessageKind.TECHNICIAN_ASSIGNED: {MessageKind.TECHNICIAN_ASSIGNED, MessageKind.TECHNICIAN_MOVED},
+    MessageKind.TECHNICIAN_MOVED: {MessageKind.TECHNICIAN_MOVED},
 }
 
 
 # Whom a message is for.
-NAME = func.coalesce(Customer.name, Invitation.name)
+NAME = func.coalesce(Customer.name, Invitation.name, Technician.name)
 MESSAGES_BY = {"number": (Message.id,)}
 NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A message and what it is about, as it stands now; to ``contact``, else to the customer.
+    """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
-    ``locale`` is the customer's choice, else the partner's; ``answer`` the office's reason for declining what was
-    asked for, in a message that says so.
+    ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
+    technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for
+    declining what was asked for, in a message that says so.
     """
 
     message: Message
@@ -56,6 +72,10 @@ class Facts:
     locale: str
     newer_exists: bool
     answer: str
+    told: Technician | None = None
+    login: str = ""
+    rule: MessageRule | None = None
+    settings: MessageSettings | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -63,8 +83,15 @@ class Facts:
         return ZoneInfo(self.partner.timezone)
 
     @property
+    def quiet(self) -> Quiet | None:
+        """The hours in which the customer gets no text, in their own time zone; technicians have none."""
+        if self.told is not None:
+            return None
+        return quiet_hours(self.settings, ZoneInfo(self.customer.timezone or self.partner.timezone))
+
+    @property
     def reader(self) -> Customer | Contact:
-        """Whom the message is to."""
+        """Whom of the customer's side the message is to."""
         return self.customer if self.contact is None else self.contact
 
     @property
@@ -75,6 +102,8 @@ class Facts:
     @property
     def is_meant(self) -> bool:
         """Whether the reader still gets such messages (P23)."""
+        if self.told is not None:
+            return True
         listed = self.contact is None or self.contact.active
         kind = self.message.kind
         return listed and (kind not in set(MessageKind) or self.reader.gets(GROUPS[MessageKind(kind)]))
@@ -138,11 +167,13 @@ def message_log(
 
     ``text`` is looked for in name and recipient; ``status`` is a ``MessageStatus``. One statement, without the letters.
     """
-    query = select(
+    query: Select[*tuple[Any, ...]] = select(
         Message.id,
         Message.kind,
+        Message.channel,
         Message.recipient,
         Message.status,
+        Message.attempts,
         Message.last_error,
         Message.due_at,
         Message.sent_at,
@@ -162,8 +193,10 @@ def messages_of_customer(session: Session, customer_id: int, cursor: Cursor | No
     query = select(
         Message.id,
         Message.kind,
+        Message.channel,
         Message.recipient,
         Message.status,
+        Message.attempts,
         Message.last_error,
         Message.due_at,
         Message.sent_at,
@@ -190,8 +223,10 @@ def logged_message(session: Session, message_id: int) -> LoggedMessage:
 
 
 def _with_name(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    return query.join(Customer, Customer.id == Message.customer_id, isouter=True).join(
-        Invitation, Invitation.id == Message.invitation_id, isouter=True
+    return (
+        query.join(Customer, Customer.id == Message.customer_id, isouter=True)
+        .join(Invitation, Invitation.id == Message.invitation_id, isouter=True)
+        .join(Technician, Technician.id == Message.technician_id, isouter=True)
     )
 
 
@@ -226,7 +261,8 @@ def backlog(session: Session, now: datetime) -> Backlog:
 def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
-    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, answer = row
+    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
+    answer, told, login, rule, settings = about
     return Facts(
         message,
         contact,
@@ -240,23 +276,30 @@ def facts_of(session: Session, message_id: int) -> Facts:
         locale or partner.locale,
         bool(is_newer),
         answer or "",
+        told,
+        (login or "") if told is not None else "",
+        rule,
+        settings,
     )
 
 
 # Putting the statement together costs more than running it, and the relay asks for every message.
 @cache
 def _query() -> Select[*tuple[Any, ...]]:
-    newer = aliased(Message)
+    newer, told = aliased(Message), aliased(Technician)
+    reader = case((Message.technician_id.is_not(None), told.user_id), else_=Customer.user_id)
     newer_exists = exists().where(
         newer.partner_id == Message.partner_id,
         newer.job_id == Message.job_id,
         newer.appointment_id == Message.appointment_id,
         newer.channel == Message.channel,
         newer.contact_id.is_not_distinct_from(Message.contact_id),
+        newer.technician_id.is_not_distinct_from(Message.technician_id),
+        newer.status != MessageStatus.SKIPPED.value,
         newer.id > Message.id,
     )
     superseded = [
-        (Message.kind == kind.value) & newer_exists.where(newer.kind == later.value)
+        (Message.kind == kind.value) & newer_exists.where(newer.kind.in_(sorted(later)))
         for kind, later in SUPERSEDED_BY.items()
     ]
     # Decided in the transaction that declined the request, and at the same instant.
@@ -280,16 +323,23 @@ def _query() -> Select[*tuple[Any, ...]]:
             User.locale,
             or_(*superseded).label("newer_exists"),
             ChangeRequest.answer,
+            told,
+            User.email,
+            MessageRule,
+            MessageSettings,
         )
         .join(Appointment, Appointment.id == Message.appointment_id)
         .join(Job, Job.id == Appointment.job_id)
-        .join(Customer, Customer.id == Message.customer_id)
+        .join(Customer, Customer.id == Appointment.customer_id)
         .join(Contact, Contact.id == Message.contact_id, isouter=True)
         .join(Address, Address.id == Job.address_id)
         .join(ServiceType, ServiceType.id == Job.service_type_id)
         .join(Technician, Technician.id == Appointment.technician_id, isouter=True)
         .join(Partner, Partner.id == Message.partner_id)
-        .join(User, User.id == Customer.user_id, isouter=True)
+        .join(told, told.id == Message.technician_id, isouter=True)
+        .join(User, User.id == reader, isouter=True)
+        .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
+        .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
         .join(ChangeRequest, declined, isouter=True)
         .where(Message.id == bindparam("message_id"))
     )

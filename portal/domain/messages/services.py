@@ -2,23 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.domain.actor import Actor
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import MOVABLE, TRACKED
-from portal.domain.messages.models import GROUPS, SURVEYS, Message, MessageKind, MessageRule
-from portal.domain.people.models import Contact, Customer, Invitation
+from portal.domain.jobs.states import MOVABLE, OPEN, TRACKED
+from portal.domain.messages.models import (
+    GROUPS,
+    SURVEYS,
+    TIMED,
+    Channel,
+    Message,
+    MessageKind,
+    MessageRule,
+    MessageSettings,
+    MessageStatus,
+)
+from portal.domain.messages.timing import Quiet, out_of_quiet
+from portal.domain.people.models import Contact, Customer, Invitation, Partner, Technician, User
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
 # one whose address is corrected is not told twice; no address stands twice with a customer.
 KEY = "rule:{rule_id}|{recipient}|{channel}|{subject}|{occurrence}"
-TO_CUSTOMER, TO_CONTACT = "customer:", "contact:"
+TO_CUSTOMER, TO_CONTACT, TO_TECHNICIAN = "customer:", "contact:", "technician:"
 
 NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
+NOWHERE = Refusal("nowhere", sentence("No address or number is known to send it to."))
+NO_GATEWAY = Refusal("no_gateway", sentence("No gateway for texts is set up."))
+QUIET_HOURS = Refusal("quiet_hours", sentence("It would have come in quiet hours, or too late."))
+RULE_OFF = Refusal("rule_off", sentence("Its rule was switched off meanwhile."))
+CONFIRMED = Refusal("confirmed", sentence("The visit is confirmed."))
 NOT_PLANNED = Refusal("not_planned", sentence("The visit is no longer planned."))
 STARTED = Refusal("started", sentence("The visit's start is over."))
 SUPERSEDED = Refusal("superseded", sentence("A newer message says it."))
@@ -29,6 +48,8 @@ NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer
 INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
 SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
+NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
+THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 
@@ -43,33 +64,88 @@ def announce(
     """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient.
 
     ``now`` is an instant, and so is ``due_at``, which is at once unless given; ``subject`` is what the message is about
-    where that is not the visit itself. Somebody without an address for the channel gets none. Returns the rows added;
-    one whose key is there is not added again.
+    where that is not the visit itself. A text waits for the end of quiet hours, or is recorded as skipped; so is what a
+    customer would get who has no address for the channel. A contact without one gets none. Returns the rows added; one
+    whose key is there is not added again.
     """
-    told = recipients(session, visit.customer_id, kind)
-    if kind in SURVEYS:
-        # One is asked, who may show it to the others.
-        told = told[:1]
-    rules = session.scalars(
-        select(MessageRule).where(
-            MessageRule.partner_id == visit.partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
-        )
-    )
+    rules = _rules_of(session, kind, visit.partner_id)
     session.flush()
+    quiet = _quiet_of(session, visit) if any(rule.channel == Channel.TEXT for rule in rules) else None
     added = []
     for rule in rules:
+        told = recipients(session, visit.customer_id, kind, rule.channel)
+        if kind in SURVEYS:
+            # One is asked, who may show it to the others.
+            told = [person for person in told if address_of(person, rule.channel)][:1]
         for person in told:
             message = message_for(rule, visit, person, due_at=due_at or now, now=now, subject=subject)
+            if not message.recipient:
+                _skip(message, NOWHERE)
+            elif rule.channel == Channel.TEXT:
+                _keep_quiet(message, visit, quiet)
             if not _known(session, message.key):
                 session.add(message)
                 added.append(message)
     return added
 
 
-def recipients(session: Session, customer_id: int, kind: MessageKind) -> list[Customer | Contact]:
+def tell_technician(
+    session: Session, actor: Actor, now: datetime, kind: MessageKind, visit: Appointment, technician_id: int | None
+) -> list[Message]:
+    """Put a message about ``visit`` to a technician into the outbox for each enabled rule of ``kind`` (P22).
+
+    Nobody is told of what they did themselves, nor of a visit whose end is over at ``now`` (an instant). A technician
+    without an address has the message recorded as skipped. Returns the rows added.
+    """
+    if technician_id is None or technician_id == actor.technician_id or visit.end_at <= now:
+        return []
+    rules = _rules_of(session, kind, visit.partner_id)
+    if not rules:
+        return []
+    session.flush()
+    technician, email = session.execute(
+        select(Technician, User.email)
+        .join(User, User.id == Technician.user_id, isouter=True)
+        .where(Technician.id == technician_id)
+    ).one()
+    added = []
+    for rule in rules:
+        # The occurrence does not rise when a visit changes hands, the move number does.
+        subject = f"visit:{visit.id}/{visit.move_number}"
+        message = Message(
+            partner_id=visit.partner_id,
+            technician_id=technician.id,
+            job_id=visit.job_id,
+            appointment_id=visit.id,
+            rule_id=rule.id,
+            key=key_of(rule.id, rule.channel, f"{TO_TECHNICIAN}{technician.id}", subject, visit.occurrence),
+            kind=rule.kind,
+            channel=rule.channel,
+            recipient=technician.phone if rule.channel == Channel.TEXT else email or technician.email,
+            occurrence=visit.occurrence,
+            due_at=now,
+            created_at=now,
+        )
+        if not message.recipient:
+            _skip(message, NOWHERE)
+        if not _known(session, message.key):
+            session.add(message)
+            added.append(message)
+    return added
+
+
+def address_of(person: Customer | Contact, channel: str) -> str:
+    """Return where somebody is reached over a channel: e-mail address or telephone number; "" for nowhere."""
+    return person.phone if channel == Channel.TEXT else person.email
+
+
+def recipients(
+    session: Session, customer_id: int, kind: MessageKind, channel: str = Channel.EMAIL
+) -> list[Customer | Contact]:
     """Return who is told of ``kind`` about a customer's visits, each address once: the customer, then contacts (P23).
 
-    ``customer_id`` is one of the session's scope. Two statements.
+    ``customer_id`` is one of the session's scope; ``channel`` says which address it is. The customer is there without
+    one too. Two statements.
     """
     customer = session.scalars(select(Customer).where(Customer.id == customer_id)).one()
     contacts = session.scalars(
@@ -77,8 +153,9 @@ def recipients(session: Session, customer_id: int, kind: MessageKind) -> list[Cu
     )
     by_address: dict[str, Customer | Contact] = {}
     for person in (customer, *contacts):
-        if person.email and person.gets(GROUPS[kind]):
-            by_address.setdefault(person.email.lower(), person)
+        address = address_of(person, channel)
+        if (address or person is customer) and person.gets(GROUPS[kind]):
+            by_address.setdefault(address.lower(), person)
     return list(by_address.values())
 
 
@@ -99,14 +176,64 @@ def message_for(
         contact_id=person.id if is_contact else None,
         job_id=visit.job_id,
         appointment_id=visit.id,
+        rule_id=rule.id,
         key=key_of(rule.id, rule.channel, recipient, subject or f"visit:{visit.id}", visit.occurrence),
         kind=rule.kind,
         channel=rule.channel,
-        recipient=person.email,
+        recipient=address_of(person, rule.channel),
         occurrence=visit.occurrence,
         due_at=due_at,
         created_at=now,
     )
+
+
+def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[MessageRule]:
+    query = select(MessageRule).where(
+        MessageRule.partner_id == partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
+    )
+    return session.scalars(query).all()
+
+
+def _quiet_of(session: Session, visit: Appointment) -> Quiet | None:
+    query = (
+        select(MessageSettings, Partner.timezone, Customer.timezone)
+        .join(Partner, Partner.id == MessageSettings.partner_id)
+        .join(Customer, Customer.partner_id == MessageSettings.partner_id)
+        .where(Customer.id == visit.customer_id)
+    )
+    found = session.execute(query).one_or_none()
+    if found is None:
+        return None
+    settings, own, theirs = found
+    return quiet_hours(settings, ZoneInfo(theirs or own))
+
+
+def quiet_hours(settings: MessageSettings | None, zone: ZoneInfo) -> Quiet | None:
+    """Return the quiet hours that a partner set, in the time zone of who is to have their quiet; ``None`` for none."""
+    if settings is None or settings.quiet_from is None or settings.quiet_until is None:
+        return None
+    return Quiet(settings.quiet_from, settings.quiet_until, zone)
+
+
+def loud_at(visit: Appointment, instant: datetime, quiet: Quiet | None) -> datetime | None:
+    """Return from when on a text about ``visit`` that is due at ``instant`` may go out; ``None`` where it may not.
+
+    ``instant`` itself outside quiet hours; else their end, if the visit has started or is at least an hour later.
+    """
+    at = out_of_quiet(instant, visit.start_at if visit.start_at > instant else None, quiet)
+    return at if at >= instant else None
+
+
+def _keep_quiet(message: Message, visit: Appointment, quiet: Quiet | None) -> None:
+    at = loud_at(visit, message.due_at, quiet)
+    if at is None:
+        _skip(message, QUIET_HOURS)
+    else:
+        message.due_at = at
+
+
+def _skip(message: Message, refusal: Refusal) -> None:
+    message.status, message.last_error = MessageStatus.SKIPPED, refusal.sentence.msgid
 
 
 def key_of(rule_id: int, channel: str, recipient: str, subject: str, occurrence: int) -> str:
@@ -128,7 +255,8 @@ def still_wanted(
     """Say why ``message`` is not to be sent any more at ``now`` (an instant), or ``None`` if it is.
 
     BOOKED and MOVED tell the visit's present time, so they stand while it is planned, unless ``newer_exists``: a later
-    MOVED tells it; likewise a later CONTRACT. The others are about one occurrence only (``scheduling.md``, Messages).
+    MOVED tells it; likewise a later CONTRACT, or of reminders that were held up together the latest. The others are
+    about one occurrence only (``scheduling.md``, Messages); what technicians are told, about who does the visit now.
     ``is_meant`` is whether the recipient still gets such messages (P23).
     """
     if not is_meant:
@@ -140,9 +268,11 @@ def still_wanted(
             if newer_exists:
                 return SUPERSEDED
             return STARTED if visit.start_at <= now else None
-        case MessageKind.REMINDER | MessageKind.DECLINED:
+        case MessageKind.REMINDER | MessageKind.PLEASE_CONFIRM | MessageKind.DECLINED:
             if visit.status not in MOVABLE:
                 return NOT_PLANNED
+            if newer_exists:
+                return SUPERSEDED
             if visit.occurrence != message.occurrence:
                 return OTHER_OCCURRENCE
             if visit.cancel_at is not None and visit.cancel_at <= now:
@@ -160,8 +290,27 @@ def still_wanted(
         case MessageKind.SURVEY | MessageKind.SURVEY_NUDGE:
             # Whether it was answered meanwhile is looked up beside this (``surveys.asking``).
             return None if visit.is_complete else NOT_COMPLETE
+        case MessageKind.TECHNICIAN_ASSIGNED | MessageKind.TECHNICIAN_MOVED:
+            if visit.status not in OPEN:
+                return NOT_PLANNED
+            if visit.technician_id != message.technician_id:
+                return NOT_THEIRS
+            return SUPERSEDED if newer_exists else None
+        case MessageKind.TECHNICIAN_RELIEVED:
+            return THEIRS_AGAIN if visit.technician_id == message.technician_id else None
+        case MessageKind.TECHNICIAN_CANCELLED:
+            return None if visit.status == "CANCELLED" else NOT_CANCELLED
         case _:
             raise ValueError(f"{message.kind!r} is no kind of message")
+
+
+def rule_refusal(rule: MessageRule | None, visit: Appointment) -> Refusal | None:
+    """Say why the rule by which a message about ``visit`` was decided no longer wants it, or ``None``."""
+    if rule is None:
+        return None
+    if not rule.enabled:
+        return RULE_OFF
+    return CONFIRMED if rule.unconfirmed_only and visit.is_confirmed else None
 
 
 def invitation_still_wanted(message: Message, invitation: Invitation, now: datetime) -> Refusal | None:
@@ -177,7 +326,7 @@ def waits_until(message: Message, visit: Appointment, now: datetime) -> datetime
 
     ``now`` and the answer are instants (``lifecycles.md``, undo time).
     """
-    if message.kind == MessageKind.REMINDER and visit.cancel_at is not None and now < visit.cancel_at:
+    if message.kind in TIMED and visit.cancel_at is not None and now < visit.cancel_at:
         return visit.cancel_at
     return None
 

@@ -11,6 +11,7 @@ from portal.domain.errors import Sentence, sentence
 MAX_EMAIL = 255
 MAX_PHONE = 40
 NOWHERE = "ZZ"
+NO_ZONE = sentence("Enter a time zone such as Europe/London")
 
 
 class NotUsable(ValueError):

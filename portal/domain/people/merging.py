@@ -130,6 +130,7 @@ def merge_customers(session: Session, actor: Actor, now: datetime, form: MergeIn
     _choose(kept, gone, form.choices)
     _settle_contacts(session, kept, gone)
     _settle_addresses(session, kept, gone)
+    kept.timezone = kept.timezone or gone.timezone
     if kept.user_id is None:
         kept.user_id, gone.user_id = gone.user_id, None
     gone.active, gone.merged_into_id = False, kept.id

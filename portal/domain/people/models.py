@@ -138,6 +138,7 @@ class Reached:
 
     name: Mapped[str]
     email: Mapped[str]
+    phone: Mapped[str]
     gets_visits: Mapped[bool]
     gets_reminders: Mapped[bool]
     gets_arrival: Mapped[bool]
@@ -151,6 +152,9 @@ class Reached:
     def groups(self) -> list[MessageGroup]:
         """The groups whose messages this person gets."""
         return [group for group in MessageGroup if self.gets(group)]
+
+
+ELSEWHERE = text("timezone <> ''")
 
 
 class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
@@ -170,6 +174,7 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
         Index("ix_customers_email", "partner_id", "email"),
         Index("ix_customers_phone", "partner_id", "phone"),
         Index("ix_customers_merged_into", "merged_into_id"),
+        Index("ix_customers_timezone", "partner_id", "timezone", sqlite_where=ELSEWHERE, postgresql_where=ELSEWHERE),
     )
 
     name: Mapped[str] = mapped_column(String(120))
@@ -179,6 +184,8 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
     access_notes: Mapped[str] = mapped_column(Text, default="")
     user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
     merged_into_id: Mapped[int | None] = mapped_column(Key)
+    # For quiet hours; "" for the partner's.
+    timezone: Mapped[str] = mapped_column(String(60), default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(default=utc_now)
     gets_visits: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())
     gets_reminders: Mapped[bool] = mapped_column(Boolean, default=True, server_default=true())

@@ -10,9 +10,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
-from functools import cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.exc import IntegrityError
@@ -33,21 +32,34 @@ from portal.domain.jobs.models import Appointment, JobCount, JobCountDelta
 from portal.domain.jobs.shifting import shift_visits
 from portal.domain.jobs.states import OPEN
 from portal.domain.lookup import MAX_KEY
-from portal.domain.messages.models import RULED, Channel, Message, MessageKind, MessageRule, MessageStatus
+from portal.domain.messages.models import (
+    RULED,
+    TIMED,
+    Channel,
+    Message,
+    MessageKind,
+    MessageRule,
+    MessageSettings,
+    MessageStatus,
+)
+from portal.domain.messages.reminders import decide_reminders
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.contacts import NotUsable, clean_email
+from portal.domain.people.contacts import NO_ZONE, NotUsable, clean_email
 from portal.domain.people.invitations import new_invitation
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.people.queries import words_in
 from portal.domain.people.record import clean_reason, note
 from portal.domain.scheduling.models import FeatureControls, PauseReason, RejectReason, WorkingHours
-from portal.domain.scheduling.zones import day_span, local_day
+from portal.domain.scheduling.zones import day_span, local_day, time_zones
 from portal.domain.surveys.models import SurveySettings
 from portal.domain.texts import one_line
 from portal.domain.unit_of_work import require_unit_of_work
 
 REMINDER_DAYS_BEFORE = 1
 REMINDER_AT = time(18, 0)
+REMINDER_MINUTES_BEFORE = 2 * 60
+CONFIRM_MINUTES_BEFORE = 72 * 60
+QUIET_FROM, QUIET_UNTIL = time(21, 0), time(7, 0)
 PAUSE_REASONS = ("Part needed", "Customer absent", "Unsafe to work", "Weather", "Emergency elsewhere", "Other")
 REJECT_REASONS = ("Outside our area", "Not possible at this address", "Ordered twice", "Customer cannot be reached")
 WORKDAYS = range(5)
@@ -193,16 +205,10 @@ def _errors(
     elif any(found != (but.id if but else None) for found in session.scalars(same_name)):
         errors["name"] = NAME_TAKEN
     if timezone not in time_zones():
-        errors["timezone"] = sentence("Enter a time zone such as Europe/London")
+        errors["timezone"] = NO_ZONE
     if job_prefix is not None and not re.fullmatch(r"[A-Z0-9]{1,6}", job_prefix):
         errors["job_prefix"] = sentence("Enter one to six capital letters or digits")
     return errors
-
-
-@cache
-def time_zones() -> frozenset[str]:
-    """Return the names of all time zones."""
-    return frozenset(available_timezones())
 
 
 def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int, form: PartnerEdit) -> Partner:
@@ -241,6 +247,10 @@ def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int,
             if action == "move_zone" and form.visits == SHIFT:
                 moved = shift_visits(session, actor, now, partner.id, ZoneInfo(before), ZoneInfo(value))
                 note(session, actor, now, partner.id, "shift_visits", after=str(moved), reason=reason)
+            if action == "move_zone":
+                session.flush()
+                # By the new clock a reminder may have been due a moment ago.
+                decide_reminders(session, now, partner.id)
     session.flush()
     return partner
 
@@ -379,10 +389,10 @@ def create_partner_with_defaults(
 ) -> Partner:
     """Add a partner, created at ``now`` (an instant), and return it.
 
-    It starts with a message rule for each kind by e-mail (the reminder the day before at 18:00 local time), the usual
-    reasons for pausing and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, self-service off (M2),
-    and customers asked for a rating when their job is done (J6). Runs within ``unit_of_work``; ``timezone`` is a name
-    such as ``Europe/London``.
+    It starts with the usual message rules (N1), quiet hours for texts from 21:00 to 7:00, the usual reasons for pausing
+    and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, self-service off (M2), and customers asked
+    for a rating when their job is done (J6). Runs within ``unit_of_work``; ``timezone`` is a name such as
+    ``Europe/London``.
     """
     require_unit_of_work(session)
     partner = Partner(
@@ -397,7 +407,8 @@ def create_partner_with_defaults(
     session.add(partner)
     session.flush()
     session.add_all([FeatureControls(partner_id=partner.id), SurveySettings(partner_id=partner.id)])
-    session.add_all(_message_rule(partner, kind) for kind in MessageKind if kind in RULED)
+    session.add(MessageSettings(partner_id=partner.id, quiet_from=QUIET_FROM, quiet_until=QUIET_UNTIL))
+    session.add_all(_message_rules(partner))
     session.add_all(
         PauseReason(partner_id=partner.id, label=label, position=position)
         for position, label in enumerate(PAUSE_REASONS)
@@ -414,8 +425,17 @@ def create_partner_with_defaults(
     return partner
 
 
-def _message_rule(partner: Partner, kind: MessageKind) -> MessageRule:
-    rule = MessageRule(partner_id=partner.id, kind=kind, channel=Channel.EMAIL)
-    if kind is MessageKind.REMINDER:
-        rule.days_before, rule.local_time = REMINDER_DAYS_BEFORE, REMINDER_AT
-    return rule
+def _message_rules(partner: Partner) -> list[MessageRule]:
+    """Return the rules that people have from the start: everything by e-mail, what is urgent also as a text."""
+    day_before = {"days_before": REMINDER_DAYS_BEFORE, "local_time": REMINDER_AT}
+    hours_before = {"minutes_before": REMINDER_MINUTES_BEFORE}
+    unconfirmed = {"minutes_before": CONFIRM_MINUTES_BEFORE, "unconfirmed_only": True}
+    usual: list[tuple[MessageKind, Channel, dict[str, Any]]] = [
+        *((kind, Channel.EMAIL, {}) for kind in MessageKind if kind in RULED - TIMED),
+        (MessageKind.PLEASE_CONFIRM, Channel.EMAIL, unconfirmed),
+        (MessageKind.REMINDER, Channel.EMAIL, day_before),
+        (MessageKind.REMINDER, Channel.EMAIL, hours_before),
+        (MessageKind.REMINDER, Channel.TEXT, hours_before),
+        (MessageKind.ON_THE_WAY, Channel.TEXT, {}),
+    ]
+    return [MessageRule(partner_id=partner.id, kind=kind, channel=channel, **values) for kind, channel, values in usual]

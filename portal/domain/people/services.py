@@ -28,7 +28,7 @@ from portal.domain.errors import (
     too_long,
 )
 from portal.domain.lookup import lock, lock_customer
-from portal.domain.people.contacts import NotUsable, clean_email, clean_phone
+from portal.domain.people.contacts import NO_ZONE, NotUsable, clean_email, clean_phone
 from portal.domain.people.duplicates import LooksAlike, look_alikes
 from portal.domain.people.models import (
     Address,
@@ -41,6 +41,7 @@ from portal.domain.people.models import (
     User,
     place_key,
 )
+from portal.domain.scheduling.zones import time_zones
 from portal.domain.texts import one_line
 
 MAX_NAME = 120
@@ -97,7 +98,10 @@ class ContactInput:
 
 @dataclass(frozen=True, slots=True)
 class CustomerInput:
-    """The form of a customer, as typed; ``groups`` are the messages that go to their own e-mail address."""
+    """The form of a customer, as typed; ``groups`` are the messages that go to their own e-mail address.
+
+    ``timezone`` is where they live, for quiet hours; blank for the partner's.
+    """
 
     name: str
     email: str
@@ -106,6 +110,7 @@ class CustomerInput:
     addresses: Sequence[AddressInput]
     groups: Collection[MessageGroup] = ALL_GROUPS
     contacts: Sequence[ContactInput] = ()
+    timezone: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +224,9 @@ def _lock_unmerged(session: Session, customer_id: int) -> Customer:
 def _customer_values(session: Session, partner_id: int, form: CustomerInput) -> dict[str, Any]:
     reached, errors = _contact_values(session, partner_id, form)
     values: dict[str, Any] = {**reached, **_group_values(form.groups), "access_notes": form.access_notes.strip()}
+    values["timezone"] = form.timezone
+    if form.timezone and form.timezone not in time_zones():
+        errors["timezone"] = NO_ZONE
     if len(values["access_notes"]) > MAX_NOTES:
         errors["access_notes"] = too_long(MAX_NOTES)
     errors |= _address_errors(form.addresses)

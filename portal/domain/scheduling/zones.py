@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 
 class MissingHour(ValueError):
@@ -53,3 +54,9 @@ def _end_of_gap(naive: datetime, zone: ZoneInfo) -> datetime:
 def day_span(day: date, zone: ZoneInfo) -> tuple[datetime, datetime]:
     """Return the instants from the first that carries ``day`` to the first of the next day (UTC, half-open)."""
     return instant_at_or_after(day, time.min, zone), instant_at_or_after(day + timedelta(days=1), time.min, zone)
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Return the names of all time zones."""
+    return frozenset(available_timezones())
