@@ -32,7 +32,7 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
-        self._key = settings.secret_key.get_secret_value()
+        self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
     def letter(self, facts: Facts, now: datetime) -> Letter:

@@ -1,0 +1,47 @@
+"""Signed links in messages: each opens one thing, named in its token, without signing in, and nothing else.
+
+A token says what it opens and cannot be altered; it has no age of its own. Whether what it opens is over, such as a
+visit that has started, is for the domain to say as of the moment somebody follows it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from enum import StrEnum
+
+from flask import current_app
+from itsdangerous import BadData, URLSafeSerializer
+
+
+class Purpose(StrEnum):
+    """What a link is for; a token of one purpose is none of another. With other names in its payload it is another."""
+
+    CONFIRM = "confirm"
+
+
+class Tampered(Exception):
+    """The token was not signed here for this purpose: cut off, altered, or made up."""
+
+
+def sign(purpose: Purpose, payload: Mapping[str, int]) -> str:
+    """Return the token of a link that opens what ``payload`` names, the same each time.
+
+    Needs an application context, of the web or of the worker's renderer.
+    """
+    return str(_serializer(purpose).dumps(dict(payload)))
+
+
+def read(purpose: Purpose, token: str) -> Mapping[str, int]:
+    """Return the payload that ``token`` was signed with; raises ``Tampered``."""
+    try:
+        payload: Mapping[str, int] = _serializer(purpose).loads(token)
+    except BadData as bad:
+        raise Tampered from bad
+    return payload
+
+
+def _serializer(purpose: Purpose) -> URLSafeSerializer:
+    return URLSafeSerializer(
+        current_app.config["SECRET_KEY"], salt=f"link:{purpose}", signer_kwargs={"digest_method": hashlib.sha256}
+    )
