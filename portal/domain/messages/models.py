@@ -53,6 +53,7 @@ class Channel(StrEnum):
     """How a message travels."""
 
     EMAIL = "email"
+    TEXT = "text"
 
 
 class MessageStatus(StrEnum):
@@ -70,6 +71,19 @@ class AttemptOutcome(StrEnum):
     SENT = "SENT"
     FAILED = "FAILED"
     LOST = "LOST"
+
+
+class Fault(StrEnum):
+    """What was wrong with a try, as far as a person can do something about it; ``error`` has the server's words."""
+
+    ADDRESS = "address"
+    REFUSED = "refused"
+    SIGN_IN = "sign_in"
+    SILENT = "silent"
+    ABSENT = "absent"
+    CUT_OFF = "cut_off"
+    UNSAFE = "unsafe"
+    OTHER = "other"
 
 
 class MessageRule(Tenant, Base):
@@ -156,4 +170,6 @@ class MessageAttempt(Tenant, Base):
     message_id: Mapped[int] = mapped_column(Key)
     at: Mapped[datetime] = mapped_column()
     outcome: Mapped[str] = mapped_column(String(10))
+    # A ``Fault``; blank for a try that went well, and where none was noted.
+    fault: Mapped[str] = mapped_column(String(20), default="", server_default="")
     error: Mapped[str] = mapped_column(Text, default="")

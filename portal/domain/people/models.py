@@ -134,7 +134,10 @@ class MessageGroup(StrEnum):
 
 
 class Reached:
-    """Somebody who gets messages: ``gets_…`` says of which groups."""
+    """Somebody who gets messages: ``gets_…`` says of which groups.
+
+    ``email_off_at`` and ``text_off_at`` are when they switched that channel off, blank where they did not (N4).
+    """
 
     name: Mapped[str]
     email: Mapped[str]
@@ -142,6 +145,8 @@ class Reached:
     gets_reminders: Mapped[bool]
     gets_arrival: Mapped[bool]
     gets_contract: Mapped[bool]
+    email_off_at: Mapped[datetime | None] = mapped_column()
+    text_off_at: Mapped[datetime | None] = mapped_column()
 
     def gets(self, group: MessageGroup) -> bool:
         """Whether messages of ``group`` are meant for this person."""
