@@ -153,8 +153,8 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} is missing: set it to a random text of {SHORTEST_SECRET} characters or more")
             if len(secret.get_secret_value()) < SHORTEST_SECRET:
                 raise ValueError(f"{name} is too short: it needs {SHORTEST_SECRET} characters or more")
-        for secret in self.encryption_key.get_secret_value().split(","):
-            if 0 < len(secret.strip()) < SHORTEST_SECRET:
+        for key in self.encryption_key.get_secret_value().split(","):
+            if 0 < len(key.strip()) < SHORTEST_SECRET:
                 raise ValueError(f"ENCRYPTION_KEY is too short: each needs {SHORTEST_SECRET} characters or more")
         if self.is_production:
             for name in ("smtp_url", "mail_from", "base_url"):

@@ -18,6 +18,7 @@ class Purpose(StrEnum):
     """What a link is for; a token of one purpose is none of another. With other names in its payload it is another."""
 
     CONFIRM = "confirm"
+    UNSUBSCRIBE = "unsubscribe"
 
 
 class Tampered(Exception):
@@ -39,6 +40,18 @@ def read(purpose: Purpose, token: str) -> Mapping[str, int]:
     except BadData as bad:
         raise Tampered from bad
     return payload
+
+
+def unsubscribe_path(customer_id: int, contact_id: int | None = None) -> str:
+    """Return the address, below the site's own, at which a customer or their contact switches e-mail off (N4)."""
+    reader = {"customer": customer_id} if contact_id is None else {"contact": contact_id}
+    return f"/unsubscribe/{sign(Purpose.UNSUBSCRIBE, reader)}"
+
+
+def reader_to_unsubscribe(token: str) -> tuple[int | None, int | None]:
+    """Return the key of the customer, or that of the contact, for whom a link was made; raises ``Tampered``."""
+    payload = read(Purpose.UNSUBSCRIBE, token)
+    return payload.get("customer"), payload.get("contact")
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

@@ -29,7 +29,12 @@ def host_of(address: str) -> str | None:
 
 def is_usable(address: str) -> bool:
     """Whether texts can be sent by ``address``, as far as its spelling tells; nobody is asked."""
-    return notifier(address, SOME_NUMBER, 1) is not None
+    try:
+        named = service_of(address) in SERVICES or bool(host_of(address))
+        return named and notifier(address, SOME_NUMBER, 1) is not None
+    except ValueError:
+        # Such as a bracket that is not closed.
+        return False
 
 
 def notifier(address: str, number: str, timeout: float) -> Any:
@@ -45,11 +50,7 @@ def notifier(address: str, number: str, timeout: float) -> Any:
 
     head, mark, query = address.strip().partition("?")
     digits = "".join(sign for sign in number if sign.isdigit())
-    try:
-        made = Apprise.instantiate(f"{head.rstrip('/')}/{digits}{mark}{query}", asset=AppriseAsset(app_id="Doorstep"))
-    except Exception:
-        # Whatever it stumbles over, the address is the reason.
-        return None
+    made = Apprise.instantiate(f"{head.rstrip('/')}/{digits}{mark}{query}", asset=AppriseAsset(app_id="Doorstep"))
     if made is not None:
         made.redirects, made.verify_certificate = False, True
         made.socket_connect_timeout = made.socket_read_timeout = timeout

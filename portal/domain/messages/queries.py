@@ -138,6 +138,7 @@ def message_log(
     query = select(
         Message.id,
         Message.kind,
+        Message.channel,
         Message.recipient,
         Message.status,
         Message.last_error,
@@ -159,6 +160,7 @@ def messages_of_customer(session: Session, customer_id: int, cursor: Cursor | No
     query = select(
         Message.id,
         Message.kind,
+        Message.channel,
         Message.recipient,
         Message.status,
         Message.last_error,

@@ -17,6 +17,7 @@ from sqlalchemy import (
     Select,
     SQLColumnExpression,
     String,
+    case,
     cast,
     exists,
     literal,
@@ -31,7 +32,7 @@ from sqlalchemy.orm import Session
 from portal.domain.base import Key, UtcDateTime
 from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.states import MOVABLE
-from portal.domain.messages.models import GROUPS, Message, MessageKind, MessageRule, MessageStatus
+from portal.domain.messages.models import GROUPS, Channel, Message, MessageKind, MessageRule, MessageStatus
 from portal.domain.messages.services import KEY, TO_CONTACT, TO_CUSTOMER
 from portal.domain.people.models import Contact, Customer, Partner
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
@@ -121,6 +122,7 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
         .cte("stretch")
     )
     own = person is Customer
+    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
     contact_id: Any = cast(null(), Key) if own else person.id
     key = _key(
         rule_id=stretch.c.rule_id,
@@ -152,7 +154,7 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
             key.label("key"),
             literal(MessageKind.REMINDER.value, String).label("kind"),
             stretch.c.channel,
-            person.email.label("recipient"),
+            address.label("recipient"),
             Appointment.occurrence,
             stretch.c.moment.label("due_at"),
             literal(now, UtcDateTime()).label("created_at"),
@@ -166,7 +168,7 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
             Appointment.status.in_(sorted(MOVABLE)),
             Appointment.cancel_at.is_(None),
             Appointment.planned_at <= stretch.c.moment,
-            person.email != "",
+            address != "",
             getattr(person, f"gets_{GROUPS[MessageKind.REMINDER]}"),
             true() if own else Contact.active.is_(True),
             ~reminded,

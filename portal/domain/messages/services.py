@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, TRACKED
-from portal.domain.messages.models import GROUPS, Message, MessageKind, MessageRule
+from portal.domain.messages.models import GROUPS, Channel, Message, MessageKind, MessageRule
 from portal.domain.people.models import Contact, Customer, Invitation
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
@@ -19,6 +19,9 @@ KEY = "rule:{rule_id}|{recipient}|{channel}|{subject}|{occurrence}"
 TO_CUSTOMER, TO_CONTACT = "customer:", "contact:"
 
 NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
+SWITCHED_OFF = Refusal("switched_off", sentence("The recipient has switched off such messages."))
+NO_ADDRESS = Refusal("no_address", sentence("There is no address or number any more to send it to."))
+NO_GATEWAY = Refusal("no_gateway", sentence("No gateway for texts is set up."))
 NOT_PLANNED = Refusal("not_planned", sentence("The visit is no longer planned."))
 STARTED = Refusal("started", sentence("The visit's start is over."))
 SUPERSEDED = Refusal("superseded", sentence("A newer message says it."))
@@ -30,6 +33,10 @@ INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no long
 SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
+# What goes out by e-mail whoever has switched e-mail off: without it they would wait in vain, or miss what is asked of
+# them. No text goes out against somebody's wish, since what is essential comes by e-mail as well.
+ESSENTIAL = frozenset({MessageKind.MOVED, MessageKind.CANCELLED, MessageKind.CONTRACT, MessageKind.INVITATION})
+
 
 def announce(
     session: Session, kind: MessageKind, visit: Appointment, now: datetime, subject: str = ""
@@ -39,7 +46,6 @@ def announce(
     ``now`` is an instant; ``subject`` is what the message is about where that is not the visit itself. Somebody
     without an address for the channel gets none. Returns the rows added; one whose key is there is not added again.
     """
-    told = recipients(session, visit.customer_id, kind)
     rules = session.scalars(
         select(MessageRule).where(
             MessageRule.partner_id == visit.partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
@@ -48,7 +54,7 @@ def announce(
     session.flush()
     added = []
     for rule in rules:
-        for person in told:
+        for person in recipients(session, visit.customer_id, kind, rule.channel):
             message = message_for(rule, visit, person, due_at=now, now=now, subject=subject)
             if not _known(session, message.key):
                 session.add(message)
@@ -56,10 +62,17 @@ def announce(
     return added
 
 
-def recipients(session: Session, customer_id: int, kind: MessageKind) -> list[Customer | Contact]:
+def address_of(person: Customer | Contact, channel: str) -> str:
+    """Return where somebody is reached over a channel: e-mail address or telephone number; "" for nowhere."""
+    return person.phone if channel == Channel.TEXT else person.email
+
+
+def recipients(
+    session: Session, customer_id: int, kind: MessageKind, channel: str = Channel.EMAIL
+) -> list[Customer | Contact]:
     """Return who is told of ``kind`` about a customer's visits, each address once: the customer, then contacts (P23).
 
-    ``customer_id`` is one of the session's scope. Two statements.
+    ``customer_id`` is one of the session's scope; ``channel`` says which address it is. Two statements.
     """
     customer = session.scalars(select(Customer).where(Customer.id == customer_id)).one()
     contacts = session.scalars(
@@ -67,8 +80,9 @@ def recipients(session: Session, customer_id: int, kind: MessageKind) -> list[Cu
     )
     by_address: dict[str, Customer | Contact] = {}
     for person in (customer, *contacts):
-        if person.email and person.gets(GROUPS[kind]):
-            by_address.setdefault(person.email.lower(), person)
+        address = address_of(person, channel)
+        if address and person.gets(GROUPS[kind]):
+            by_address.setdefault(address.lower(), person)
     return list(by_address.values())
 
 
@@ -92,7 +106,7 @@ def message_for(
         key=key_of(rule.id, rule.channel, recipient, subject or f"visit:{visit.id}", visit.occurrence),
         kind=rule.kind,
         channel=rule.channel,
-        recipient=person.email,
+        recipient=address_of(person, rule.channel),
         occurrence=visit.occurrence,
         due_at=due_at,
         created_at=now,
@@ -149,6 +163,18 @@ def still_wanted(
             return None if job.status == "CONTRACT_SENT" else CONTRACT_NOT_OPEN
         case _:
             raise ValueError(f"{message.kind!r} is no kind of message")
+
+
+def unwanted(message: Message, person: Customer | Contact) -> Refusal | None:
+    """Say why nothing like ``message`` goes to ``person`` over its channel, or ``None``: nowhere, or switched off (N4).
+
+    What is ``ESSENTIAL`` goes out by e-mail all the same.
+    """
+    if not address_of(person, message.channel):
+        return NO_ADDRESS
+    if message.channel == Channel.TEXT:
+        return SWITCHED_OFF if person.text_off_at is not None else None
+    return SWITCHED_OFF if person.email_off_at is not None and message.kind not in ESSENTIAL else None
 
 
 def invitation_still_wanted(message: Message, invitation: Invitation, now: datetime) -> Refusal | None:
