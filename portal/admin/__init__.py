@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
         attention,
         branding,
         calendar,
+        channels,
         dashboard,
         hours,
         installations,
@@ -30,6 +31,7 @@ def register(app: Flask) -> None:
         settings_log,
         setup,
         staff,
+        unreachable,
         workflows,
     )
 
@@ -45,10 +47,12 @@ def register(app: Flask) -> None:
         calendar,
         attention,
         requests,
+        unreachable,
         people,
         setup,
         hours,
         branding,
+        channels,
         staff,
         workflows,
         activity,

@@ -40,6 +40,7 @@ from portal.admin.base import (
 from portal.admin.hours import SeenForm, save
 from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
+from portal.domain.delivery.unreachable import try_corrected
 from portal.domain.errors import Conflict, Invalid
 from portal.domain.jobs.people_queries import NEWEST_FIRST as NEWEST_JOBS
 from portal.domain.jobs.people_queries import coming_visits, jobs_of_customer
@@ -249,7 +250,9 @@ class CustomerView(PeopleView):
             raise
 
     def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> Customer:
-        return services.edit_customer(session, key, form.version.data or 0, _customer_input(form))
+        customer = services.edit_customer(session, key, form.version.data or 0, _customer_input(form))
+        try_corrected(session, actor, now, key)
+        return customer
 
     def set_active(self, session: Session, key: int, active: bool) -> Customer:
         return services.set_customer_active(session, key, active)

@@ -11,6 +11,7 @@ from wtforms import SelectField
 
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
+from portal.admin.channels import ChannelsForm
 from portal.admin.hours import HolidayForm
 from portal.admin.setup import ControlsForm, ServiceTypeForm
 from portal.domain.actor import Permission
@@ -24,6 +25,7 @@ from portal.web.i18n import DEFAULT, LANGUAGES
 ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
+    SettingKind.CHANNELS: lazy_gettext("Mail server and texts"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
     SettingKind.PAUSE_REASON: lazy_gettext("Pause reason"),
@@ -46,6 +48,7 @@ def _words_of(form: Any) -> dict[str, Any]:
 FIELDS: dict[str, Any] = {
     **_words_of(ControlsForm),
     **_words_of(BrandingForm),
+    **_words_of(ChannelsForm),
     **_words_of(ServiceTypeForm),
     **_words_of(HolidayForm),
     "begins": lazy_gettext("From"),
@@ -64,10 +67,13 @@ FIELDS: dict[str, Any] = {
     "name": lazy_gettext("Name"),
     "place": lazy_gettext("Place in the list"),
     "skills": lazy_gettext("Skills"),
+    "text_service": lazy_gettext("Service for texts"),
     "staff_term": lazy_gettext("What a technician is called in the office"),
     "customer_term": lazy_gettext("What a technician is called to customers"),
 }
 LABEL = "label_"
+# Of these the log says that they were set, and never to what.
+SECRETS = frozenset({"smtp_password", "text_gateway"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +144,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
     value = values[name]
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
+    if name in SECRETS:
+        return gettext(value) if value else ""
     if name == "locale":
         return LANGUAGES.get(value or DEFAULT, str(value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
