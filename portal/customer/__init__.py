@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import modify, papers, requests, schedule
+from portal.customer import messages, modify, papers, requests, schedule
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, requests, papers):
+for part in (schedule, modify, requests, papers, messages):
     part.add_to(pages)
 
 

@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from portal.admin.installations.acts import ACTS
 from portal.domain.actor import Role
 from portal.domain.base import Base
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageStatus
@@ -47,6 +48,7 @@ LISTS = (
     "staff",
     "activity",
     "change-requests",
+    "unreachable",
 )
 # Everything that a key of the other partner's may be tried at.
 BY_KEY = {
@@ -71,6 +73,7 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "unreachable": "unreached",
 }
 # Where a view has addresses of several kinds.
 BY_ARGUMENT = {"technician_id": "technician", "holiday_id": "holiday"}
@@ -101,6 +104,7 @@ class Side:
     absence: TimeOff
     holiday: Holiday
     wish: ChangeRequest
+    unreached: Unreachable
 
 
 @dataclass(frozen=True)
@@ -185,7 +189,10 @@ def make_side(
         asked = {"status": "PENDING", "wish": "reschedule", "words": f"{word} wish", "start_at": visit.start_at}
         keys = {"partner_id": partner.id, "customer_id": customer.id, "job_id": job.id, "appointment_id": visit.id}
         wish = save(session, ChangeRequest(asked_at=datetime.now(UTC), **asked, **keys))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish)
+        failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
+        whom = {"partner_id": partner.id, "customer_id": customer.id}
+        unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
+        return Side(*given, *listed, membership, invitation, absence, holiday, wish, unreached)
 
     return make
 
@@ -591,7 +598,14 @@ def test_strangers_and_other_roles_reach_no_page(
     customer, technician = create_user(), create_user()
     create_customer(world.ours.partner, customer)
     create_technician(world.ours.partner, technician)
-    paths = ["", *(f"{name}/" for name in LISTS), "feature-controls/", "background-jobs/", "api/customers?q=a"]
+    paths = [
+        "",
+        *(f"{name}/" for name in LISTS),
+        "feature-controls/",
+        "background-jobs/",
+        "channels/",
+        "api/customers?q=a",
+    ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
         browser = Site(app.test_client())
         if user is not None:
@@ -603,7 +617,7 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    for path in ("service-types/", "feature-controls/", f"service-types/edit/?id={world.ours.kind.id}"):
+    for path in ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}
     assert "Feature controls" not in soup(browser.get("/admin/")).get_text()

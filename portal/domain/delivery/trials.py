@@ -117,7 +117,8 @@ def trial_facts(session: Session, test_id: int) -> TrialFacts:
         .join(Partner, Partner.id == ChannelTest.partner_id)
         .where(ChannelTest.id == test_id)
     )
-    return TrialFacts(*session.execute(query).one()._tuple())
+    test, partner = session.execute(query).one()
+    return TrialFacts(test, partner)
 
 
 def record_test(session: Session, test_id: int, now: datetime, failure: Failure | None) -> None:

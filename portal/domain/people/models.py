@@ -148,6 +148,22 @@ class Reached:
     email_off_at: Mapped[datetime | None] = mapped_column()
     text_off_at: Mapped[datetime | None] = mapped_column()
 
+    @property
+    def email_off(self) -> bool:
+        """Whether they have switched e-mail off."""
+        return self.email_off_at is not None
+
+    @property
+    def text_off(self) -> bool:
+        """Whether they have switched texts off."""
+        return self.text_off_at is not None
+
+    def switch(self, channel: str, off: bool, now: datetime) -> None:
+        """Switch ``email`` or ``text`` off as of ``now`` (an instant), or on again; what is so already stays since."""
+        name = f"{channel}_off_at"
+        if off != (getattr(self, name) is not None):
+            setattr(self, name, now if off else None)
+
     def gets(self, group: MessageGroup) -> bool:
         """Whether messages of ``group`` are meant for this person."""
         return bool(getattr(self, f"gets_{group}"))
