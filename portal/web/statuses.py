@@ -104,7 +104,7 @@ MESSAGE_KINDS = {
     MessageKind.CONTRACT: lazy_gettext("Contract"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
-CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_gettext("Text")}
+MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_gettext("Text")}
 # What went wrong with a message, as somebody who could do something about it reads it.
 FAULTS = {
     Fault.ADDRESS: lazy_gettext("There is no such address or number."),
@@ -226,7 +226,7 @@ def init_app(app: Flask) -> None:
         customer_badge=customer_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,
-        channel_name=CHANNELS.__getitem__,
+        message_channel=MESSAGE_CHANNELS.__getitem__,
         fault_text=fault_text,
         group_css=GROUP_CSS.__getitem__,
     )

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from portal import demo
 from portal.domain.actor import Actor, Role
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.situations import current_visit, situation, visits_of
 from portal.domain.jobs.states import INSTALLATION, UNDER_WAY, installation_statuses
@@ -88,12 +89,21 @@ def check_the_customer(session: Session, now: datetime) -> None:
 def check_the_past(session: Session, now: datetime) -> None:
     assert session.scalars(select(HistoryEntry.at).order_by(HistoryEntry.at.desc()).limit(1)).one() <= now
     messages = session.scalars(select(Message)).all()
-    assert {message.status for message in messages} <= {MessageStatus.SENT, MessageStatus.SKIPPED}
+    # Somebody's address was misspelled: she is to be called.
+    failed = [message for message in messages if message.status == MessageStatus.FAILED]
+    task = session.scalars(select(Unreachable)).one()
+    assert [message.id for message in failed] == [task.message_id]
+    assert (task.is_open, task.recipient, task.fault) == (True, demo.MISSPELLED, "address")
+    assert {message.channel for message in messages if message.status == MessageStatus.SENT} == {"email", "text"}
+    assert {message.status for message in messages} - {MessageStatus.FAILED} <= {
+        MessageStatus.SENT,
+        MessageStatus.SKIPPED,
+    }
     for message in messages:
         if message.status == MessageStatus.SENT:
             assert message.sent_at is not None
             assert message.sent_at <= now
-            assert message.subject
+            assert message.subject or message.channel == "text"
             assert message.body
 
 

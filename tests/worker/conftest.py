@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from aiosmtpd.controller import Controller
 from flask import Flask
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
@@ -283,8 +283,10 @@ def shop(
     create_customer: Create,
     create_installation: Create,
 ) -> Shop:
-    """A partner in London that reminds the day before at 18:00."""
+    """A partner in London that writes e-mail alone and reminds the day before at 18:00."""
     partner = create_partner(name="Brightwell Solar & Heat", phone="0117 496 0180")
+    with unit_of_work(session):
+        session.execute(delete(MessageRule).where(MessageRule.channel == Channel.TEXT))
     customer = create_customer(partner, create_user(name="Priya Raman", email="priya@mail.example"))
     return Shop(session, partner, customer, clock, create_installation)
 

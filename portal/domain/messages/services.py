@@ -20,7 +20,7 @@ TO_CUSTOMER, TO_CONTACT = "customer:", "contact:"
 
 NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
 SWITCHED_OFF = Refusal("switched_off", sentence("The recipient has switched off such messages."))
-NO_ADDRESS = Refusal("no_address", sentence("There is no address or number any more to send it to."))
+NOWHERE = Refusal("nowhere", sentence("No address or number is known to send it to."))
 NO_GATEWAY = Refusal("no_gateway", sentence("No gateway for texts is set up."))
 NOT_PLANNED = Refusal("not_planned", sentence("The visit is no longer planned."))
 STARTED = Refusal("started", sentence("The visit's start is over."))
@@ -171,7 +171,7 @@ def unwanted(message: Message, person: Customer | Contact) -> Refusal | None:
     What is ``ESSENTIAL`` goes out by e-mail all the same.
     """
     if not address_of(person, message.channel):
-        return NO_ADDRESS
+        return NOWHERE
     if message.channel == Channel.TEXT:
         return SWITCHED_OFF if person.text_off_at is not None else None
     return SWITCHED_OFF if person.email_off_at is not None and message.kind not in ESSENTIAL else None

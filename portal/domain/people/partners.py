@@ -396,6 +396,7 @@ def create_partner_with_defaults(
     session.flush()
     session.add(FeatureControls(partner_id=partner.id))
     session.add_all(_message_rule(partner, kind) for kind in MessageKind if kind in RULED)
+    session.add(MessageRule(partner_id=partner.id, kind=MessageKind.ON_THE_WAY, channel=Channel.TEXT))
     session.add_all(
         PauseReason(partner_id=partner.id, label=label, position=position)
         for position, label in enumerate(PAUSE_REASONS)
