@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flask import Flask
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
@@ -104,7 +104,7 @@ MESSAGE_KINDS = {
     MessageKind.CONTRACT: lazy_gettext("Contract"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
 }
-MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_gettext("Text")}
+MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_pgettext("channel", "Text")}
 # What went wrong with a message, as somebody who could do something about it reads it.
 FAULTS = {
     Fault.ADDRESS: lazy_gettext("There is no such address or number."),
