@@ -148,6 +148,8 @@ class ChannelsView(AdminPage):
             tests=tests,
             test_badge=_badge_of,
             services=sorted(gateways.SERVICES),
+            service_example="twilio://account:token@+441174960180",
+            endpoint_example="jsons://user:password@sms.example.com/send",
             is_demo=_settings().doorstep_env is Environment.DEMO,
             own_address=current_user.email,
             form_has_errors=bool(form.errors or test_form.errors) or differences is not None,
@@ -172,7 +174,8 @@ def _badge_of(test: ChannelTest) -> Badge:
     if not test.outcome:
         return Badge(SCHEDULED, gettext("On its way"))
     if test.outcome == AttemptOutcome.SENT:
-        return Badge(DONE, gettext("Taken by the server"))
+        in_demo = _settings().doorstep_env is Environment.DEMO
+        return Badge(DONE, gettext("Kept on this machine") if in_demo else gettext("Taken by the server"))
     return Badge(NEEDS, gettext("Failed"))
 
 

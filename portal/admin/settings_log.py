@@ -20,7 +20,7 @@ from portal.domain.settings_log import queries
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.settings_log.services import SettingKind
 from portal.extensions import db
-from portal.web.i18n import DEFAULT, LANGUAGES
+from portal.web.i18n import DEFAULT, LANGUAGES, translate
 
 ANY = ""
 SUBJECTS = {
@@ -145,7 +145,7 @@ def _words(values: dict[str, Any], name: str) -> str | None:
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if name in SECRETS:
-        return gettext(value) if value else ""
+        return translate(value) if value else ""
     if name == "locale":
         return LANGUAGES.get(value or DEFAULT, str(value))
     return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
