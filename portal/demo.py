@@ -54,8 +54,10 @@ from portal.domain.requests.models import Wish
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
+from portal.domain.scheduling.overrides import edit_override
 from portal.domain.scheduling.public_holidays import public_holidays
 from portal.domain.scheduling.queries import controls_of
+from portal.domain.scheduling.rules import OverrideValues, Owner
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
@@ -230,16 +232,24 @@ class Company:
         self.session.flush()
         self.crew[name] = technician
 
-    def add_customer(self, name: str, street: str, city: str, postcode: str, phone: str, email: str = "") -> Customer:
-        """Add a customer with an address and, by the e-mail made from the name unless given, a log-in."""
+    def add_customer(
+        self,
+        name: str,
+        street: str,
+        city: str,
+        postcode: str,
+        phone: str,
+        email: str = "",
+        user_id: int | None = None,
+    ) -> Customer:
+        """Add a customer with an address and a log-in: ``user_id``, else one of its own by ``email``."""
         email = email or f"{name.lower().replace(' ', '.')}@mail.example"
-        user = self.add_login(name, email)
         customer = Customer(
             partner_id=self.partner.id,
             name=name,
             email=email,
             phone=phone,
-            user_id=user.id,
+            user_id=user_id or self.add_login(name, email).id,
             created_at=self.opened_at,
         )
         self.session.add(customer)
@@ -415,6 +425,7 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         )
         session.add(operator)
         companies = [_acme(session, now, rng, password), _globex(session, now, rng, password)]
+        _second_home(*companies)
         _play(session, companies, now, progress or (lambda done, total: None))
         session.flush()
         _platform(session, now, operator, companies[0], password)
@@ -588,6 +599,11 @@ def _set_up_acme(acme: Company) -> None:
         session, admin, acme.opened_at + DAY, "Roof does not carry the panels", "Supply too small for the charger"
     )
     demo_set_up.reword(session, admin, acme.opened_at + 2 * DAY, acme.partner, INCOMPLETE="To be continued")
+    at = acme.opened_at + 3 * DAY
+    quick = OverrideValues(reschedule_cutoff_hours=4, cancel_cutoff_hours=4)
+    edit_override(session, admin, at, Owner.SERVICE_TYPE, kinds[THERMOSTAT.name].id, 0, quick)
+    regular = OverrideValues(cancel_confirmed=True, cancel_cutoff_hours=12, max_moves=10)
+    edit_override(session, admin, at, Owner.CUSTOMER, acme.customers[BRISTOL[0][0]].id, 0, regular)
 
 
 def _contacts(acme: Company, customer: Customer) -> None:
@@ -659,6 +675,17 @@ def _globex(session: Session, now: datetime, rng: random.Random, password: str) 
     return globex
 
 
+def _second_home(acme: Company, globex: Company) -> None:
+    """Let Globex's customer have a house in Bristol too: one log-in, two companies, two zones, other rules."""
+    ellen = globex.customers["Ellen Abrams"]
+    there = acme.add_customer(
+        ellen.name, "5 Harbour Walk", "Bristol", "BS1 6WE", ellen.phone, ellen.email, ellen.user_id
+    )
+    acme.stories.append(
+        _planned(acme, Order(there, CHARGER, acme.at(acme.workday(6), time(14)), items=CHARGER.items[0]))
+    )
+
+
 def _opening(now: datetime) -> datetime:
     return now.astimezone(UTC).replace(hour=6, minute=0, second=0, microsecond=0) - (DAYS_BACK + 14) * DAY
 
@@ -678,6 +705,13 @@ def _planned(company: Company, order: Order, confirmed_by: Actor | None = None) 
     if confirmed_by is not None:
         yield company.now + company.rng.randint(2, 20) * HOUR
         fieldwork.confirm(company.session, confirmed_by, company.now, company.visit(job).id)
+
+
+def _locked(acme: Company, order: Order) -> Story:
+    """Booked, and only the office may change it."""
+    yield acme.booked_before(order.start)
+    job = acme.schedule(order, assigned=True)
+    edit_override(acme.session, acme.office[0], acme.now, Owner.JOB, job.id, 0, OverrideValues(self_service=False))
 
 
 def _to_the_end(
@@ -962,7 +996,7 @@ def _of_the_office(acme: Company) -> list[Story]:
         _planned(acme, on(2, time(8), BATTERY)),
         _planned(acme, on(3, time(10, 30), THERMOSTAT, notes="Same house as last spring.")),
         _planned(acme, on(4, time(8, 30), HEAT_PUMP)),
-        _planned(acme, on(6, time(9), SOLAR)),
+        _locked(acme, on(6, time(9), SOLAR, notes="The crane is ordered for this day.")),
         _rejected(acme, on(3, time(9), SOLAR), "The roof does not carry the panels."),
         _rejected(
             acme,

@@ -1,14 +1,14 @@
 """Texts beside e-mail: a partner's own servers, what people switched off, and customers who cannot be reached.
 
 Revision ID: 0015
-Revises: 0010
+Revises: 0012
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision = "0015"
-down_revision = "0010"
+down_revision = "0012"
 branch_labels = None
 depends_on = None
 

@@ -21,8 +21,10 @@ from portal.extensions import db
 from portal.web.statuses import MESSAGE_KINDS, message_badge
 
 ANY = ""
-# The letter is a document of its own that brings its style and may run nothing and fetch nothing.
-LETTER_CSP = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+# The letter is a document of its own that brings its style and may run nothing and fetch nothing; what it links to
+# opens beside it.
+SANDBOX = "allow-popups allow-popups-to-escape-sandbox"
+LETTER_CSP = f"default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox {SANDBOX}"
 ATTEMPTS = {
     AttemptOutcome.SENT: lazy_gettext("Sent"),
     AttemptOutcome.FAILED: lazy_gettext("Failed"),
@@ -86,7 +88,7 @@ class MessageView(ScopedModelView):
     @expose("/<int:key>")
     def message_view(self, key: int) -> ResponseReturnValue:
         logged = queries.logged_message(db.session(), key)
-        return self.render("admin/log/message.html", logged=logged, attempt_names=ATTEMPTS)
+        return self.render("admin/log/message.html", logged=logged, attempt_names=ATTEMPTS, sandbox=SANDBOX)
 
     @expose("/<int:key>/letter")
     def letter_view(self, key: int) -> ResponseReturnValue:

@@ -37,6 +37,7 @@ from portal.admin.base import (
     the_actor,
     the_partner_id,
 )
+from portal.admin.controls import own_rules
 from portal.admin.hours import SeenForm, save
 from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
@@ -52,7 +53,9 @@ from portal.domain.people.duplicates import Likeness, LooksAlike
 from portal.domain.people.merging import BOTH, GONE, KEPT, Comparison, MergeInput
 from portal.domain.people.models import Contact, Customer, MessageGroup, Technician, TechnicianStatus
 from portal.domain.scheduling.hours import set_technician_active
+from portal.domain.scheduling.overrides import override_of
 from portal.domain.scheduling.queries import skills_of_technicians
+from portal.domain.scheduling.rules import Owner
 from portal.domain.scheduling.skills import set_technician_skills
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
@@ -311,6 +314,7 @@ class CustomerView(PeopleView):
             look_alikes=alike,
             nobody_gets=[str(GROUP_NAMES[group]) for group in _nobody_gets(customer)],
             names=names_of,
+            own_rules=own_rules(Owner.CUSTOMER, customer, override_of(session, Owner.CUSTOMER, customer.id)),
         )
 
     def _page_links(self, key: int, name: str, page: Page[Any]) -> tuple[str | None, str | None]:

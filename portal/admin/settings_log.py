@@ -12,8 +12,9 @@ from wtforms import SelectField
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
 from portal.admin.channels import ChannelsForm
+from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
-from portal.admin.setup import ControlsForm, ServiceTypeForm
+from portal.admin.setup import ServiceTypeForm
 from portal.domain.actor import Permission
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.settings_log import queries
@@ -26,11 +27,14 @@ ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
     SettingKind.CHANNELS: lazy_gettext("Mail server and texts"),
+    SettingKind.CUSTOMER_CONTROLS: lazy_gettext("Feature controls of a customer"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
+    SettingKind.JOB_CONTROLS: lazy_gettext("Feature controls of a job"),
     SettingKind.PAUSE_REASON: lazy_gettext("Pause reason"),
     SettingKind.REJECT_REASON: lazy_gettext("Reject reason"),
     SettingKind.SERVICE_TYPE: lazy_gettext("Service type"),
+    SettingKind.SERVICE_TYPE_CONTROLS: lazy_gettext("Feature controls of a service type"),
     SettingKind.SKILL: lazy_gettext("Skill"),
     SettingKind.TECHNICIAN: lazy_gettext("Technician"),
     SettingKind.TIME_OFF: lazy_gettext("Time off"),
@@ -46,7 +50,7 @@ def _words_of(form: Any) -> dict[str, Any]:
 
 # Fields by name, as the domain records them; one that is not here is shown by its name.
 FIELDS: dict[str, Any] = {
-    **_words_of(ControlsForm),
+    **LABELS,
     **_words_of(BrandingForm),
     **_words_of(ChannelsForm),
     **_words_of(ServiceTypeForm),

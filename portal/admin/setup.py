@@ -1,54 +1,52 @@
-"""Set-up: service types (P16), reasons (J5, P10) and the feature controls of Modify (M2). For the partner's admin."""
+"""Set-up: service types (P16), skills and reasons (J5, P10). For the partner's admin."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
 
-from flask import flash, redirect, request
+from flask import redirect
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import BooleanField, IntegerField, StringField
-from wtforms.validators import InputRequired
+from wtforms import IntegerField, StringField
+from wtforms.validators import InputRequired, Optional
 from wtforms.widgets import NumberInput
 
 from portal.admin.base import (
     ActiveFilter,
-    AdminPage,
     Asked,
     ScopedModelView,
     SwitchedView,
     VersionedForm,
-    differences_of,
     the_actor,
     the_partner_id,
 )
 from portal.admin.skills import SkillTicks, SkillView
 from portal.domain.actor import Actor, Permission
-from portal.domain.errors import Conflict, Invalid
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.scheduling import queries, reasons, services
 from portal.domain.scheduling.models import PauseReason, RejectReason, ServiceType, Skill
 from portal.domain.scheduling.queries import ReasonModel
-from portal.domain.scheduling.services import CONTROLS_LIMITS, SERVICE_TYPE_LIMITS
+from portal.domain.scheduling.services import SERVICE_TYPE_LIMITS
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
-from portal.web.forms import add_errors
 
 MISSING = lazy_gettext("Enter a whole number")
 
 
 class WholeNumber(IntegerField):
-    """A whole number within the limits of the domain, which checks them; the browser only helps."""
+    """A whole number within the limits of the domain, which checks them; the browser only helps.
 
-    def __init__(self, label: Any, limits: tuple[int, int], default: int, **kwargs: Any) -> None:
+    Without a ``default`` it may be left out.
+    """
+
+    def __init__(self, label: Any, limits: tuple[int, int], default: int | None = None, **kwargs: Any) -> None:
         low, high = limits
-        super().__init__(
-            label, [InputRequired(MISSING)], widget=NumberInput(min=low, max=high), default=default, **kwargs
-        )
+        check = Optional() if default is None else InputRequired(MISSING)
+        super().__init__(label, [check], widget=NumberInput(min=low, max=high), default=default, **kwargs)
 
     def process_formdata(self, valuelist: list[str]) -> None:
         try:
@@ -190,74 +188,6 @@ class RejectReasonView(ReasonView):
     lead = lazy_gettext("The office chooses one when it rejects an installation, or writes another.")
 
 
-class ControlsForm(VersionedForm):
-    """The partner's rules of self-service."""
-
-    self_service = BooleanField(lazy_gettext("Customers may modify appointments"))
-    reschedule_unconfirmed = BooleanField(lazy_gettext("Move, not confirmed yet"))
-    cancel_unconfirmed = BooleanField(lazy_gettext("Cancel, not confirmed yet"))
-    reschedule_confirmed = BooleanField(lazy_gettext("Move, confirmed"))
-    cancel_confirmed = BooleanField(lazy_gettext("Cancel, confirmed"))
-    reschedule_cutoff_hours = WholeNumber(
-        lazy_gettext("Move, latest before the start"), CONTROLS_LIMITS["reschedule_cutoff_hours"], 24
-    )
-    cancel_cutoff_hours = WholeNumber(
-        lazy_gettext("Cancel, latest before the start"), CONTROLS_LIMITS["cancel_cutoff_hours"], 48
-    )
-    max_moves = WholeNumber(lazy_gettext("How often one appointment may be moved"), CONTROLS_LIMITS["max_moves"], 3)
-    notice_hours = WholeNumber(lazy_gettext("How soon a newly chosen time may be"), CONTROLS_LIMITS["notice_hours"], 24)
-    horizon_days = WholeNumber(lazy_gettext("How far ahead they may book"), CONTROLS_LIMITS["horizon_days"], 60)
-    cancel_undo_minutes = WholeNumber(
-        lazy_gettext("How long they can undo a cancel"), CONTROLS_LIMITS["cancel_undo_minutes"], 10
-    )
-    own_choice_confirms = BooleanField(lazy_gettext("Their own choice counts as confirmed"))
-
-    def values(self) -> services.ControlsInput:
-        """Return what was typed, for the use case."""
-        return services.ControlsInput(**{name: value for name, value in self.data.items() if name != "version"})
-
-
-class FeatureControlsView(AdminPage):
-    """What customers may change by themselves, effective at once."""
-
-    permission = Permission.MANAGE_SETTINGS
-
-    @expose("/", methods=("GET", "POST"))
-    def index(self) -> ResponseReturnValue:
-        partner_id = the_partner_id(the_actor())
-        form = ControlsForm(request.form) if request.method == "POST" else None
-        if form is not None and form.validate():
-            try:
-                with unit_of_work(db.session()) as session:
-                    version = form.version.data or 0
-                    services.edit_controls(session, the_actor(), formats.now(), partner_id, version, form.values())
-            except Invalid as refused:
-                add_errors(form, refused.errors)
-            except Conflict:
-                return self._conflict(partner_id, form)
-            else:
-                flash(gettext("Saved. The rules hold from now on."), "ok")
-                return redirect(self.get_url(".index"))
-        if form is None:
-            form = ControlsForm(obj=queries.controls_of(db.session(), partner_id))
-        return self._page(partner_id, form), 422 if form.errors else 200
-
-    def _conflict(self, partner_id: int, form: ControlsForm) -> ResponseReturnValue:
-        stored = queries.controls_of(db.session(), partner_id)
-        differences = differences_of(form, ControlsForm(obj=stored))
-        form.renew(stored.version)
-        return self._page(partner_id, form, differences), 409
-
-    def _page(self, partner_id: int, form: ControlsForm, differences: Any = None) -> str:
-        return self.render(
-            "admin/setup/controls.html",
-            form=form,
-            stored=queries.controls_of(db.session(), partner_id),
-            differences=differences,
-            form_has_errors=bool(form.errors) or differences is not None,
-        )
-
-
 def views() -> list[BaseView]:
     """Return the views of this subject, in the order of the menu."""
     return [
@@ -282,11 +212,5 @@ def views() -> list[BaseView]:
             category="Set-up",
             endpoint="reject_reasons",
             url="/admin/reject-reasons",
-        ),
-        FeatureControlsView(
-            name=lazy_gettext("Feature controls"),
-            category="Set-up",
-            endpoint="feature_controls",
-            url="/admin/feature-controls",
         ),
     ]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import messages, modify, papers, requests, schedule
+from portal.customer import calendar, confirm, messages, modify, papers, requests, schedule
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, requests, papers, messages):
+for part in (schedule, modify, requests, papers, calendar, messages):
     part.add_to(pages)
 
 
 def register(app: Flask) -> None:
     """Register the customer's pages on ``app``."""
     app.register_blueprint(pages)
+    app.register_blueprint(confirm.pages)

@@ -8,15 +8,14 @@ from typing import Any
 
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
-from flask_babel import gettext
+from flask_babel import gettext, ngettext
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Permission
 from portal.domain.jobs import customer_queries
 from portal.domain.jobs.customer_queries import CustomerVisit
 from portal.domain.jobs.models import Appointment
-from portal.domain.scheduling.models import FeatureControls
-from portal.domain.scheduling.rules import Decision
+from portal.domain.scheduling.rules import Decision, Owner
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import current_actor, guard
@@ -86,14 +85,48 @@ def too_late(decisions: Iterable[Decision]) -> bool:
     return any(decision.until is not None and decision.until < formats.now() for decision in decisions)
 
 
-def rule_words(decision: Decision, controls: FeatureControls) -> str | None:
-    """Return the rule behind a refusal where the refusal's own sentence does not say it."""
-    if decision.rule == "reschedule_cutoff_hours":
-        hours = controls.reschedule_cutoff_hours
-        return gettext("A visit can be moved until %(length)s before it starts.", length=formats.length(hours * 60))
-    if decision.rule == "cancel_cutoff_hours":
-        hours = controls.cancel_cutoff_hours
-        return gettext("A visit can be cancelled until %(length)s before it starts.", length=formats.length(hours * 60))
+def rule_words(decision: Decision, item: CustomerVisit) -> str | None:
+    """Return the rule behind a refusal, and for what it holds, where the refusal's own sentence does not say it."""
+    where = rule_holds_for(decision.owner, item)
+    rule, controls = decision.rule, item.controls
+    if rule == "reschedule_cutoff_hours":
+        length = formats.length(controls.reschedule_cutoff_hours * 60)
+        if where is None:
+            return gettext("A visit can be moved until %(length)s before it starts.", length=length)
+        return gettext("%(where)s, moving is possible until %(length)s before the start.", where=where, length=length)
+    if rule == "cancel_cutoff_hours":
+        length = formats.length(controls.cancel_cutoff_hours * 60)
+        if where is None:
+            return gettext("A visit can be cancelled until %(length)s before it starts.", length=length)
+        return gettext(
+            "%(where)s, cancelling is possible until %(length)s before the start.", where=where, length=length
+        )
+    if where is None:
+        return None
+    if rule == "self_service":
+        return gettext("%(where)s, changes are made by our office only.", where=where)
+    if rule == "max_moves":
+        if not controls.max_moves:
+            return gettext("%(where)s, moving is done by our office only.", where=where)
+        return ngettext(
+            "%(where)s, moving online is possible %(num)d time.",
+            "%(where)s, moving online is possible %(num)d times.",
+            controls.max_moves,
+            where=where,
+        )
+    if rule.startswith("cancel"):
+        return gettext("%(where)s, cancelling is done by our office only.", where=where)
+    return gettext("%(where)s, moving is done by our office only.", where=where)
+
+
+def rule_holds_for(owner: Owner | None, item: CustomerVisit) -> str | None:
+    """Return for what a rule holds that is not everybody's, as a sentence about it begins."""
+    if owner is Owner.JOB:
+        return gettext("For this appointment")
+    if owner is Owner.CUSTOMER:
+        return gettext("For you")
+    if owner is Owner.SERVICE_TYPE:
+        return gettext("For “%(service)s”", service=item.job.service_type.name)
     return None
 
 

@@ -22,8 +22,8 @@ from portal.web import formats
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 
-# What the customer is told in other words than "it is gone": the rule that stands against the time.
-OF_A_RULE = frozenset({"notice", "horizon", "same_time", "moved_meanwhile"})
+# What keeps somebody from coming then is nobody else's business: such a time is simply gone.
+GONE = frozenset({"booked", "buffer", "time_off"})
 
 
 class ReasonForm(FlaskForm):
@@ -65,7 +65,8 @@ def check_move(visit_id: int) -> ResponseReturnValue:
         return _times(item, _day(request.args.get("day")), None, error=gettext("Choose a time")), 422
     gone = customer_queries.time_refusal(session(), item, start)
     if gone is not None:
-        return _times(item, _day_of(item, start), None, gone=_words(item, start, gone)), 409
+        taken = gone.code in GONE
+        return _times(item, _day_of(item, start), None, gone=_words(item, start, gone), taken=taken), 409
     day = _day_of(item, start)
     return page_of_visit("customer/modify_check.html", item, start=start, day=day)
 
@@ -124,15 +125,20 @@ def check_cancel(visit_id: int) -> ResponseReturnValue:
 
 def cancel(visit_id: int) -> ResponseReturnValue:
     """Cancel the visit, to take effect after the partner's undo time."""
-    form = ReasonForm()
+    form, number = ReasonForm(), move_number()
+    reason = form.reason.data or ""
     try:
         with unit_of_work(session()) as writing:
-            services.cancel_by_customer(writing, customer(), formats.now(), visit_id, form.reason.data or "")
-    except Refused:
+            services.cancel_by_customer(writing, customer(), formats.now(), visit_id, reason, number)
+    except (Refused, Conflict) as stopped:
         item = visit_of(visit_id)
-        if item.is_cancelling:
+        if item.is_cancelling or customer_queries.cancelled_by_customer(session(), item.visit):
+            # The same button pressed twice: the first press did it.
             return go("my.cancelled", visit_id=visit_id)
-        return _refused(item, 409)
+        if not item.cancel.allowed:
+            return _refused(item, 409)
+        words = translate(stopped.refusal.sentence, item.visit.partner_id)
+        return page_of_visit("customer/cancel_check.html", item, reason=reason.strip(), stopped=words), 409
     except Invalid as invalid:
         add_errors(form, invalid.errors)
         return page_of_visit("customer/cancel_reason.html", visit_of(visit_id), form=form), 422
@@ -159,6 +165,7 @@ def _times(
     start: datetime | None,
     error: str | None = None,
     gone: str | None = None,
+    taken: bool = False,
     stopped: str | None = None,
 ) -> str:
     offer = customer_queries.offered_times(session(), item, day)
@@ -170,6 +177,7 @@ def _times(
         start=start,
         error=error,
         gone=gone,
+        taken=taken,
         stopped=stopped,
         form_has_errors=error is not None,
     )
@@ -191,12 +199,16 @@ def _refused(item: CustomerVisit, status: int) -> ResponseReturnValue:
 
 def _words(item: CustomerVisit, start: datetime | None, refusal: Refusal) -> str:
     visit = item.visit
-    if refusal.code in OF_A_RULE:
-        return translate(refusal.sentence, visit.partner_id)
     if start is None:
         return gettext("That is no time to choose.")
     when = formats.window(start, visit.window_minutes, visit.partner_id)
-    return gettext("%(when)s is no longer free.", when=when)
+    if refusal.code in GONE:
+        return gettext("%(when)s is no longer free.", when=when)
+    if refusal.code == "outside_hours":
+        return gettext("%(when)s is outside of working hours.", when=when)
+    if refusal.code == "skill":
+        return gettext("Nobody who can do this kind of visit is free %(when)s.", when=when)
+    return translate(refusal.sentence, visit.partner_id)
 
 
 def _day_of(item: CustomerVisit, start: datetime) -> date:

@@ -9,6 +9,7 @@ from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
 from portal.customer.blueprint import customer, go, move_number, page_of_visit, session, visit_of
+from portal.domain.errors import Refused
 from portal.domain.jobs import customer_queries, fieldwork, services
 from portal.domain.jobs.customer_queries import NEWEST_FIRST
 from portal.domain.paging import PAGE_ROWS, Cursor
@@ -62,8 +63,15 @@ def confirm(visit_id: int) -> ResponseReturnValue:
 
 def undo(visit_id: int) -> ResponseReturnValue:
     """Take back a cancel that has not taken effect yet."""
-    with unit_of_work(session()) as writing:
-        services.undo_cancel(writing, customer(), formats.now(), visit_id)
+    try:
+        with unit_of_work(session()) as writing:
+            services.undo_cancel(writing, customer(), formats.now(), visit_id)
+    except Refused:
+        now = visit_of(visit_id)
+        if not now.is_planned or now.is_cancelling or not customer_queries.undone_by_customer(session(), now.visit):
+            raise
+        # The same button pressed twice: the first press did it.
+        return go("my.schedule")
     item = visit_of(visit_id).visit
     when = formats.window(item.start_at, item.window_minutes, item.partner_id)
     flash(gettext("Your visit stays: %(when)s.", when=when), "ok")

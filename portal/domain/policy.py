@@ -10,8 +10,8 @@ from portal.domain.scheduling.rules import Action, Decision, under_rules
 def decide(action: Action, asked: Situation) -> Decision:
     """Decide whether ``asked.actor`` may move or cancel ``asked.visit`` now: the tables first, then the rules.
 
-    The decision carries the refusal's code and sentence, the rule that decided and, where a cutoff says so, until when
-    (UTC) it is or was possible. Staff are bound by the tables only.
+    The decision carries the refusal's code and sentence, the rule that decided and whose it is and, where a cutoff says
+    so, until when (UTC) it is or was possible. Staff are bound by the tables only.
     """
     if asked.visit is None or asked.job is None:
         raise ValueError("a decision needs the visit and its job")
@@ -23,7 +23,7 @@ def decide(action: Action, asked: Situation) -> Decision:
         return Decision(refusal, "status")
     rules = under_rules(action, asked.controls, asked.visit, asked.now)
     if refusal is None:
-        return Decision(None, rules.rule, rules.until)
+        return rules
     if rules.refusal is not None and refusal.code == rules.refusal.code:
         return rules
     return Decision(refusal, "status")

@@ -150,12 +150,13 @@ def _scope_statement(state: ORMExecuteState) -> None:
     if state.execution_options.get("names_partner"):
         scope_of(state.session)
         return
+    known = state.session.info.get(SCOPE)
+    if isinstance(known, Scope) and known.exception is not None:
+        return
     named = _names(statement)
     if not (named.any or named.past_models):
         return
     scope = scope_of(state.session)
-    if scope.exception is not None:
-        return
     if not state.is_orm_statement or named.past_models:
         raise ScopeError("tenant tables are read through the models, or by SQL marked NAMES_PARTNER")
     if getattr(statement, "_is_from_statement", False) or statement.__visit_name__ == "orm_from_statement":

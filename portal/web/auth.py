@@ -24,7 +24,7 @@ from portal.domain.branding.models import PartnerLogo
 from portal.domain.changes.queries import mark_column
 from portal.domain.people.look_ins import end_look_in
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
-from portal.domain.tenancy import set_scope, system_scope
+from portal.domain.tenancy import Scope, set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import READING, db
 from portal.web import looking, partners
@@ -98,8 +98,21 @@ def session_beyond(exception: str) -> Iterator[Session]:
 
     What it read stays usable after it.
     """
+    with _session_within(system_scope(exception)) as session:
+        yield session
+
+
+@contextmanager
+def session_of(actor: Actor) -> Iterator[Session]:
+    """Open a session beside the request's for somebody whom a link names, whoever is signed in; as above."""
+    with _session_within(actor.scope) as session:
+        yield session
+
+
+@contextmanager
+def _session_within(scope: Scope) -> Iterator[Session]:
     with _sessions_beyond(bind=db.engine) as session:
-        set_scope(session, system_scope(exception))
+        set_scope(session, scope)
         yield session
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -120,6 +120,8 @@ def _param(value: object, of: Any) -> object:
         return translate(value, of)
     if isinstance(value, datetime):
         return formats.when(value, of)
+    if isinstance(value, date):
+        return formats.day(value, of)
     return value
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flask import Blueprint, Flask, current_app, flash, redirect, render_template, request, url_for
+from flask import Blueprint, Flask, current_app, flash, redirect, render_template, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
-from flask_limiter.util import get_remote_address
 from flask_security import current_user
 from flask_wtf import FlaskForm
 from wtforms import PasswordField, StringField
@@ -19,13 +16,13 @@ from portal.domain.people import invitations
 from portal.domain.people.invitations import InvitationState, Opened
 from portal.domain.people.models import Invitation
 from portal.domain.unit_of_work import unit_of_work
-from portal.extensions import limiter
 from portal.settings import Environment, Settings
 from portal.web import formats
 from portal.web.auth import LANDINGS, hash_password, session_beyond
 from portal.web.forms import add_errors
 from portal.web.partners import info_of
-from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD, TRIES_ALL, TRIES_EACH
+from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
+from portal.web.throttles import guessing, trying
 
 pages = Blueprint("invitation", __name__, url_prefix="/invitation")
 
@@ -61,18 +58,6 @@ class PasswordForm(FlaskForm):
         ],
         render_kw={"autocomplete": "new-password"},
     )
-
-
-def _caller_and_token() -> str:
-    return f"{get_remote_address()} {(request.view_args or {}).get('token', '')[: invitations.MAX_TOKEN]}"
-
-
-def _failed(response: Any) -> bool:
-    return bool(response.status_code >= 400)
-
-
-guessing = limiter.limit(TRIES_ALL, key_func=get_remote_address, deduct_when=_failed)
-trying = limiter.limit(TRIES_EACH, key_func=_caller_and_token)
 
 
 @pages.get("/<token>")

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
+
+EPOCH = datetime.fromtimestamp(0, UTC)
+TICK = timedelta(microseconds=1)
 
 
 class Purpose(StrEnum):
@@ -52,6 +56,17 @@ def reader_to_unsubscribe(token: str) -> tuple[int | None, int | None]:
     """Return the key of the customer, or that of the contact, for whom a link was made; raises ``Tampered``."""
     payload = read(Purpose.UNSUBSCRIBE, token)
     return payload.get("customer"), payload.get("contact")
+
+
+def confirm_path(visit_id: int, start: datetime) -> str:
+    """Return the address, below the site's own, of the link that confirms ``start`` (an instant) of a visit (M8)."""
+    return f"/confirm/{sign(Purpose.CONFIRM, {'visit': visit_id, 'start': (start - EPOCH) // TICK})}"
+
+
+def visit_to_confirm(token: str) -> tuple[int, datetime]:
+    """Return which visit, and which start of it, the confirm link with ``token`` was made for; raises ``Tampered``."""
+    payload = read(Purpose.CONFIRM, token)
+    return payload["visit"], EPOCH + payload["start"] * TICK
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

@@ -99,6 +99,7 @@ MESSAGE_KINDS = {
     MessageKind.BOOKED: lazy_gettext("Visit booked"),
     MessageKind.MOVED: lazy_gettext("Visit moved"),
     MessageKind.CANCELLED: lazy_gettext("Visit cancelled"),
+    MessageKind.DECLINED: lazy_gettext("Change request declined"),
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),

@@ -19,7 +19,7 @@ from portal.domain.messages.services import ESSENTIAL
 from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
-from portal.web.links import unsubscribe_path
+from portal.web.links import confirm_path, unsubscribe_path
 from portal.worker.words import invitation_words, test_words, text_for, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
@@ -52,6 +52,7 @@ class Renderer:
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
                 "my_url": f"{self._base_url}/my/" if facts.has_login else None,
                 "unsubscribe_url": self._unsubscribe_url(facts),
+                "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "light": _light(facts.partner.brand_colour),
                 "dark": _dark(facts.partner.brand_colour),
             }
@@ -116,6 +117,9 @@ class Renderer:
                 body_html=self._fill("invitation.html", values),
                 secret=token,
             )
+
+    def _confirm_url(self, facts: Facts) -> str:
+        return self._base_url + confirm_path(facts.visit.id, facts.visit.start_at)
 
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"

@@ -24,7 +24,8 @@ LONGEST_TEXT = 300
 class Words:
     """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details.
 
-    A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
+    A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit. ``to_confirm``: the
+    letter carries the link by which the visit's time is confirmed (M8).
     """
 
     subject: str
@@ -32,6 +33,7 @@ class Words:
     lead: str
     more: tuple[str, ...] = ()
     text: str | None = None
+    to_confirm: bool = False
 
 
 def words_for(facts: Facts) -> Words:
@@ -138,13 +140,30 @@ def _cancelled(facts: Facts) -> Words:
     )
 
 
+def _declined(facts: Facts) -> Words:
+    known = _common(facts)
+    more = [_("Our answer: %(answer)s", answer=facts.answer)]
+    if facts.has_login:
+        more.append(_("If something else would help, ask us again in My Schedule."))
+    return Words(
+        subject=_("About your request: %(work)s on %(day)s", **known),
+        heading=_("Your visit stays on %(day)s", **known),
+        lead=_("we were asked to change this visit. We are sorry that we cannot, so it stays as planned:"),
+        more=tuple(more),
+    )
+
+
 def _reminder(facts: Facts) -> Words:
     known = _common(facts)
+    lead, more = _("this is a reminder of your visit. Please confirm its time:"), [_if_it_does_not_suit()]
+    if facts.visit.is_confirmed:
+        lead, more = _("this is a reminder of your visit:"), [_("This time is confirmed. Thank you."), *more]
     return Words(
         subject=_("Reminder: %(work)s on %(day)s", **known),
         heading=_("We come on %(day)s", **known),
-        lead=_("this is a reminder of your visit:"),
-        more=(_confirmed(facts), _if_it_does_not_suit()),
+        lead=lead,
+        more=tuple(more),
+        to_confirm=not facts.visit.is_confirmed,
     )
 
 
@@ -173,14 +192,6 @@ def _contract(facts: Facts) -> Words:
     )
 
 
-def _confirmed(facts: Facts) -> str:
-    if facts.visit.is_confirmed:
-        return str(_("This time is confirmed. Thank you."))
-    if not facts.has_login:
-        return str(_("This time is not confirmed yet. Please call us to confirm it."))
-    return str(_("You have not confirmed this time yet. You can do so in My Schedule."))
-
-
 def _if_it_does_not_suit() -> str:
     return str(_("If the time does not suit you, please tell us as early as you can."))
 
@@ -189,6 +200,7 @@ KINDS: dict[MessageKind, Callable[[Facts], Words]] = {
     MessageKind.BOOKED: _booked,
     MessageKind.MOVED: _moved,
     MessageKind.CANCELLED: _cancelled,
+    MessageKind.DECLINED: _declined,
     MessageKind.REMINDER: _reminder,
     MessageKind.ON_THE_WAY: _on_the_way,
     MessageKind.CONTRACT: _contract,

@@ -13,10 +13,10 @@ from sqlalchemy.orm import Session
 
 from portal.domain.actor import Role
 from portal.domain.scheduling import skills
-from portal.domain.scheduling.models import ServiceTypeSkill
+from portal.domain.scheduling.models import ControlOverride, ServiceTypeSkill
 from portal.domain.unit_of_work import unit_of_work
 from tests.browser.looking import axe_complaints, overflow, sign_in
-from tests.factories import Create, actor_for
+from tests.factories import Create, actor_for, save
 
 PHONE, DESK = {"width": 360, "height": 780}, {"width": 1280, "height": 900}
 LONGEST = "Our crew is looking for a parking place"
@@ -76,6 +76,56 @@ def test_set_up_looks_right_and_the_longest_words_and_widest_logo_fit(
         page.goto(path)
         found += axe_complaints(page)
         assert overflow(page) <= 0
+    assert found == []
+
+
+@pytest.mark.look
+@pytest.mark.row("L3")
+@pytest.mark.row("C13")
+def test_the_rules_of_some_and_their_preview_look_right(
+    page: Any, session: Session, create_partner: Create, create_staff: Create, create_customer: Create,
+    create_installation: Create, create_service_type: Create, set_controls: Create,
+) -> None:  # fmt: skip
+    partner = create_partner(name="Acme Home Energy and Heating of the South West")
+    kind, customer = create_service_type(partner, name="Heat pump"), create_customer(partner, name="Leah Novak")
+    set_controls(partner, self_service=True)
+    for days in range(5, 10):
+        create_installation(partner, customer=customer, kind=kind, start=datetime.now(UTC) + timedelta(days=days))
+    job = create_installation(partner, customer=customer, kind=kind)
+    rules = {"reschedule_cutoff_hours": 1000, "cancel_confirmed": True, "max_moves": 1}
+    for owner in ({"service_type_id": kind.id}, {"customer_id": customer.id}, {"job_id": job.id}):
+        save(session, ControlOverride(partner_id=partner.id, **owner, **rules))
+    sign_in(page, create_staff(partner, role="partner_admin"))
+    found: list[Any] = []
+
+    def look() -> None:
+        if wider := overflow(page):
+            found.append(f"{page.url} is {wider} px too wide at {page.viewport_size['width']} px")
+        found.extend(axe_complaints(page))
+
+    rules_of_all = "/admin/feature-controls/"
+    paths = (
+        rules_of_all, f"{rules_of_all}job/{job.id}/", f"/admin/customers/{customer.id}/",
+        f"/admin/installations/{job.id}",
+    )  # fmt: skip
+    for size, scheme in ((DESK, "light"), (PHONE, "dark")):
+        page.set_viewport_size(size)
+        page.emulate_media(color_scheme=scheme)
+        for path in paths:
+            page.goto(path)
+            look()
+    page.goto(f"{rules_of_all}customer/{customer.id}/")
+    page.get_by_label("Move, latest before the start").fill("0")
+    page.get_by_label("Cancel, not confirmed yet").select_option("not allowed")
+    page.get_by_role("button", name="Preview").click()
+    ahead = page.locator("[role=status]", has_text="Nothing is saved yet.")
+    expect(ahead).to_be_focused()
+    expect(ahead.locator("#effect-move ~ .effect-gain").first).to_have_text("5 appointments gain it")
+    expect(page.get_by_label("Move, latest before the start")).to_have_value("0")
+    page.get_by_text("2 more").first.click()
+    look()
+    page.get_by_role("button", name="Save, effective at once").click()
+    expect(page.get_by_role("status").filter(has_text="Saved.")).to_be_visible()
     assert found == []
 
 

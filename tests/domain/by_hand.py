@@ -249,3 +249,19 @@ PAIRS = {
     ("CANCELLED", False, True): {"INSTALLATION_IN_PROGRESS", "CANCELLED"},
     ("CANCELLED", True, True): {"INSTALLATION_IN_PROGRESS", "CANCELLED"},
 }
+
+# The feature controls of M2, with those that the arithmetic of scheduling.md and the undo time of lifecycles.md name.
+CONTROLS = (
+    "self_service",
+    "reschedule_unconfirmed",
+    "reschedule_confirmed",
+    "cancel_unconfirmed",
+    "cancel_confirmed",
+    "reschedule_cutoff_hours",
+    "cancel_cutoff_hours",
+    "max_moves",
+    "notice_hours",
+    "horizon_days",
+    "cancel_undo_minutes",
+    "own_choice_confirms",
+)

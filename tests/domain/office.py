@@ -86,7 +86,7 @@ def hire(
     with unit_of_work(session):
         partner = Partner(name=f"Partner {number}", slug=f"p-{number}", timezone=zone)
         users = {
-            name: User(email=f"{name}-{number}@mail.example".lower(), name=name)
+            name: User(email=f"{name}-{number}@mail.example".lower().replace(" ", "-"), name=name)
             for name in ("Dana", "Ada", "Otto", *technicians, *(f"Customer {index}" for index in range(customers)))
         }
         session.add_all([partner, *users.values()])
@@ -97,8 +97,8 @@ def hire(
             for name in technicians
         ]
         clients = [
-            Customer(partner_id=key, name=f"Customer {index}", email=users[f"Customer {index}"].email)
-            for index in range(customers)
+            Customer(partner_id=key, name=name, email=users[name].email, user_id=users[name].id)
+            for name in (f"Customer {index}" for index in range(customers))
         ]
         kind = ServiceType(partner_id=key, name="Solar", duration_minutes=120, window_minutes=120, step_minutes=30)
         reason = PauseReason(partner_id=key, label="Part needed")

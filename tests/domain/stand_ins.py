@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -9,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.states import Situation
+from portal.domain.scheduling.rules import Controls, Owner, in_force
 
 LONDON = ZoneInfo("Europe/London")
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -50,8 +52,8 @@ class Visit:
 
 
 @dataclass
-class Controls:
-    """The rules of Modify, everything allowed: self-service on, both actions in both states."""
+class Values:
+    """The rules of Modify of a partner, everything allowed: self-service on, both actions in both states."""
 
     self_service: bool = True
     reschedule_unconfirmed: bool = True
@@ -61,6 +63,15 @@ class Controls:
     reschedule_cutoff_hours: int = 24
     cancel_cutoff_hours: int = 48
     max_moves: int = 3
+    notice_hours: int = 24
+    horizon_days: int = 60
+    cancel_undo_minutes: int = 10
+    own_choice_confirms: bool = True
+
+
+def controls(overrides: Mapping[Owner, Any] | None = None, **values: Any) -> Controls:
+    """The controls that hold under ``overrides``; ``values`` are the partner's, everything else is allowed."""
+    return in_force(Values(**values), overrides or {})
 
 
 @dataclass
@@ -71,7 +82,7 @@ class Asking:
     now: datetime = NOW
     job: Job = field(default_factory=Job)
     visit: Visit | None = field(default_factory=Visit)
-    controls: Controls = field(default_factory=Controls)
+    controls: Controls = field(default_factory=controls)
 
     def situation(self, **values: Any) -> Situation:
         """Return the situation; ``visits`` are the one visit unless given."""

@@ -23,9 +23,9 @@ from tests.domain.stand_ins import (
     SYSTEM,
     TECHNICIAN,
     Asking,
-    Controls,
     Job,
     Visit,
+    controls,
 )
 
 BEGUN = NOW - timedelta(hours=1)
@@ -305,7 +305,7 @@ def test_only_a_service_jobs_future_visit_comes_back() -> None:
 @pytest.mark.parametrize("action", ["reschedule", "cancel"])
 @pytest.mark.parametrize(("workflow", "status"), [(INSTALLATION, "INSTALLER_ASSIGNED"), (APPOINTMENT, "SCHEDULED")])
 def test_the_rules_of_modify_bind_customers_only(workflow: Workflow[Any], status: str, action: str) -> None:
-    off = Controls(self_service=False)
+    off = controls(self_service=False)
     assert ask(workflow, action, status, Asking(CUSTOMER)) is None
     assert ask(workflow, action, status, Asking(CUSTOMER, controls=off)) == (
         "self_service_off",

@@ -7,16 +7,17 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import Engine, select
 
 from portal.domain.actor import Actor
 from portal.domain.contracts import services as contracts
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Warned
-from portal.domain.jobs import fieldwork, services
-from portal.domain.jobs.models import Appointment, HistoryEntry
+from portal.domain.jobs import fieldwork, queries, services
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import Booking, ItemInput, JobEdit
 from portal.domain.people.models import Customer, Partner, Technician, TechnicianStatus
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff
+from portal.domain.tenancy import set_scope
 from tests.domain.by_hand import PAIRS
 from tests.domain.office import DAY, HOUR, NOW, PANEL, Office
 
@@ -562,7 +563,9 @@ def test_what_is_not_free_is_refused_and_the_old_time_untouched(office: Office) 
         (NOW + 5 * DAY - 12 * HOUR, "not_offered"),
         (NOW + DAY - 30 * MINUTE, "notice"),
         (NOW + 61 * DAY, "horizon"),
-        (NOW - DAY, "not_offered"),
+        (NOW - DAY, "past"),
+        (NOW, "past"),
+        (NOW + 6 * 365 * DAY, "not_offered"),
     ):
         assert refused(office, customer, services.move_by_customer, visit_id, start) == code
     # exactly at the notice, and on the last day of the horizon
@@ -591,6 +594,29 @@ def test_a_holiday_and_time_off_bind_customers(office: Office) -> None:
     assert refused(office, customer, services.move_by_customer, visit_id, NOW + 4 * DAY) == "holiday"
     assert refused(office, customer, services.move_by_customer, visit_id, day) == "time_off"
     move(office, job_id, day + HOUR)
+
+
+@pytest.mark.row("M4")
+def test_free_times_of_many_technicians_and_days_cost_as_many_statements_as_of_few(
+    engine: Engine, statements: list[str]
+) -> None:
+    counted = set()
+    for technicians, days in ((2, 1), (30, 60)):
+        office = Office(engine, technicians=[f"Technician {number}" for number in range(technicians)])
+        for number in range(technicians):
+            office.schedule(number, NOW + 2 * DAY)
+        job_id = office.schedule(None, NOW + 3 * DAY)
+        wanted = [NOW.date() + timedelta(days=ahead) for ahead in range(days)]
+        with office.sessions() as session:
+            set_scope(session, office.people.dispatcher.scope)
+            job = session.get_one(Job, job_id)
+            visit = session.scalars(select(Appointment).where(Appointment.job_id == job_id)).one()
+            statements.clear()
+            found = queries.staff_times(session, job, visit, None, wanted, NOW)
+            counted.add(len(statements))
+        assert [day for day in wanted if any(slot.technician_id for slot in found[day])] == wanted
+        office.close()
+    assert len(counted) == 1, counted
 
 
 @pytest.mark.row("M4", "M5")
@@ -797,6 +823,37 @@ def test_a_cancel_takes_effect_at_the_visits_start_at_the_latest(office: Office,
 
 
 @pytest.mark.row("M7")
+@pytest.mark.parametrize("start", [NOW + 10 * MINUTE + SECOND, NOW + 5 * MINUTE], ids=["undo time", "start"])
+@pytest.mark.parametrize("late", [-1, 0, 1])
+def test_at_the_second_a_pending_cancel_is_either_open_or_final(office: Office, start: datetime, late: int) -> None:
+    office.controls(cancel_cutoff_hours=0)
+    people, due = office.people, min(start, NOW + 10 * MINUTE)
+    for actor, use_case, end in (
+        (people.customers[0], services.undo_cancel, "SCHEDULED"),
+        (people.dispatcher, services.undo_cancel, "SCHEDULED"),
+        (people.dispatcher, services.finalise_cancel, "CANCELLED"),
+    ):
+        office.now = NOW
+        job_id, visit_id = ask_to_cancel(office, start)
+        office.now = due + late * SECOND
+        number, ann = office.visit(job_id).move_number, people.technicians[0]
+        assert refused(office, ann, fieldwork.set_off, visit_id, number) == "cancelling"
+        if late < 0:
+            assert office.tick(visit_id) is False
+            office.do(actor, use_case, visit_id)
+            assert office.tick(visit_id) is False
+        else:
+            assert refused(office, actor, use_case, visit_id) == "cancel_took_effect"
+            assert office.tick(visit_id) is True
+            end = "CANCELLED"
+        assert (office.visit(job_id).status, office.visit(job_id).cancel_at) == (end, None)
+        assert by_the_book(office, job_id)
+        assert office.messages(job_id).count("cancelled") == (end == "CANCELLED")
+        if end == "SCHEDULED":
+            office.do(people.dispatcher, services.cancel, job_id, "Made room")
+
+
+@pytest.mark.row("M7")
 def test_without_undo_time_a_cancel_takes_effect_at_once(office: Office) -> None:
     office.controls(cancel_undo_minutes=0)
     job_id, _ = ask_to_cancel(office)
@@ -818,7 +875,12 @@ def test_staff_make_a_cancel_final_and_nobody_else_does(office: Office) -> None:
         ("visit", "cancel", "dispatcher"),
         ("job", "cancel", "dispatcher"),
     ]
-    assert refused(office, people.dispatcher, services.finalise_cancel, visit_id) == "no_cancel_pending"
+    for actor, use_case in (
+        (people.dispatcher, services.finalise_cancel),
+        (people.dispatcher, services.undo_cancel),
+        (people.customers[0], services.undo_cancel),
+    ):
+        assert refused(office, actor, use_case, visit_id) == "cancel_took_effect"
 
 
 @pytest.mark.row("M7")

@@ -321,6 +321,17 @@ def test_hours_that_begin_in_a_missing_hour_begin_at_its_end() -> None:
     assert calendar({6: [(130, 170)]}).stretches(night, NEW_YORK) == []
 
 
+def test_a_visit_of_24_hours_over_the_short_date_meets_all_three_dates() -> None:
+    short = date(2026, 3, 8)
+    start = at("23:30", short - timedelta(days=1), NEW_YORK)
+    wanted = Wanted(24 * HOUR)
+    assert local_day(start + wanted.duration, NEW_YORK) == short + timedelta(days=1)
+    assert refusal_for(calendar(ALL_DAY), wanted, start, NEW_YORK) is None
+    found = refusal_for(calendar(ALL_DAY), wanted, start, NEW_YORK, holidays=frozenset({short}))
+    assert found is not None
+    assert found.code == "holiday"
+
+
 def test_lord_howe_moves_its_clocks_by_half_an_hour() -> None:
     spring, autumn = date(2026, 10, 4), date(2026, 4, 5)
     shift, wanted = calendar({6: [(60, 180)]}), Wanted(minutes(30))

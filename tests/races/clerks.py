@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import create_engine, select
+from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
 from portal.domain.database import prepare_engine
 from portal.domain.errors import Conflict, Invalid, Refused
-from portal.domain.jobs import services
+from portal.domain.jobs import mechanics, services
 from portal.domain.jobs.services import Booking, ItemInput
-from portal.domain.lookup import lock_technicians
+from portal.domain.lookup import lock, lock_technicians
 from portal.domain.people.models import Technician
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
@@ -24,6 +25,9 @@ from tests.domain.office import NOW, People, sessions_of
 
 # Few times for many visits of two hours each.
 STARTS = [NOW + timedelta(days=3, minutes=30 * number) for number in range(12)]
+
+# How the leader's turn ends when it got as far as to let the others start.
+LEADING = {"done", "nothing"}
 
 _gates: dict[int, Any] = {}
 
@@ -50,6 +54,22 @@ def wait_at(gates: dict[int, Any]) -> None:
     _gates.update(gates)
 
 
+def gate(among: int) -> Any:
+    """Return the gate at which ``among`` processes wait for one another."""
+    return _gates[among]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A use case to call, for whom, and at which instant."""
+
+    actor: Actor
+    use_case: Callable[..., Any]
+    now: datetime
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+
 class Clerk:
     """Calls use cases over a connection of its own. Without ``locks``, as if nobody had thought of any."""
 
@@ -59,17 +79,24 @@ class Clerk:
         self.sessions = sessions_of(self.engine)
         self.people = people
         self.outcome = Outcome(Counter(), [])
-        services.lock_technicians = lock_technicians if locks else _look_without_locking  # type: ignore[attr-defined]
+        mechanics.lock = lock if locks else _look_at_one  # type: ignore[attr-defined]
+        services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
 
-    def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+    def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         """Call a use case; being told no, with a sentence, is an end like any other. Anything else is an error."""
-        name = use_case.__name__
+        return self.take(Turn(actor, use_case, NOW, args, kwargs))
+
+    def take(self, turn: Turn, before_commit: Callable[[Session], None] = lambda session: None) -> str:
+        """Take a turn, do something before its transaction ends, and return how it ended."""
+        name = turn.use_case.__name__
         try:
             with self.sessions() as session:
-                set_scope(session, actor.scope)
+                set_scope(session, turn.actor.scope)
                 with unit_of_work(session):
-                    use_case(session, actor, NOW, *args, **kwargs)
-            end, said = "done", "done"
+                    did = turn.use_case(session, turn.actor, turn.now, *turn.args, **turn.kwargs)
+                    session.flush()
+                    before_commit(session)
+            end = said = "nothing" if did is False else "done"
         except (Refused, Conflict) as no:
             end, said = no.refusal.code, str(no.refusal.sentence)
         except Invalid as no:
@@ -80,6 +107,7 @@ class Clerk:
         if end != "error" and not said:
             self.outcome.errors.append(f"{name}: {end} without a word")
         self.outcome.ends[f"{name}: {end}"] += 1
+        return end
 
     def act_at_random(self, chance: random.Random, targets: Sequence[Target]) -> None:
         """Do one of the five things that book a time."""
@@ -108,7 +136,7 @@ class Clerk:
 def book_at_random(url: str, people: People, targets: Sequence[Target], seed: int, rounds: int, among: int) -> Outcome:
     """Book at random, ``among`` processes at once."""
     clerk, chance = Clerk(url, people), random.Random(seed)
-    _gates[among].wait()
+    gate(among).wait()
     for _ in range(rounds):
         clerk.act_at_random(chance, targets)
     clerk.engine.dispose()
@@ -121,7 +149,7 @@ def move_in_step(
     """Move one visit for its customer to each of ``starts``, waiting for the others before each."""
     clerk = Clerk(url, people, locks)
     for start in starts:
-        _gates[among].wait()
+        gate(among).wait()
         clerk.call(people.customers[target.customer], services.move_by_customer, target.visit_id, start)
     clerk.engine.dispose()
     return clerk.outcome
@@ -131,12 +159,52 @@ def reassign_in_step(url: str, people: People, target: Target, technician_id: in
     """Reassign one installation again and again, waiting for the others before each try."""
     clerk = Clerk(url, people)
     for _ in range(rounds):
-        _gates[among].wait()
+        gate(among).wait()
         clerk.call(people.dispatcher, services.reassign, target.job_id, technician_id)
     clerk.engine.dispose()
     return clerk.outcome
 
 
-def _look_without_locking(session: Any, keys: Any) -> list[Technician]:
+def act_in_turn(url: str, people: People, turns: Sequence[Turn], leads: bool, among: int) -> list[str]:
+    """Take ``turns``, each while the leading process is in the middle of its own; return how they ended.
+
+    Who leads lets the others start when everything is written and nothing committed.
+    """
+    clerk, ends = Clerk(url, people), []
+    for turn in turns:
+        if leads:
+            ends.append(clerk.take(turn, lambda session: gate(among).wait()))
+            if ends[-1] not in LEADING:
+                gate(among).wait()
+        else:
+            gate(among).wait()
+            ends.append(clerk.take(turn))
+        # Nobody is a turn ahead.
+        gate(among).wait()
+    clerk.engine.dispose()
+    return [*ends, *clerk.outcome.errors]
+
+
+def act_at_once(url: str, people: People, turns: Sequence[Turn], locks: bool, among: int) -> list[str]:
+    """Take ``turns``, waiting for the others before each; return how they ended."""
+    clerk, ends = Clerk(url, people, locks), []
+    for turn in turns:
+        gate(among).wait()
+        ends.append(clerk.take(turn))
+    clerk.engine.dispose()
+    return [*ends, *clerk.outcome.errors]
+
+
+def tick(session: Session, actor: Actor, now: datetime, visit_id: int) -> bool:
+    """Make a pending cancel final as the worker does."""
+    return services.finalise_due_cancel(session, now, visit_id)
+
+
+def _look_at_one(session: Any, model: Any, key: int) -> Any:
+    return session.scalars(select(model).where(model.id == key), execution_options={"populate_existing": True}).one()
+
+
+def look_without_locking(session: Any, keys: Any) -> list[Technician]:
+    """Return technicians as the real lock does, without one."""
     query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
     return list(session.scalars(query))

@@ -10,6 +10,7 @@ import pytest
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs import fieldwork, services
 from portal.domain.jobs.models import HistoryEntry
+from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create, save
 from tests.web.office import NOW, TUESDAY, Office, clock, office
 
@@ -72,6 +73,30 @@ def test_everything_is_told_newest_first_in_sentences(office: Office, clock: Any
     latest = [link.text for link in office.site.page.select("#latest li a")]
     assert latest[:2] == ["D-1001: Arrived, recorded by Dana Okafor.", "D-1002 was rejected by Dana Okafor."]
     assert len(latest) == 7
+
+
+@pytest.mark.row("M7")
+def test_a_cancel_says_why_and_who_is_free_again(office: Office, clock: Any, set_controls: Create) -> None:
+    set_controls(office.partner, self_service=True, cancel_unconfirmed=True)
+    job, unassigned = office.create(technician=office.ines), office.create(start=TUESDAY + timedelta(days=1))
+    own = frozenset({office.customer.id})
+    customer = Actor(None, Role.CUSTOMER, "Priya Raman", frozenset({office.partner.id}), customer_ids=own)
+    office.do(services.cancel_by_customer, office.visits(job)[0].id, "Nobody at home", actor=customer)
+    office.site.get(FEED)
+    assert said(office)[0] == "D-1001 is being cancelled by the customer; it takes effect today, 10:10."
+    clock.shift(timedelta(minutes=10))
+    with unit_of_work(office.session):
+        assert services.finalise_due_cancel(office.session, NOW + timedelta(minutes=10), office.visits(job)[0].id)
+    clock.shift(timedelta(minutes=1))
+    office.do(services.cancel, unassigned.id, "Wrong house")
+    for page, where in ((FEED, "th.name a.title"), ("/admin/", "#latest li a")):
+        office.site.get(page)
+        assert [cell.text for cell in office.site.page.select(where)][:2] == [
+            "D-1002 was cancelled by Dana Okafor.",
+            "D-1001 was cancelled by Doorstep. Ines Kowalski is free again on Tue 24 Nov, 9:00–11:00.",
+        ]
+    office.site.get(FEED)
+    assert "Nobody at home" in office.site.page.select("tbody tr")[1].get_text()
 
 
 def test_filters_by_who_text_and_day(office: Office, clock: Any, set_controls: Create, create_customer: Create) -> None:

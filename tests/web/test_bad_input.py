@@ -309,7 +309,7 @@ def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "as
 def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
-    kinds |= {"time_off_id": "time_off", "holiday_id": "holiday"}
+    kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
@@ -548,6 +548,7 @@ def editable(
         "technician": (f"/admin/technicians/edit/?id={create_technician(partner).id}", "name"),
         "service type": (f"/admin/service-types/edit/?id={create_service_type(partner).id}", "name"),
         "feature controls": ("/admin/feature-controls/", "max_moves"),
+        "rules of a customer": (f"/admin/feature-controls/customer/{create_customer(partner).id}/", "max_moves"),
         "installation": (f"/admin/installations/{create_installation(partner).id}/edit", "notes"),
         "working week": ("/admin/hours/week", "monday-stretches-0-end"),
     }
@@ -555,7 +556,16 @@ def editable(
 
 @pytest.mark.row("P16")
 @pytest.mark.parametrize(
-    "which", ["customer", "technician", "service type", "feature controls", "installation", "working week"]
+    "which",
+    [
+        "customer",
+        "technician",
+        "service type",
+        "feature controls",
+        "rules of a customer",
+        "installation",
+        "working week",
+    ],
 )
 def test_of_two_people_with_the_same_form_the_second_is_shown_both_versions(
     app: Flask,

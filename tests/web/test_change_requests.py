@@ -125,6 +125,8 @@ def test_declining_needs_a_reason_that_the_customer_reads(both: Both) -> None:
     desk.submit({"reason": "Tomás is away until Thursday 😀"}, button="Decline request")
     assert both.states() == ["DECLINED"]
     assert both.visit.start_at == TUESDAY
+    desk.get("/admin/messages/")
+    assert "Change request declined Priya Raman" in desk.text
     both.my.get("/my/requests")
     assert "Our answer: Tomás is away until Thursday 😀" in both.my.text
     # An old tab: declined is an end.

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from icalendar import Calendar
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -17,10 +18,10 @@ from portal.domain.jobs import fieldwork, services
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Customer, Partner, Technician, User
-from portal.domain.scheduling.models import Holiday, WorkingHours
+from portal.domain.scheduling.models import Holiday, ServiceTypeSkill, Skill, TimeOff, WorkingHours
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create, save
-from tests.helpers import Site
+from tests.helpers import Site, fields_of
 
 # A Friday, ten o'clock in Bristol.
 NOW = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
@@ -136,6 +137,12 @@ def elsewhere(create_partner: Create, create_installation: Create, set_controls:
     return job
 
 
+def forget(session: Session, row: Any) -> None:
+    """Take a row away again."""
+    with unit_of_work(session):
+        session.delete(session.get_one(type(row), row.id))
+
+
 def to_check(home: Home, day: str = "2026-11-26", start: str = "2026-11-26T13:00Z") -> None:
     """Go through Modify by its own buttons up to the page that asks for nothing any more."""
     home.site.get("/my/")
@@ -225,6 +232,50 @@ def test_a_customer_of_two_partners_sees_all_and_each_item_says_whose_it_is(
     assert home.site.page.find("a", string="Request change")
 
 
+@pytest.mark.row("C8")
+def test_each_partners_name_zone_and_rules_hold_for_its_own_visits(
+    home: Home,
+    clock: Any,
+    create_partner: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+    set_controls: Create,
+) -> None:
+    lord_howe = create_partner(name="Kestrel Home Care", timezone="Australia/Lord_Howe", phone="0117 496 0326")
+    set_controls(lord_howe, self_service=True, reschedule_cutoff_hours=48, cancel_unconfirmed=False, max_moves=1)
+    there = create_customer(lord_howe, home.user, address="3 Quarry Lane")
+    # Monday 23 November, 11:00 on Lord Howe, where it is eleven hours later than in Bristol
+    job = create_installation(lord_howe, there, create_technician(lord_howe), start=TUESDAY - timedelta(hours=33))
+    at = f"/my/visits/{job.appointments[0].id}"
+    # an hour before the one's cutoff has passed, and far from the other's
+    clock.move_to(TUESDAY - timedelta(hours=82))
+    home.site.get(f"{at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Kestrel Home Care"
+    assert "You can move this visit yourself until today, 11:00. You have moved it 0 of 1 times." in home.site.text
+    assert "A visit that is not confirmed yet can only be cancelled by our office." in home.site.text
+    home.site.get(f"{at}/move?day=2026-11-24")
+    starts = [label.get_text().strip() for label in home.site.page.select(".times label")]
+    assert (starts[0], starts[-1]) == ("8:00–10:00", "16:00–18:00")
+    home.site.get(f"{at}/move/check?start=2026-11-23T21:00Z")
+    assert "Move to Tue 24 Nov, 8:00–10:00" in home.site.text
+    clock.shift(timedelta(hours=1, seconds=1))
+    assert home.site.get(f"{at}/move").status_code == 409
+    assert "You could move this visit yourself until today, 11:00." in home.site.text
+    home.site.submit({"wish": "reschedule", "words": "Later"}, button="Request change")
+
+    home.site.get(f"{home.at}/modify")
+    assert home.site.page.select_one(".brand").get_text().strip() == "Brightwell Solar & Heat"
+    assert "You have moved it 0 of 3 times." in home.site.text
+    home.site.get("/my/requests")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Mon 23 Nov, 11:00–13:00 Kestrel Home Care · 3 Quarry Lane · Asked today, 11:00" in row
+    home.by_staff(services.cancel, home.job.id, "Not needed")
+    home.site.get("/my/visits")
+    row = " ".join(home.site.page.select_one(".rows li").get_text(" ").split())
+    assert "Brightwell Solar & Heat · Tomás Reyes · 14 Alder Close" in row
+
+
 @pytest.mark.row("C2")
 def test_past_visits_are_newest_first_and_lead_to_their_summary(home: Home, clock: Any) -> None:
     clock.move_to(TUESDAY - timedelta(minutes=20))
@@ -297,7 +348,7 @@ def test_anothers_visit_job_and_contract_are_not_there(home: Home, neighbour: Jo
             (f"/my/visits/{visit_id}/move", {"move_number": "1", "start": "2026-11-26T13:00Z"}),
             (f"/my/visits/{visit_id}/cancel/check", {"reason": "x"}),
             (f"/my/visits/{visit_id}/cancel/reason", {"reason": "x"}),
-            (f"/my/visits/{visit_id}/cancel", {"reason": "x"}),
+            (f"/my/visits/{visit_id}/cancel", {"reason": "x", "move_number": "1"}),
             (f"/my/jobs/{foreign.id}/approve", {}),
         ):
             assert home.site.post(path, data).status_code == 404, path
@@ -461,7 +512,8 @@ def test_later_and_earlier_reach_to_the_end_of_the_horizon(home: Home, set_contr
     assert "You can book up to 12 days ahead." in home.site.text
     gone = home.site.get(f"{home.at}/move/check?start=2026-12-03T10:00Z")
     assert gone.status_code == 409
-    assert "Thu 3 Dec, 10:00–12:00 is no longer free." in home.site.text
+    assert "That is too far ahead; the last day is Wed 2 Dec." in home.site.text
+    assert "Somebody may have taken it" not in home.site.text
 
 
 @pytest.mark.row("M4")
@@ -566,6 +618,89 @@ def test_a_check_page_from_before_a_move_by_the_office_moves_nothing(home: Home)
     assert home.visit.start_at == monday
 
 
+@pytest.mark.row("M5")
+def test_a_form_from_before_a_rule_changed_is_decided_by_the_rules_of_now(home: Home, set_controls: Create) -> None:
+    usual = {
+        "self_service": True,
+        "reschedule_unconfirmed": True,
+        "max_moves": 2,
+        "reschedule_cutoff_hours": 24,
+        "notice_hours": 24,
+        "horizon_days": 60,
+    }
+    to_check(home)
+    old = fields_of(home.site.form(action="/move"))
+    history = home.history()
+
+    def press_the_old_button() -> str:
+        assert home.site.post(f"{home.at}/move", old).status_code == 409
+        assert (home.visit.start_at, home.visit.move_number, home.history()) == (TUESDAY, 1, history)
+        return home.site.text
+
+    for changed, words in (
+        ({"self_service": False}, "Changes to visits are made by our office."),
+        ({"reschedule_unconfirmed": False}, "A visit that is not confirmed yet can only be moved by our office."),
+        ({"max_moves": 0}, "You have moved this visit as often as is possible online (0)."),
+        ({"reschedule_cutoff_hours": 96}, "You could move this visit yourself until today, 9:00."),
+        (
+            {"notice_hours": 168},
+            "Not moved That is too soon; the earliest start is Fri 27 Nov, 10:00. Your visit is still",
+        ),
+        ({"horizon_days": 5}, "Not moved That is too far ahead; the last day is Wed 25 Nov."),
+    ):
+        set_controls(home.partner, **(usual | changed))
+        assert words in press_the_old_button()
+    set_controls(home.partner, **usual)
+    holiday = save(home.session, Holiday(partner_id=home.partner.id, day=THURSDAY.date(), name="Town fair"))
+    assert "Not moved That day is a holiday. Your visit is still on Tue 24 Nov, 9:00–11:00;" in press_the_old_button()
+    forget(home.session, holiday)
+    key = {"partner_id": home.partner.id}
+    skill = save(home.session, Skill(name="Roofs", **key))
+    needed = save(home.session, ServiceTypeSkill(service_type_id=home.job.service_type_id, skill_id=skill.id, **key))
+    # by what it is, not who lacks what
+    assert "Nobody who can do this kind of visit is free Thu 26 Nov, 13:00–15:00." in press_the_old_button()
+    forget(home.session, needed)
+    afternoon = THURSDAY + timedelta(minutes=90)
+    off = save(home.session, TimeOff(technician_id=home.technician.id, start_at=THURSDAY, end_at=afternoon, **key))
+    assert "Thu 26 Nov, 13:00–15:00 is no longer free." in press_the_old_button()
+    forget(home.session, off)
+    save(
+        home.session, WorkingHours(technician_id=home.technician.id, weekday=3, start_minute=480, end_minute=840, **key)
+    )
+    assert "Thu 26 Nov, 13:00–15:00 is outside of working hours." in press_the_old_button()
+
+
+@pytest.mark.row("M5")
+def test_an_old_tab_and_a_replayed_form_move_nothing_any_more(home: Home, set_controls: Create) -> None:
+    set_controls(home.partner, max_moves=3)
+    friday = THURSDAY + timedelta(days=1)
+    to_check(home, "2026-11-27", "2026-11-27T13:00Z")
+    old_tab = fields_of(home.site.form(action="/move"))
+    to_check(home)
+    first = fields_of(home.site.form(action="/move"))
+    home.site.submit(button="Move to")
+    # the other tab, opened before
+    assert home.site.post(f"{home.at}/move", old_tab).status_code == 409
+    assert "This visit was moved or reassigned meanwhile; look at it again." in home.site.text
+    assert "Your visit is still on Thu 26 Nov, 13:00–15:00; nothing was saved." in home.site.text
+    # back, and the same button again: the first press did it
+    assert home.site.post(f"{home.at}/move", first).location.endswith("/moved")
+    assert home.visit.customer_moves == 1
+    # back to the times, and another one: a page of now
+    home.site.get(f"{home.at}/move?day=2026-11-27")
+    home.site.submit({"start": "2026-11-27T13:00Z"}, button="Continue")
+    home.site.submit(button="Move to Fri 27 Nov, 13:00–15:00")
+    assert (home.visit.start_at, home.visit.customer_moves) == (friday, 2)
+    # the first form once more does not take back what came after it
+    assert home.site.post(f"{home.at}/move", first).status_code == 409
+    assert "This visit was moved or reassigned meanwhile; look at it again." in home.site.text
+    assert (home.visit.start_at, home.visit.customer_moves) == (friday, 2)
+    # cancelled since, and the form of then
+    home.by_staff(services.cancel, home.job.id, "As told on the telephone")
+    assert home.site.post(f"{home.at}/move", first | {"move_number": ["3"]}).status_code == 409
+    assert home.visit.status == "CANCELLED"
+
+
 @pytest.mark.row("M1")
 def test_choosing_nothing_is_said_at_the_field_and_in_the_summary(home: Home) -> None:
     home.site.get(f"{home.at}/move?day=2026-11-26")
@@ -601,6 +736,30 @@ def test_a_start_that_is_no_free_time_moves_nothing(home: Home, start: str) -> N
     assert answer.status_code == 409
     assert "nothing was saved" in home.site.text
     assert home.visit.start_at == TUESDAY
+
+
+@pytest.mark.row("M4", "M5")
+def test_a_start_that_cannot_be_says_why(home: Home, clock: Any) -> None:
+    for start, words in (
+        ("2026-11-20T10:00Z", "That time is in the past."),
+        ("2026-11-24T09:00Z", "That is the time you have already."),
+        ("2026-11-20T16:00Z", "That is too soon; the earliest start is Sat 21 Nov, 10:00."),
+        ("2027-01-20T10:00Z", "That is too far ahead; the last day is Tue 19 Jan"),
+        ("2026-11-26T13:07Z", "That time is not one of the free times."),
+        ("2026-11-22T09:00Z", "That time is not one of the free times."),
+        ("2026-11-26T17:00Z", "Thu 26 Nov, 17:00–19:00 is outside of working hours."),
+        # an instant has an offset; half past two of a night without one is none
+        ("2027-03-28T01:30", "That is no time to choose."),
+        ("2026-11-26T13:00", "That is no time to choose."),
+        ("10000-01-01T00:00Z", "That is no time to choose."),
+        ("0000-00-00T00:00Z", "That is no time to choose."),
+    ):
+        assert home.site.post(f"{home.at}/move", {"move_number": "1", "start": start}).status_code == 409
+        assert words in home.site.text, start
+        assert home.visit.start_at == TUESDAY
+        if words != "That is no time to choose.":
+            assert home.site.get(f"{home.at}/move/check?start={start}").status_code == 409
+            assert words in home.site.text, start
 
 
 @pytest.mark.row("M4")
@@ -640,8 +799,8 @@ def test_refused_modify_says_which_rule_and_leads_on(
     assert home.site.get(f"{home.at}/modify").status_code == 200
     assert sentence in home.site.text.replace("today, 9:00", "Mon 23 Nov, 9:00")
     assert home.site.page.select_one("main a[href='tel:01174960180']").get_text() == "Call 0117 496 0180"
-    for path, data in (("move", {"move_number": "1", "start": "2026-11-26T13:00Z"}), ("cancel", {"reason": "Ill"})):
-        assert home.site.post(f"{home.at}/{path}", data).status_code == 409
+    for path, data in (("move", {"start": "2026-11-26T13:00Z"}), ("cancel", {"reason": "Ill"})):
+        assert home.site.post(f"{home.at}/{path}", {"move_number": "1", **data}).status_code == 409
         assert home.site.get(f"{home.at}/{path}").status_code == 409
     assert home.site.get(f"{home.at}/move/check?start=2026-11-26T13:00Z").status_code == 409
     assert home.site.post(f"{home.at}/cancel/check", {"reason": "Ill"}).status_code == 409
@@ -681,8 +840,41 @@ def test_a_visit_under_way_is_no_longer_the_customers_to_change(home: Home, cloc
     assert "On the Way 🚗" in card
     assert "confirmed yet" not in card
     assert not home.site.page.select("main button, main a.btn")
-    assert home.site.post(f"{home.at}/cancel", {"reason": "Ill"}).status_code == 409
+    assert home.site.post(f"{home.at}/cancel", {"reason": "Ill", "move_number": "1"}).status_code == 409
     assert home.visit.status == "ON_THE_WAY"
+
+
+# Calendar
+
+
+@pytest.mark.row("C10")
+def test_a_visit_goes_into_a_calendar_that_knows_it_again_when_it_moves(home: Home, set_controls: Create) -> None:
+    def event() -> Any:
+        home.site.get(home.site.page.select_one("a[href$='.ics']")["href"])
+        assert home.site.last.headers["Content-Type"].startswith("text/calendar")
+        assert home.site.last.headers["Cache-Control"] == "no-store"
+        (found,) = Calendar.from_ical(home.site.last.get_data()).walk("VEVENT")
+        return found
+
+    home.site.get("/my/")
+    first = event()
+    assert (first.decoded("dtstart"), first.decoded("dtend")) == (TUESDAY, TUESDAY + timedelta(hours=2))
+    assert (str(first["summary"]), str(first["location"])) == (
+        "Solar panel installation, Brightwell Solar & Heat",
+        "14 Alder Close, Bristol BS6 5QT",
+    )
+    assert "between 9:00 and 11:00; the visit takes about 2 hours." in str(first["description"])
+    assert (first["sequence"], first["status"], first["url"]) == (0, "CONFIRMED", f"http://127.0.0.1:8000{home.at}")
+    to_check(home)
+    home.site.submit(button="Move to")
+    moved = event()
+    assert (moved["uid"], moved["sequence"], moved.decoded("dtstart")) == (first["uid"], 1, THURSDAY)
+    set_controls(home.partner, cancel_undo_minutes=0, cancel_confirmed=True)
+    home.site.get(f"{home.at}/cancel")
+    home.site.submit({"reason": "Nobody at home"})
+    home.site.submit(button="Cancel Thu")
+    gone = Calendar.from_ical(home.site.client.get(f"{home.at}/calendar.ics").get_data()).walk("VEVENT")[0]
+    assert (gone["uid"], gone["sequence"], gone["status"]) == (first["uid"], 2, "CANCELLED")
 
 
 # Cancelling
@@ -710,8 +902,18 @@ def test_cancelling_asks_why_checks_and_can_be_undone(home: Home, clock: Any) ->
     assert "Your visit stays: Tue 24 Nov, 9:00–11:00." in home.site.text
     assert home.visit.cancel_at is None
     assert home.history()[-2:] == [("request_cancel", "customer"), ("undo_cancel", "customer")]
-    # once more than can be undone: there is nothing to undo
+    # pressed twice: the first press did it, and nothing is done again
+    answer = home.site.post(f"{home.at}/undo")
+    assert (answer.status_code, answer.location) == (303, "/my/")
+    assert home.history()[-2:] == [("request_cancel", "customer"), ("undo_cancel", "customer")]
+    # what nobody cancelled is not undone
+    home.by_staff(services.reschedule, home.job.id, THURSDAY)
+    home.site.get(f"{home.at}/cancel")
+    home.site.submit({"reason": "Away"})
+    home.site.submit(button="Cancel Thu")
+    home.by_staff(services.undo_cancel, home.visit_id)
     assert home.site.post(f"{home.at}/undo").status_code == 409
+    assert "There is no cancel to undo or make final." in home.site.text
 
 
 @pytest.mark.row("M7")
@@ -720,14 +922,18 @@ def test_a_cancel_takes_effect_after_the_undo_time_and_stays_in_the_history(home
     home.site.submit({"reason": "Nobody at home"})
     home.site.submit(button="Cancel Tue")
     # pressed again: the first press did it
-    assert home.site.post(f"{home.at}/cancel", {"reason": "Nobody at home"}).status_code == 303
+    twice = {"reason": "Nobody at home", "move_number": "1"}
+    assert home.site.post(f"{home.at}/cancel", twice).status_code == 303
     assert home.site.get(f"{home.at}/modify").request.path == f"{home.at}/cancelled"
     clock.move_to(NOW + timedelta(minutes=10))
     home.site.get("/my/")
     assert "Being cancelled" in home.site.text
-    assert home.site.post(f"{home.at}/undo").status_code == 409
-    with unit_of_work(home.session):
-        assert services.finalise_due_cancel(home.session, datetime.now(UTC), home.visit_id)
+    for _ in range(2):
+        assert home.site.post(f"{home.at}/undo").status_code == 409
+        assert "The cancel has taken effect." in home.site.text
+        with unit_of_work(home.session):
+            services.finalise_due_cancel(home.session, datetime.now(UTC), home.visit_id)
+    assert home.site.post(f"{home.at}/cancel", twice).location.endswith("/cancelled")
     home.site.get("/my/")
     assert "No appointment is planned." in home.site.text
     home.site.get(home.site.page.select_one("#past .row-link")["href"])
@@ -735,6 +941,30 @@ def test_a_cancel_takes_effect_after_the_undo_time_and_stays_in_the_history(home
     assert "“Nobody at home”" in home.site.text
     assert (home.visit.status, home.job_now.status) == ("CANCELLED", "CANCELLED")
     assert home.history()[-1] == ("cancel", SYSTEM.role.value)
+
+
+@pytest.mark.row("M7", "M5")
+def test_a_cancel_is_of_the_time_that_the_page_showed_and_by_the_rules_of_now(home: Home, set_controls: Create) -> None:
+    home.site.get(f"{home.at}/cancel")
+    home.site.submit({"reason": "Nobody at home"})
+    old = fields_of(home.site.form(button="Cancel Tue"))
+    home.by_staff(services.reschedule, home.job.id, THURSDAY)
+    answer = home.site.submit(button="Cancel Tue 24 Nov, 9:00–11:00")
+    assert answer.status_code == 409
+    assert "Not cancelled This visit was moved or reassigned meanwhile; look at it again." in home.site.text
+    assert "Nobody at home" in home.site.page.select_one(".check").get_text()
+    assert home.visit.cancel_at is None
+    # the page that says so asks about the time of now
+    home.site.submit(button="Cancel Thu 26 Nov, 13:00–15:00")
+    assert home.site.page.h1.get_text() == "Cancelling at 10:10"
+    home.site.submit(button="Undo")
+    # back, and the same form again: it was undone, and is asked anew under the rules of now
+    set_controls(home.partner, cancel_unconfirmed=False)
+    assert home.site.post(f"{home.at}/cancel", old | {"move_number": ["2"]}).status_code == 409
+    assert "A visit that is not confirmed yet can only be cancelled by our office." in home.site.text
+    assert home.visit.cancel_at is None
+    # nor does a form without the number that the page gave it
+    assert home.site.post(f"{home.at}/cancel", {"reason": "Nobody at home"}).status_code == 400
 
 
 @pytest.mark.row("M7")
@@ -745,6 +975,8 @@ def test_without_an_undo_time_a_cancel_takes_effect_at_once(home: Home, set_cont
     assert "It takes effect at once and cannot be undone." in home.site.text
     home.site.submit(button="Cancel Tue")
     assert home.site.page.h1.get_text() == "Your visit is cancelled"
+    twice = home.site.post(f"{home.at}/cancel", {"reason": "Nobody at home", "move_number": "1"})
+    assert (twice.status_code, twice.location) == (303, f"{home.at}/cancelled")
     assert not home.site.page.find_all("button", string="Undo: keep the visit")
     assert home.visit.status == "CANCELLED"
 
@@ -769,7 +1001,7 @@ def test_a_reason_that_is_none_is_said_at_the_field(home: Home, reason: str, mes
     assert message in home.site.page.select_one(".error-summary a").get_text()
     assert message in home.site.page.select_one("#reason-error").get_text()
     assert home.site.page.select_one("#reason").get_text().strip() == reason.strip()
-    assert home.site.post(f"{home.at}/cancel", {"reason": reason}).status_code == 422
+    assert home.site.post(f"{home.at}/cancel", {"reason": reason, "move_number": "1"}).status_code == 422
     assert home.visit.cancel_at is None
 
 

@@ -263,7 +263,7 @@ def customers_door(world: World, job: Job, action: str) -> tuple[str, dict[str, 
         sent = {"start": FREE.isoformat(), "move_number": str(visit.move_number)}
         return f"/my/visits/{visit.id}/move", sent
     if action == "cancel":
-        return f"/my/visits/{visit.id}/cancel", {"reason": "We are away"}
+        return f"/my/visits/{visit.id}/cancel", {"reason": "We are away", "move_number": str(visit.move_number)}
     if action == "sign_contract":
         contract = world.contract_of(job)
         sent = {"name": "Their customer", "consent": "y"}

@@ -117,6 +117,7 @@ def test_length(minutes: int, said: str) -> None:
 def test_a_sentence_is_translated_with_its_parts() -> None:
     text = sentence("%(who)s: %(when)s", who=sentence("Nobody yet"), when=at(24, 9))
     assert translate(text, LONDON) == "Nobody yet: Tue 24 Nov, 9:00"
+    assert translate(sentence("until %(day)s", day=date(2026, 11, 24)), LONDON) == "until Tue 24 Nov"
     assert translate(sentence("100 % sure")) == "100 % sure"
     assert translate(sentence("%(name)s is not available.", name="<b>50%</b>")) == "<b>50%</b> is not available."
 

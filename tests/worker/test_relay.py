@@ -7,12 +7,15 @@ from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
+from portal.domain.errors import Invalid
 from portal.domain.jobs import services
 from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import LEASE
 from portal.domain.people.models import Customer, Partner, User
+from portal.domain.requests import services as requests
+from portal.domain.requests.models import ChangeRequest, Wish
 from portal.domain.scheduling.models import FeatureControls
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
@@ -355,3 +358,36 @@ def test_a_letter_tried_twice_has_the_same_message_id(work: Work, shop: Shop, si
     assert third == first
     assert first.endswith("@127.0.0.1>")
     assert [message.status for message in shop.messages()] == ["SENT", "SENT"]
+
+
+def waiting(shop: Shop) -> int:
+    """Return the change request that waits for an answer."""
+    shop.session.rollback()
+    return shop.session.scalars(select(ChangeRequest.id).where(ChangeRequest.status == "PENDING")).one()
+
+
+@pytest.mark.row("C6")
+def test_who_asked_for_a_change_is_told_why_it_was_declined(work: Work, shop: Shop, sink: Sink) -> None:
+    job = shop.schedule()
+    work.relay.run()
+    for number, answer in enumerate(("Tomás is away <until> Thursday", "Nor on Friday")):
+        shop.do(requests.request_change, shop.as_customer, shop.visit(job).id, Wish.MOVE, "Another day")
+        wish_id = waiting(shop)
+        with pytest.raises(Invalid):
+            shop.do(requests.decline, shop.dispatcher, wish_id, " ")
+        assert len(shop.messages("declined")) == number
+        shop.do(requests.decline, shop.dispatcher, wish_id, answer)
+        shop.clock.now += SECOND
+    work.relay.run()
+    first, second = sink.mails[1:]
+    assert str(first["Subject"]).startswith("About your request: ")
+    for kind in ("plain", "html"):
+        assert "Thu 26 Nov, 9:00–11:00" in part(first, kind)
+        assert "Nor on Friday" in part(second, kind)
+    assert "Our answer: Tomás is away <until> Thursday" in part(first, "plain")
+    assert "Our answer: Tomás is away &lt;until&gt; Thursday" in part(first, "html")
+    # of no use any more once the visit was moved
+    shop.do(requests.request_change, shop.as_customer, shop.visit(job).id, Wish.CANCEL, "Not at all")
+    shop.do(requests.decline, shop.dispatcher, waiting(shop), "You signed for it")
+    shop.do(services.reschedule, shop.dispatcher, job.id, START + DAY)
+    assert (work.relay.run().skipped, len(sink.mails)) == (1, 3)

@@ -100,11 +100,16 @@ VALUES = {
     "signed_by": lazy_gettext("Signed by"),
     "paper": lazy_gettext("Scan"),
     "customer": lazy_gettext("Customer"),
+    "link": "",
 }
 # Values that go without a name: what they are is plain to see.
-PLAIN = {"start", "technician"}
-# How a value that was not there before is joined on: "Scheduled for …", "Assigned to …".
-LEADS = {"start": lazy_gettext("for"), "technician": lazy_pgettext("assigned to somebody", "to")}
+PLAIN = {"start", "technician", "link"}
+# How a value that was not there before is joined on: "Scheduled for …", "Confirmed by …".
+LEADS = {
+    "start": lazy_gettext("for"),
+    "technician": lazy_pgettext("assigned to somebody", "to"),
+    "link": lazy_pgettext("done by means of something", "by"),
+}
 INSTANTS = {"start", "end", "cancel_at"}
 
 
@@ -189,7 +194,15 @@ def _sentence(act: Act, moment: Moment, zone: Any) -> str:
     sentence = (STEPS if by_field else SENTENCES).get(entry.action)
     if sentence is None or (entry.action in NEEDS and not words.get(NEEDS[entry.action])):
         return gettext("%(number)s: %(words)s, recorded by %(who)s.", **words)
-    return str(sentence) % words
+    return f"{str(sentence) % words}{_now_free(act, zone)}"
+
+
+def _now_free(act: Act, zone: Any) -> str:
+    """Return what a cancelled visit leaves to be given to somebody else."""
+    if act.freed is None:
+        return ""
+    when = formats.window(act.freed.start, act.freed.end, zone)
+    return " " + gettext("%(technician)s is free again on %(when)s.", technician=act.freed.technician, when=when)
 
 
 def _by(entry: HistoryEntry) -> str:
@@ -241,6 +254,8 @@ def _name(name: str, subject: str) -> str:
 def _text(name: str, value: Any, workflow: Any, zone: Any) -> str:
     if value is None or value == "":
         return ""
+    if name == "link":
+        return gettext("the link in a message")
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
     if name == "status":

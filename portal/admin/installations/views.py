@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from flask_babel import gettext, lazy_gettext
 from markupsafe import Markup
 
 from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
+from portal.admin.controls import LABELS, OwnRules, in_words, own_rules
 from portal.admin.installations.acts import (
     ACTS,
     GRAVE,
@@ -48,13 +49,16 @@ from portal.domain.jobs import queries
 from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.preview import customers_decisions
 from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
-from portal.domain.jobs.states import EDITABLE, INSTALLATION
+from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.requests.queries import pending_requests
+from portal.domain.scheduling.queries import controls_over
+from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -63,6 +67,13 @@ from portal.web.i18n import TypedText
 from portal.web.statuses import GROUP_CSS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
+OWNER_NAMES = {
+    Owner.JOB: lazy_gettext("this job"),
+    Owner.CUSTOMER: lazy_gettext("this customer"),
+    Owner.SERVICE_TYPE: lazy_gettext("this service type"),
+    Owner.PARTNER: lazy_gettext("everybody"),
+}
+ONLINE = {"reschedule": lazy_gettext("Move it"), "cancel": lazy_gettext("Cancel it")}
 # When a partner without a working week begins its day.
 MORNING = time(9)
 # A choice of customers that is still read at a glance.
@@ -80,6 +91,23 @@ class RowButton:
     def of(cls, act: Act[Any]) -> RowButton:
         """Return the button of ``act``."""
         return cls(str(act.title), " btn-outline-danger" if act.danger else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """What the customer may, or may not, do to a visit by themselves, and which rule of whose says so."""
+
+    act: str
+    decision: Decision
+    rule: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SelfService:
+    """What a job's page says of self-service: about the planned visit, if there is one, and the job's own rules."""
+
+    online: Sequence[Online]
+    own: OwnRules
 
 
 class InstallationView(BulkActions, ScopedModelView):
@@ -234,6 +262,7 @@ class InstallationView(BulkActions, ScopedModelView):
             wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
+            self_service=_self_service(target),
         )
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
@@ -532,6 +561,28 @@ def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
         technician_id=technician_id,
         replaces_id=replaces_id,
     )
+
+
+def _self_service(target: Installation) -> SelfService | None:
+    if INSTALLATION.is_end(target.job.status):
+        return None
+    partners, under = controls_over(db.session(), target.job.id)
+    online: list[Online] = []
+    visit = open_visit(target.visits)
+    if visit is not None and visit.status in MOVABLE:
+        controls = in_force(partners, under)
+        for action, decision in customers_decisions(target.asked, controls).items():
+            rule = f"{action}_cutoff_hours" if decision.allowed else decision.rule
+            online.append(Online(str(ONLINE[action]), decision, _rule(rule, controls)))
+    return SelfService(online, own_rules(Owner.JOB, target.job, under[Owner.JOB]))
+
+
+def _rule(name: str, controls: Controls) -> str | None:
+    # What the tables say is no rule of the partner's.
+    if name not in LABELS:
+        return None
+    value, whose = in_words(name, getattr(controls, name)), OWNER_NAMES[controls.owner_of(name)]
+    return gettext("%(rule)s: %(value)s (for %(whose)s)", rule=LABELS[name], value=value, whose=whose)
 
 
 def _pending(target: Installation) -> Mapping[str, Refusal | None] | None:

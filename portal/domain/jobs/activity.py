@@ -16,11 +16,13 @@ from portal.domain.changes.queries import Mark, entries_between
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.states import INSTALLATION
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.models import Customer
+from portal.domain.people.models import Customer, Technician
 from portal.domain.people.queries import words_in
 
 # An installation and its visits end together, each with an entry of its own.
 ENDS = frozenset({"cancel", "reject"})
+# What of the visit that an entry is about goes with it.
+VISIT = (Appointment.window_minutes, Appointment.start_at, Appointment.end_at, Technician.name.label("technician"))
 ACTS_BY = {"when": (HistoryEntry.at, HistoryEntry.id)}
 NEWEST_FIRST = Order(ACTS_BY["when"], descending=True)
 # What is told of one by one; a page that knows of fewer changes looks at what it shows anyway.
@@ -55,10 +57,20 @@ class ActFilter:
 
 
 @dataclass(frozen=True, slots=True)
+class Freed:
+    """The time (instants) that a technician got back."""
+
+    technician: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Act:
     """What one person did to one installation at one moment: its ``entries``, oldest first; ``id`` is the last one's.
 
-    ``window_minutes`` is the arrival window of the visit it was about, if it was about one.
+    ``window_minutes`` is the arrival window of the visit it was about, if it was about one; ``freed`` whose time ahead
+    became free with a cancelled visit.
     """
 
     id: int
@@ -68,6 +80,7 @@ class Act:
     title: str
     customer: str
     window_minutes: int | None
+    freed: Freed | None
     entries: Sequence[HistoryEntry]
 
 
@@ -88,13 +101,12 @@ def list_acts(
     page = page_of(session, _last_entries(wanted), order, cursor, limit, scalars=False)
     rows = page.rows
     parts = (
-        select(HistoryEntry, Appointment.window_minutes)
-        .outerjoin(Appointment, Appointment.id == HistoryEntry.appointment_id)
+        _with_visit(select(HistoryEntry, *VISIT))
         .where(HistoryEntry.job_id.in_({row.job_id for row in rows}), HistoryEntry.at.in_({row.at for row in rows}))
         .order_by(HistoryEntry.id)
     )
     found = list(session.execute(parts)) if rows else []
-    last = {entry.id: entry for entry, _ in found}
+    last = {entry.id: entry for entry, *_ in found}
     acts = []
     for row in rows:
         mine = [part for part in found if part[0].job_id == row.job_id and same_act(part[0], last[row.id])]
@@ -108,8 +120,7 @@ def acts_between(session: Session, since: Mark, until: Mark) -> list[Act]:
     What is committed after ``until`` is for the next time. One statement; of very many the newest ``MOST_NEW`` entries.
     """
     query = (
-        _described(select(HistoryEntry, Appointment.window_minutes, HistoryEntry.job_id))
-        .outerjoin(Appointment, Appointment.id == HistoryEntry.appointment_id)
+        _with_visit(_described(select(HistoryEntry, *VISIT, HistoryEntry.job_id)))
         .order_by(HistoryEntry.id.desc())
         .limit(MOST_NEW)
     )
@@ -146,6 +157,12 @@ def _described(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     )
 
 
+def _with_visit(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    return query.outerjoin(Appointment, Appointment.id == HistoryEntry.appointment_id).outerjoin(
+        Technician, Technician.id == Appointment.technician_id
+    )
+
+
 def _is_last() -> ColumnElement[bool]:
     """Return that no later entry was written by the same act; as ``same_act``."""
     later = aliased(HistoryEntry)
@@ -173,6 +190,16 @@ def _act(row: Any, parts: Iterable[Any]) -> Act:
         number=row.number,
         title=row.title,
         customer=row.customer,
-        window_minutes=next((window for _, window, *_ in reversed(found) if window is not None), None),
+        window_minutes=next((part[1] for part in reversed(found) if part[1] is not None), None),
+        freed=next((freed for part in found if (freed := _freed(*part[:5])) is not None), None),
         entries=[entry for entry, *_ in found],
     )
+
+
+def _freed(
+    entry: HistoryEntry, window: int | None, start: datetime | None, end: datetime | None, technician: str | None
+) -> Freed | None:
+    # A cancelled visit of an installation keeps its time and technician for ever.
+    if entry.action != "cancel" or technician is None or start is None or end is None or start <= entry.at:
+        return None
+    return Freed(technician, start, end)

@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, select
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
 from portal.domain.contracts.queries import current_contract
 from portal.domain.errors import NotFound, Refusal, sentence
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
-from portal.domain.jobs.services import customer_limits, not_offered, pending_cancel_refusal
+from portal.domain.jobs.services import choice_refusal, customer_limits, pending_cancel_refusal, slot_at
 from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, Situation
 from portal.domain.lookup import MAX_KEY, find
@@ -29,15 +29,22 @@ from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import FeatureControls
-from portal.domain.scheduling.queries import Board, board, bookable_technicians, wanted_for
-from portal.domain.scheduling.rules import Decision
+from portal.domain.scheduling.queries import (
+    Board,
+    board,
+    bookable_technicians,
+    overrides_in,
+    wanted_for,
+    with_overrides,
+)
+from portal.domain.scheduling.rules import Controls, Decision, in_force
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
 
 DAYS_SHOWN = 7
 NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
 EVERYTHING = (
-    joinedload(Appointment.job).options(
+    contains_eager(Appointment.job).options(
         joinedload(Job.address), joinedload(Job.service_type), selectinload(Job.appointments)
     ),
     joinedload(Appointment.technician),
@@ -52,7 +59,7 @@ class CustomerVisit:
     """
 
     visit: Appointment
-    controls: FeatureControls
+    controls: Controls
     asked: Situation
     confirm: Refusal | None
     move: Decision
@@ -75,6 +82,11 @@ class CustomerVisit:
     def is_over(self) -> bool:
         """Whether the visit has ended, one way or another."""
         return APPOINTMENT.is_end(self.visit.status)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether nobody comes any more."""
+        return self.visit.status == "CANCELLED"
 
     @property
     def is_planned(self) -> bool:
@@ -179,11 +191,14 @@ def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int)
 
 
 def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
-    """Return at most ``limit`` visits that have ended, newest first, each with job and technician (C2)."""
+    """Return at most ``limit`` visits that have ended, newest first, each with job, address and technician (C2)."""
     query = (
         select(Appointment)
         .where(Appointment.status.not_in(sorted(OPEN)))
-        .options(joinedload(Appointment.job).joinedload(Job.service_type), joinedload(Appointment.technician))
+        .options(
+            joinedload(Appointment.job).options(joinedload(Job.service_type), joinedload(Job.address)),
+            joinedload(Appointment.technician),
+        )
     )
     return page_of(session, query, NEWEST_FIRST, cursor, limit)
 
@@ -193,7 +208,7 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
 
     Weeks count from the first day that may be chosen. The visit's own present start is not among the times.
     """
-    limits = _limits(item)
+    limits = customer_limits(item.asked)
     first, last = _first_day(item, limits), limits.last_day
     if last is None or last < first:
         return Offer([], None, None, None, None)
@@ -215,12 +230,11 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
 
 def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refusal | None:
     """Say why ``start`` (an instant) is not, or no longer, offered for a move; the taking itself decides again."""
-    limits = _limits(item)
+    no_choice = choice_refusal(item.visit, start, item.asked.now)
+    if no_choice is not None:
+        return no_choice
     day = local_day(start, item.asked.zone)
-    if limits.last_day is None or not _first_day(item, limits) <= day <= limits.last_day:
-        return not_offered()
-    free = _Search(session, item, limits, day, day).on(day).starts
-    return None if start in free else not_offered()
+    return slot_at(start, _Search(session, item, customer_limits(item.asked), day, day).slots(day)).refusal
 
 
 def start_before_move(session: Session, visit: Appointment) -> datetime | None:
@@ -238,23 +252,42 @@ def start_before_move(session: Session, visit: Appointment) -> datetime | None:
     return datetime.fromisoformat(entry.before["start"])
 
 
+def changes_of(session: Session, visit: Appointment) -> int:
+    """Return how often ``visit`` was moved or cancelled, by whomever: what calendars know a newer plan by (C10)."""
+    query = select(func.count(HistoryEntry.id)).where(
+        HistoryEntry.job_id == visit.job_id,
+        HistoryEntry.appointment_id == visit.id,
+        HistoryEntry.action.in_(["reschedule", "cancel"]),
+    )
+    return session.scalars(query).one()
+
+
 def cancelled_by_customer(session: Session, visit: Appointment) -> bool:
     """Whether a cancelled visit was cancelled by its customer; the reason is then their own words."""
-    steps = list(
-        session.scalars(
-            select(HistoryEntry)
-            .where(
-                HistoryEntry.appointment_id == visit.id,
-                HistoryEntry.action.in_(["cancel", "request_cancel", "undo_cancel"]),
-            )
-            .order_by(HistoryEntry.id.desc())
-            .limit(2)
-        )
-    )
+    steps = _cancel_steps(session, visit, 2)
     if not steps or steps[0].action != "cancel":
         return False
     # A pending cancel is made final by the system or staff, in the customer's name.
     return steps[0].actor_role == Role.CUSTOMER.value or (len(steps) > 1 and steps[1].action == "request_cancel")
+
+
+def undone_by_customer(session: Session, visit: Appointment) -> bool:
+    """Whether the latest that happened about cancelling ``visit`` is that its customer took the cancel back."""
+    steps = [(step.action, step.actor_role) for step in _cancel_steps(session, visit, 1)]
+    return steps == [("undo_cancel", Role.CUSTOMER.value)]
+
+
+def _cancel_steps(session: Session, visit: Appointment, count: int) -> list[HistoryEntry]:
+    query = (
+        select(HistoryEntry)
+        .where(
+            HistoryEntry.appointment_id == visit.id,
+            HistoryEntry.action.in_(["cancel", "request_cancel", "undo_cancel"]),
+        )
+        .order_by(HistoryEntry.id.desc())
+        .limit(count)
+    )
+    return list(session.scalars(query))
 
 
 def what_follows(session: Session, item: CustomerVisit) -> WhatFollows:
@@ -292,7 +325,7 @@ def waiting_papers(session: Session) -> list[Paper]:
         select(Contract, Job)
         .join(Job, Job.id == Contract.job_id)
         .where(Job.status.in_([*to_sign, *to_approve]), Contract.voided_at.is_(None))
-        .options(joinedload(Job.service_type))
+        .options(joinedload(Job.service_type), joinedload(Job.address))
         .order_by(Contract.id)
     )
     return [Paper(contract, job, job.status in to_sign) for contract, job in rows]
@@ -340,6 +373,7 @@ def _job(session: Session, job_id: int) -> Job:
 def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
     query = (
         select(Appointment, FeatureControls, Partner.timezone, ChangeRequest)
+        .join(Job, Job.id == Appointment.job_id)
         .join(Partner, Partner.id == Appointment.partner_id)
         .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
         .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
@@ -347,14 +381,17 @@ def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElem
         .options(*EVERYTHING)
         .order_by(Appointment.start_at, Appointment.id)
     )
-    return [_with_answers(actor, now, *row) for row in session.execute(query)]
+    return [
+        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3])
+        for row in session.execute(with_overrides(query))
+    ]
 
 
 def _with_answers(
     actor: Actor,
     now: datetime,
     visit: Appointment,
-    controls: FeatureControls,
+    controls: Controls,
     timezone: str,
     request: ChangeRequest | None,
 ) -> CustomerVisit:
@@ -372,10 +409,6 @@ def _with_answers(
         request=request,
         wishes=[wish for wish in Wish if wish_refusal(asked, decisions[wish], waits) is None],
     )
-
-
-def _limits(item: CustomerVisit) -> Limits:
-    return customer_limits(item.asked, item.controls.notice_hours, item.controls.horizon_days)
 
 
 def _first_day(item: CustomerVisit, limits: Limits) -> date:
@@ -408,9 +441,13 @@ class _Search:
             without_visit=visit.id,
         )
 
+    def slots(self, day: date) -> list[Slot]:
+        """Return every candidate start of ``day``, offered or refused."""
+        times = self.board
+        return free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+
     def on(self, day: date) -> FreeDay:
         """Return the free starts of ``day``."""
-        times = self.board
-        slots: list[Slot] = free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+        slots = self.slots(day)
         starts = [slot.start for slot in slots if slot.refusal is None and slot.start != self.present]
         return FreeDay(day, starts, closed=all(slot.refusal and slot.refusal.code == "holiday" for slot in slots))

@@ -42,11 +42,17 @@ MAX_ETA_MINUTES = 12 * 60
 
 
 def confirm(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int | None = None
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int | None = None,
+    by_link: bool = False,
 ) -> Appointment:
     """Confirm a visit's present start, for its customer or staff (M8).
 
     ``move_number``, where given, is the one of the page that showed the start; ``Conflict`` if it was moved since.
+    ``by_link``: done by the link in a message rather than by somebody signed in, which the history says.
     """
     visit, job, visits = lock_visit(session, visit_id)
     asked = situation(session, actor, now, job, visit, visits)
@@ -54,7 +60,8 @@ def confirm(
     demand_unmoved(visit, move_number)
     APPOINTMENT.move(visit, "confirm", asked)
     visit.confirmed_at, visit.confirmed_by = now, actor.role.value
-    record(session, actor, now, "confirm", job, visit, {"confirmed": False}, {"confirmed": True})
+    after = {"confirmed": True, "link": by_link or None}
+    record(session, actor, now, "confirm", job, visit, {"confirmed": False}, after)
     touch(session, job, visits, now)
     return visit
 

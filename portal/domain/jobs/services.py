@@ -7,7 +7,7 @@ or ``Warned`` for input, and ``Conflict`` where somebody else was quicker; then 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +30,7 @@ from portal.domain.errors import (
 )
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import (
+    MAX_AHEAD,
     MAX_TEXT,
     back_to_planned,
     book_linked_visit,
@@ -55,9 +56,11 @@ from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.scheduling.models import RejectReason, ServiceType
-from portal.domain.scheduling.queries import board, bookable_technicians, controls_of, wanted_for, zone_of
+from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for, zone_of
+from portal.domain.scheduling.rules import Controls
 from portal.domain.scheduling.slots import (
     Limits,
+    Slot,
     Wanted,
     booking_refusal,
     free_times,
@@ -267,13 +270,13 @@ def move_by_customer(
     asked = situation(session, actor, now, job, visit, visits)
     demand(decide("reschedule", asked).refusal)
     demand_unmoved(visit, move_number)
-    if start == visit.start_at:
-        raise Conflict(Refusal("same_time", sentence("That is the time you have already.")))
+    no_choice = choice_refusal(visit, start, now)
+    if no_choice is not None:
+        raise Conflict(no_choice)
     kind = find(session, ServiceType, job.service_type_id)
     wanted = wanted_for(kind, visit.end_at - visit.start_at)
     technician_id = _take_free_time(session, job, visit, asked, wanted, start)
-    controls = controls_of(session, job.partner_id)
-    confirmed = (now, actor.role.value) if controls.own_choice_confirms else (None, "")
+    confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     assigned_by_system = visit.technician_id is None
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
     visit.customer_moves += 1
@@ -310,17 +313,21 @@ def cancel_reason(text: str) -> str:
     return required_text(text, "reason", sentence("Enter a reason"))
 
 
-def cancel_by_customer(session: Session, actor: Actor, now: datetime, visit_id: int, reason: str) -> Appointment:
+def cancel_by_customer(
+    session: Session, actor: Actor, now: datetime, visit_id: int, reason: str, move_number: int | None = None
+) -> Appointment:
     """Cancel a visit for its customer under the partner's rules, with a reason (M7).
 
     It takes effect after the partner's undo time, at the latest at the visit's start; until then nothing else moves.
+    ``move_number`` is the one that the customer saw: ``Conflict`` where the visit was moved or reassigned since.
     """
     visit, job, visits = lock_visit(session, visit_id)
     demand_role(actor.role is Role.CUSTOMER)
     asked = situation(session, actor, now, job, visit, visits)
     demand(decide("cancel", asked).refusal)
+    demand_unmoved(visit, move_number)
     text = cancel_reason(reason)
-    undo = timedelta(minutes=controls_of(session, job.partner_id).cancel_undo_minutes)
+    undo = timedelta(minutes=customers_controls(asked).cancel_undo_minutes)
     if not undo:
         _finish_cancel(session, actor, now, job, visit, visits, text)
         return visit
@@ -362,9 +369,9 @@ def finalise_due_cancel(session: Session, now: datetime, visit_id: int) -> bool:
 
 def pending_cancel_refusal(visit: Appointment, actor: Actor, now: datetime, final: bool = False) -> Refusal | None:
     """Say why ``actor`` may not undo (or, with ``final``, make final) the pending cancel of ``visit`` at ``now``."""
-    if visit.cancel_at is None:
+    if visit.cancel_at is None and visit.status != "CANCELLED":
         return Refusal("no_cancel_pending", sentence("There is no cancel to undo or make final."))
-    if now >= visit.cancel_at:
+    if visit.cancel_at is None or now >= visit.cancel_at:
         return Refusal("cancel_took_effect", sentence("The cancel has taken effect."))
     if visit.partner_id in actor.suspended:
         return suspended()
@@ -561,23 +568,31 @@ def _finish_cancel(
 def _take_free_time(
     session: Session, job: Job, visit: Appointment, asked: Situation, wanted: Wanted, start: datetime
 ) -> int:
-    if start_errors(start, wanted.duration, asked.now):
-        raise Conflict(not_offered())
-    controls = controls_of(session, job.partner_id)
     technicians = bookable_technicians(session, job.partner_id)
     if visit.technician_id is not None:
         technicians = [find(session, Technician, visit.technician_id)]
     locked = lock_technicians(session, [technician.id for technician in technicians])
     times = board(session, job.partner_id, locked, start, start + wanted.duration, without_visit=visit.id)
-    limits = customer_limits(asked, controls.notice_hours, controls.horizon_days)
+    limits = customer_limits(asked)
     day = local_day(start, times.zone)
-    for slot in free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits):
-        if slot.start == start:
-            if slot.technician_id is not None:
-                return slot.technician_id
-            if slot.refusal is not None:
-                raise Conflict(slot.refusal)
-    raise Conflict(not_offered())
+    slot = slot_at(start, free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits))
+    if slot.technician_id is None:
+        raise Conflict(slot.refusal or not_offered())
+    return slot.technician_id
+
+
+def choice_refusal(visit: Appointment, start: datetime, now: datetime) -> Refusal | None:
+    """Say why a customer cannot mean ``start`` for a move of ``visit`` at ``now``, whoever is free (all instants)."""
+    if start == visit.start_at:
+        return Refusal("same_time", sentence("That is the time you have already."))
+    if start <= now:
+        return Refusal("past", sentence("That time is in the past."))
+    return None if start <= now + MAX_AHEAD else not_offered()
+
+
+def slot_at(start: datetime, slots: Iterable[Slot]) -> Slot:
+    """Return the one of ``slots`` that begins at ``start`` (an instant); refused where none does."""
+    return next((slot for slot in slots if slot.start == start), Slot(start, None, not_offered()))
 
 
 def not_offered() -> Refusal:
@@ -585,12 +600,20 @@ def not_offered() -> Refusal:
     return Refusal("not_offered", sentence("That time is not one of the free times."))
 
 
-def customer_limits(asked: Situation, notice_hours: int, horizon_days: int) -> Limits:
+def customer_limits(asked: Situation) -> Limits:
     """Return between which instants and dates a customer may choose, as of ``asked.now``, in the partner's zone."""
+    controls = customers_controls(asked)
     return Limits(
-        earliest=asked.now + timedelta(hours=notice_hours),
-        last_day=local_day(asked.now, asked.zone) + timedelta(days=horizon_days),
+        earliest=asked.now + timedelta(hours=controls.notice_hours),
+        last_day=local_day(asked.now, asked.zone) + timedelta(days=controls.horizon_days),
     )
+
+
+def customers_controls(asked: Situation) -> Controls:
+    """Return the controls that bind the customer who asks; ``ValueError`` for somebody whom none bind."""
+    if asked.controls is None:
+        raise ValueError("only a customer is bound by controls")
+    return asked.controls
 
 
 def _check_staff_choice(

@@ -13,8 +13,7 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE, OPEN, UNDER_WAY, Situation
-from portal.domain.scheduling.models import FeatureControls
-from portal.domain.scheduling.queries import controls_of, zone_of
+from portal.domain.scheduling.queries import controls_for, zone_of
 
 
 class Planned(Protocol):
@@ -68,7 +67,7 @@ def situation(
         visits=known,
         technician_elsewhere=is_elsewhere(session, asked_about),
         time_taken=is_time_taken(session, asked_about),
-        controls=_controls(session, actor, job.partner_id),
+        controls=controls_for(session, job.id) if actor.role is Role.CUSTOMER else None,
     )
 
 
@@ -95,7 +94,3 @@ def is_time_taken(session: Session, visit: Appointment | None) -> bool:
         Appointment.end_at > visit.start_at,
     )
     return session.scalars(query.limit(1)).first() is not None
-
-
-def _controls(session: Session, actor: Actor, partner_id: int) -> FeatureControls | None:
-    return controls_of(session, partner_id) if actor.role is Role.CUSTOMER else None

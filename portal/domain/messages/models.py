@@ -28,6 +28,7 @@ class MessageKind(StrEnum):
     BOOKED = "booked"
     MOVED = "moved"
     CANCELLED = "cancelled"
+    DECLINED = "declined"
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
@@ -43,6 +44,7 @@ GROUPS = {
     MessageKind.BOOKED: MessageGroup.VISITS,
     MessageKind.MOVED: MessageGroup.VISITS,
     MessageKind.CANCELLED: MessageGroup.VISITS,
+    MessageKind.DECLINED: MessageGroup.VISITS,
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
     MessageKind.CONTRACT: MessageGroup.CONTRACT,

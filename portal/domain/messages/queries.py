@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, exists, func, or_, select
+from sqlalchemy import Select, and_, bindparam, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.errors import NotFound
@@ -19,6 +19,7 @@ from portal.domain.messages.models import GROUPS, Message, MessageAttempt, Messa
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
+from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import ServiceType
 
 # What a later one of these makes out of date.
@@ -39,7 +40,8 @@ NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 class Facts:
     """A message and what it is about, as it stands now; to ``contact``, else to the customer.
 
-    ``locale`` is the customer's choice, else the partner's.
+    ``locale`` is the customer's choice, else the partner's; ``answer`` the office's reason for declining what was
+    asked for, in a message that says so.
     """
 
     message: Message
@@ -53,6 +55,7 @@ class Facts:
     partner: Partner
     locale: str
     newer_exists: bool
+    answer: str
 
     @property
     def zone(self) -> ZoneInfo:
@@ -225,7 +228,7 @@ def backlog(session: Session, now: datetime) -> Backlog:
 def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
-    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer = row
+    message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, answer = row
     return Facts(
         message,
         contact,
@@ -238,6 +241,7 @@ def facts_of(session: Session, message_id: int) -> Facts:
         partner,
         locale or partner.locale,
         bool(is_newer),
+        answer or "",
     )
 
 
@@ -257,6 +261,13 @@ def _query() -> Select[*tuple[Any, ...]]:
         (Message.kind == kind.value) & newer_exists.where(newer.kind == later.value)
         for kind, later in SUPERSEDED_BY.items()
     ]
+    # Decided in the transaction that declined the request, and at the same instant.
+    declined = and_(
+        Message.kind == MessageKind.DECLINED.value,
+        ChangeRequest.job_id == Message.job_id,
+        ChangeRequest.appointment_id == Message.appointment_id,
+        ChangeRequest.answered_at == Message.created_at,
+    )
     return (
         select(
             Message,
@@ -270,6 +281,7 @@ def _query() -> Select[*tuple[Any, ...]]:
             Partner,
             User.locale,
             or_(*superseded).label("newer_exists"),
+            ChangeRequest.answer,
         )
         .join(Appointment, Appointment.id == Message.appointment_id)
         .join(Job, Job.id == Appointment.job_id)
@@ -280,5 +292,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(Technician, Technician.id == Appointment.technician_id, isouter=True)
         .join(Partner, Partner.id == Message.partner_id)
         .join(User, User.id == Customer.user_id, isouter=True)
+        .join(ChangeRequest, declined, isouter=True)
         .where(Message.id == bindparam("message_id"))
     )

@@ -144,7 +144,7 @@ def still_wanted(
             if newer_exists:
                 return SUPERSEDED
             return STARTED if visit.start_at <= now else None
-        case MessageKind.REMINDER:
+        case MessageKind.REMINDER | MessageKind.DECLINED:
             if visit.status not in MOVABLE:
                 return NOT_PLANNED
             if visit.occurrence != message.occurrence:

@@ -38,6 +38,8 @@ from portal.domain.lookup import MAX_KEY, lock_customers
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Address, Contact, Customer, CustomerMerge, MessageGroup, Reached
 from portal.domain.people.services import MAX_NOTES, merged_refusal
+from portal.domain.scheduling.overrides import merge_overrides, override_of
+from portal.domain.scheduling.rules import Owner
 
 KEPT, GONE, BOTH = "kept", "gone", "both"
 # What can be chosen where the two differ; an e-mail address comes with the messages that go there.
@@ -62,12 +64,16 @@ class MergeInput:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two customers side by side, with addresses and contacts; ``moved`` counts what moves, as ``MOVED`` names it."""
+    """Two customers side by side, with addresses and contacts; ``moved`` counts what moves, as ``MOVED`` names it.
+
+    ``with_rules``: the one who goes has rules of their own for self-service, see ``merge_overrides``.
+    """
 
     kept: Customer
     gone: Customer
     differing: Sequence[str]
     moved: Mapping[str, int]
+    with_rules: bool
 
 
 def compare(session: Session, kept_id: int, gone_id: int) -> Comparison:
@@ -79,7 +85,8 @@ def compare(session: Session, kept_id: int, gone_id: int) -> Comparison:
     query = query.options(selectinload(Customer.addresses), selectinload(Customer.contacts))
     found = {customer.id: customer for customer in session.scalars(query)}
     kept, gone = _both(session, found, kept_id, gone_id)
-    return Comparison(kept, gone, differing(kept, gone), _counts(session, gone))
+    with_rules = override_of(session, Owner.CUSTOMER, gone.id) is not None
+    return Comparison(kept, gone, differing(kept, gone), _counts(session, gone), with_rules)
 
 
 def differing(kept: Customer, gone: Customer) -> list[str]:
@@ -93,7 +100,8 @@ def merge_customers(session: Session, actor: Actor, now: datetime, form: MergeIn
     All that the other had is theirs then: addresses, jobs, visits, history, contracts, messages, contacts. The other is
     kept, inactive and marked; whoever signs in as them sees the one who stays, beside that one's own log-in. An e-mail
     address that would stand twice afterwards stands once and gets the messages of both; of two service addresses at one
-    place the other's is used for no new visit. Every job's history says it.
+    place the other's is used for no new visit; a rule of self-service that only the other had holds for both. Every
+    job's history says it.
 
     Both are locked in the order of their keys, then the jobs. Raises ``NotFound``; ``Refused`` for a customer with
     themself or one merged before; ``Conflict`` where either was changed since the page; ``Invalid`` for a choice.
@@ -120,6 +128,7 @@ def merge_customers(session: Session, actor: Actor, now: datetime, form: MergeIn
     )
     session.add(merge)
     settle_before_merge(session, now, kept.id, gone.id)
+    merge_overrides(session, actor, now, kept, gone)
     _choose(kept, gone, form.choices)
     _stay_off(kept, gone)
     _settle_contacts(session, kept, gone)

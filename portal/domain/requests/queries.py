@@ -58,7 +58,8 @@ def pending_requests(session: Session, job_id: int) -> list[ChangeRequest]:
 
 def own_requests(session: Session, visit_id: int | None = None) -> Sequence[ChangeRequest]:
     """Return the customer's latest requests, newest first, those about one visit or all (C6)."""
-    query = select(ChangeRequest).options(*WITH_JOB).order_by(ChangeRequest.id.desc()).limit(SHOWN)
+    address = joinedload(ChangeRequest.job).joinedload(Job.address)
+    query = select(ChangeRequest).options(*WITH_JOB, address).order_by(ChangeRequest.id.desc()).limit(SHOWN)
     if visit_id is not None:
         query = query.where(ChangeRequest.appointment_id == visit_id)
     return list(session.scalars(query))

@@ -21,6 +21,8 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import MOVABLE, Situation
 from portal.domain.lookup import find, lock
+from portal.domain.messages.models import MessageKind
+from portal.domain.messages.services import announce
 from portal.domain.policy import decide
 from portal.domain.requests.lapsing import lapse
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
@@ -113,11 +115,12 @@ def apply_by_cancelling(
 
 
 def decline(session: Session, actor: Actor, now: datetime, request_id: int, reason: str) -> ChangeRequest:
-    """Decline a request with a reason that the customer reads; the visit stays as it is."""
+    """Decline a request with a reason, which the customer is written; the visit stays as it is."""
     request = _answer(session, actor, now, request_id, "decline", reason=reason)
     visit = find(session, Appointment, request.appointment_id)
     job = find(session, Job, request.job_id)
     record(session, actor, now, "decline_change_request", job, visit, reason=request.answer)
+    announce(session, MessageKind.DECLINED, visit, now, subject=f"request:{request.id}")
     return request
 
 

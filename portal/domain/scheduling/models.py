@@ -18,6 +18,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, Key, Tenant, Versioned
+from portal.domain.scheduling.rules import Owner
 
 DAY_MINUTES = 24 * 60
 
@@ -199,17 +200,21 @@ class RejectReason(Tenant, Reason, Base):
     table_extras = (UniqueConstraint("partner_id", "label"),)
 
 
-class FeatureControls(Tenant, Versioned, Base):
-    """The partner's rules of Modify (M2). Hours are before the visit's start; self-service is off until switched on."""
-
-    __tablename__ = "feature_controls"
-    table_extras = (
-        UniqueConstraint("partner_id"),
+def _sensible_controls() -> tuple[CheckConstraint, ...]:
+    # Of an override, a control that is not set passes.
+    return (
         CheckConstraint(
             "reschedule_cutoff_hours >= 0 AND cancel_cutoff_hours >= 0 AND notice_hours >= 0", name="hours"
         ),
         CheckConstraint("max_moves >= 0 AND horizon_days >= 1 AND cancel_undo_minutes >= 0", name="counts"),
     )
+
+
+class FeatureControls(Tenant, Versioned, Base):
+    """The partner's rules of Modify (M2). Hours are before the visit's start; self-service is off until switched on."""
+
+    __tablename__ = "feature_controls"
+    table_extras = (UniqueConstraint("partner_id"), *_sensible_controls())
 
     self_service: Mapped[bool] = mapped_column(Boolean, default=False)
     reschedule_unconfirmed: Mapped[bool] = mapped_column(Boolean, default=True)
@@ -223,3 +228,55 @@ class FeatureControls(Tenant, Versioned, Base):
     horizon_days: Mapped[int] = mapped_column(Integer, default=60)
     cancel_undo_minutes: Mapped[int] = mapped_column(Integer, default=10)
     own_choice_confirms: Mapped[bool] = mapped_column(Boolean, default=True)
+
+
+class ControlOverride(Tenant, Versioned, Base):
+    """What one service type, customer or job has in place of the partner's controls; ``None`` inherits (M2).
+
+    A customer's session reads those of their service types, so the row is not the customer's own in the sense of C7; it
+    is only ever read along with a job that is. One that sets nothing is kept, for its version.
+    """
+
+    __tablename__ = "control_overrides"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "service_type_id"], ["service_types.partner_id", "service_types.id"]),
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        ForeignKeyConstraint(["partner_id", "job_id"], ["jobs.partner_id", "jobs.id"]),
+        UniqueConstraint("partner_id", "service_type_id"),
+        UniqueConstraint("partner_id", "customer_id"),
+        UniqueConstraint("partner_id", "job_id"),
+        CheckConstraint(
+            "(CASE WHEN service_type_id IS NULL THEN 0 ELSE 1 END) + (CASE WHEN customer_id IS NULL THEN 0 ELSE 1 END)"
+            " + (CASE WHEN job_id IS NULL THEN 0 ELSE 1 END) = 1",
+            name="one_owner",
+        ),
+        *_sensible_controls(),
+    )
+
+    service_type_id: Mapped[int | None] = mapped_column(Key)
+    customer_id: Mapped[int | None] = mapped_column(Key)
+    job_id: Mapped[int | None] = mapped_column(Key)
+    self_service: Mapped[bool | None] = mapped_column(Boolean)
+    reschedule_unconfirmed: Mapped[bool | None] = mapped_column(Boolean)
+    reschedule_confirmed: Mapped[bool | None] = mapped_column(Boolean)
+    cancel_unconfirmed: Mapped[bool | None] = mapped_column(Boolean)
+    cancel_confirmed: Mapped[bool | None] = mapped_column(Boolean)
+    reschedule_cutoff_hours: Mapped[int | None] = mapped_column(Integer)
+    cancel_cutoff_hours: Mapped[int | None] = mapped_column(Integer)
+    max_moves: Mapped[int | None] = mapped_column(Integer)
+    notice_hours: Mapped[int | None] = mapped_column(Integer)
+    horizon_days: Mapped[int | None] = mapped_column(Integer)
+    cancel_undo_minutes: Mapped[int | None] = mapped_column(Integer)
+    own_choice_confirms: Mapped[bool | None] = mapped_column(Boolean)
+
+    @property
+    def owner(self) -> Owner:
+        """Whose override this is."""
+        if self.job_id is not None:
+            return Owner.JOB
+        return Owner.CUSTOMER if self.customer_id is not None else Owner.SERVICE_TYPE
+
+    @property
+    def owner_id(self) -> int | None:
+        """The key of the service type, customer or job."""
+        return next((key for key in (self.job_id, self.customer_id) if key is not None), self.service_type_id)

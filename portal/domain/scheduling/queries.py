@@ -9,8 +9,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, select
-from sqlalchemy.orm import Session, selectinload
+from sqlalchemy import Select, and_, select
+from sqlalchemy.orm import Session, aliased, selectinload
 
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
@@ -18,6 +18,7 @@ from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician
 from portal.domain.scheduling.hits import ComingVisit, Rota
 from portal.domain.scheduling.models import (
+    ControlOverride,
     FeatureControls,
     Holiday,
     PauseReason,
@@ -28,6 +29,7 @@ from portal.domain.scheduling.models import (
     TimeOff,
     WorkingHours,
 )
+from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
@@ -127,6 +129,48 @@ def controls_of(session: Session, partner_id: int) -> FeatureControls:
     return session.scalars(select(FeatureControls).where(FeatureControls.partner_id == partner_id)).one()
 
 
+# The overrides that a job stands under, each an entity of its own.
+OVERRIDES = {
+    owner: aliased(ControlOverride, name=f"override_of_{owner}")
+    for owner in (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
+}
+
+
+def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, ordered as ``OVERRIDES``."""
+    keys = {
+        Owner.SERVICE_TYPE: (OVERRIDES[Owner.SERVICE_TYPE].service_type_id, Job.service_type_id),
+        Owner.CUSTOMER: (OVERRIDES[Owner.CUSTOMER].customer_id, Job.customer_id),
+        Owner.JOB: (OVERRIDES[Owner.JOB].job_id, Job.id),
+    }
+    for owner, override in OVERRIDES.items():
+        theirs, its = keys[owner]
+        query = query.outerjoin(override, and_(override.partner_id == Job.partner_id, theirs == its))
+    return query.add_columns(*OVERRIDES.values())
+
+
+def overrides_in(row: Sequence[Any]) -> dict[Owner, ControlOverride | None]:
+    """Return the overrides in a row of ``with_overrides``."""
+    return dict(zip(OVERRIDES, row[-len(OVERRIDES) :], strict=True))
+
+
+def controls_over(session: Session, job_id: int) -> tuple[FeatureControls, dict[Owner, ControlOverride | None]]:
+    """Return the partner's controls and the overrides that a job stands under, as they are now, in one statement."""
+    query = (
+        select(FeatureControls)
+        .select_from(Job)
+        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .where(Job.id == job_id)
+    )
+    row = session.execute(with_overrides(query), execution_options={"populate_existing": True}).one()
+    return row[0], overrides_in(row)
+
+
+def controls_for(session: Session, job_id: int) -> Controls:
+    """Return the controls that hold for a job, as they are now, in one statement."""
+    return in_force(*controls_over(session, job_id))
+
+
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
     """Return what a visit of ``service_type`` needs, with its usual duration unless another is given.
 
@@ -162,22 +206,24 @@ def board(
     keys = [technician.id for technician in technicians]
     own: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    hours = select(WorkingHours).where(
+    hours = select(
+        WorkingHours.technician_id, WorkingHours.weekday, WorkingHours.start_minute, WorkingHours.end_minute
+    ).where(
         WorkingHours.partner_id == partner_id,
         WorkingHours.technician_id.in_(keys) | WorkingHours.technician_id.is_(None),
     )
-    for row in session.scalars(hours):
-        week = shared if row.technician_id is None else own[row.technician_id]
-        week[row.weekday].append((row.start_minute, row.end_minute))
+    for owner, weekday, start_minute, end_minute in session.execute(hours):
+        week = shared if owner is None else own[owner]
+        week[weekday].append((start_minute, end_minute))
     absences: dict[int, list[Span]] = defaultdict(list)
-    time_off = select(TimeOff).where(
+    time_off = select(TimeOff.technician_id, TimeOff.start_at, TimeOff.end_at).where(
         TimeOff.partner_id == partner_id,
         TimeOff.technician_id.in_(keys),
         TimeOff.end_at > start - REACH,
         TimeOff.start_at < end + REACH,
     )
-    for absence in session.scalars(time_off):
-        absences[absence.technician_id].append(Span(absence.start_at, absence.end_at))
+    for technician_id, off_from, off_until in session.execute(time_off):
+        absences[technician_id].append(Span(off_from, off_until))
     skills: dict[int, set[int]] = defaultdict(set)
     known = select(TechnicianSkill.technician_id, TechnicianSkill.skill_id).where(
         TechnicianSkill.partner_id == partner_id, TechnicianSkill.technician_id.in_(keys)

@@ -7,7 +7,7 @@ from before somebody else's change; then nothing is changed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
@@ -21,6 +21,7 @@ from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Sentence, changed_meanwhile, sentence, too_long
 from portal.domain.lookup import lock
 from portal.domain.scheduling.models import DAY_MINUTES, FeatureControls, ServiceType, ServiceTypeSkill, Skill
+from portal.domain.scheduling.rules import ControlValues
 from portal.domain.scheduling.skills import chosen_skills, names_of
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change, values_of
 from portal.domain.texts import one_line
@@ -46,24 +47,6 @@ class ServiceTypeInput:
     buffer_before_minutes: int
     buffer_after_minutes: int
     skill_ids: Sequence[int] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ControlsInput:
-    """The form of the feature controls; hours are before a visit's present start (see ``FeatureControls``)."""
-
-    self_service: bool
-    reschedule_unconfirmed: bool
-    reschedule_confirmed: bool
-    cancel_unconfirmed: bool
-    cancel_confirmed: bool
-    reschedule_cutoff_hours: int
-    cancel_cutoff_hours: int
-    max_moves: int
-    notice_hours: int
-    horizon_days: int
-    cancel_undo_minutes: int
-    own_choice_confirms: bool
 
 
 # field: from and to, both allowed
@@ -131,7 +114,7 @@ def set_service_type_active(
 
 
 def edit_controls(
-    session: Session, actor: Actor, now: datetime, partner_id: int, version: int, form: ControlsInput
+    session: Session, actor: Actor, now: datetime, partner_id: int, version: int, form: ControlValues
 ) -> FeatureControls:
     """Change the partner's rules of self-service, effective at once (M2)."""
     query = select(FeatureControls.id).where(FeatureControls.partner_id == partner_id)
@@ -142,9 +125,7 @@ def edit_controls(
     if controls.version != version:
         raise Conflict(changed_meanwhile())
     values = asdict(form)
-    errors = _limit_errors(values, CONTROLS_LIMITS)
-    if errors:
-        raise Invalid(errors)
+    demand_limits(values)
     before = values_of(controls, values)
     for name, value in values.items():
         setattr(controls, name, value)
@@ -152,6 +133,14 @@ def edit_controls(
     subject = Subject(SettingKind.FEATURE_CONTROLS, partner_id)
     record_setting_change(session, actor, now, subject, before, values)
     return controls
+
+
+def demand_limits(values: Mapping[str, Any]) -> None:
+    """Raise ``Invalid`` for controls out of ``CONTROLS_LIMITS``; ``None`` is an override's that is not set."""
+    given = {name: value for name, value in values.items() if value is not None}
+    errors = _limit_errors(given, {name: limits for name, limits in CONTROLS_LIMITS.items() if name in given})
+    if errors:
+        raise Invalid(errors)
 
 
 def _subject(kind: ServiceType) -> Subject:
@@ -200,7 +189,7 @@ def _flush(session: Session) -> None:
         raise Invalid({"name": NAME_TAKEN}) from error
 
 
-def _limit_errors(values: dict[str, int], limits: dict[str, tuple[int, int]]) -> dict[str, Sentence]:
+def _limit_errors(values: Mapping[str, int], limits: Mapping[str, tuple[int, int]]) -> dict[str, Sentence]:
     return {
         name: sentence("Enter a whole number from %(low)s to %(high)s", low=low, high=high)
         for name, (low, high) in limits.items()

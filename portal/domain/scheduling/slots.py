@@ -148,7 +148,9 @@ def obstacles(calendar: Calendar, visit: Span, zone: ZoneInfo, holidays: frozens
 
     ``holiday``, ``outside_hours`` and ``time_off``, each at most once.
     """
-    days = {local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)}
+    first, last = local_day(visit.start, zone), local_day(visit.end - timedelta(microseconds=1), zone)
+    # Three dates where a visit of 24 hours reaches over a date that lasts 23.
+    days = {first + timedelta(days=ahead) for ahead in range((last - first).days + 1)}
     if not holidays.isdisjoint(days):
         yield "holiday"
     if not _inside(visit, [stretch for day in days for stretch in calendar.stretches(day, zone)]):
