@@ -40,6 +40,7 @@ def create_app(settings: Settings) -> Flask:
         signin,
         slim,
         statuses,
+        unsubscribe,
     )
     from portal.web.health import MIGRATIONS
 
@@ -77,6 +78,7 @@ def create_app(settings: Settings) -> Flask:
         kept,
         script_words,
         slim,
+        unsubscribe,
     ):
         part.init_app(app)
     for area in (admin, customer, field):

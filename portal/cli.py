@@ -26,12 +26,14 @@ from werkzeug.serving import make_server
 
 from portal import create_app
 from portal.domain import tables
+from portal.domain.delivery import settings as delivery
 from portal.domain.errors import Invalid
 from portal.domain.jobs import attention, counts
 from portal.domain.people.models import Partner
 from portal.domain.people.partners import add_operator, found_partner
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
+from portal.domain.vault import Unreadable
 from portal.extensions import db
 from portal.settings import Environment, Settings, SettingsError
 from portal.web.auth import hash_password
@@ -139,6 +141,18 @@ def recount() -> None:
         counts.rebuild(session)
         attention.rebuild(session, datetime.now(UTC))
     console.print("The counts are right again.")
+
+
+@main.command()
+def seal_anew() -> None:
+    """Seal the secrets in the database with the first of ENCRYPTION_KEY, after a new one was put before the others."""
+    settings: Settings = current_app.config["SETTINGS"]
+    try:
+        with _written() as session:
+            sealed = delivery.seal_anew(session, settings.vault)
+    except Unreadable as error:
+        raise click.ClickException(f"Nothing was changed: a secret was {error}.") from None
+    console.print(f"{sealed} secrets are sealed with the newest key; the others are not needed any more.")
 
 
 @main.command()

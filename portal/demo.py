@@ -28,6 +28,8 @@ from portal.domain.jobs import fieldwork, services
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.jobs.situations import current_visit, visits_of
+from portal.domain.messages.models import Fault
+from portal.domain.messages.outbox import Letter
 from portal.domain.messages.reminders import decide_reminders
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.look_ins import begin_look_in, end_look_in
@@ -61,7 +63,7 @@ from portal.domain.surveys.queries import survey_of
 from portal.domain.surveys.services import SurveyInput, answer_survey
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
-from portal.worker.channels import LogChannel
+from portal.worker.channels import LogChannel, SendError
 from portal.worker.relay import Relay
 from portal.worker.store import Store
 
@@ -83,6 +85,8 @@ DAYS_AHEAD = 15
 SUNDAY = 6
 # Two hours before most visits, when quiet hours are over, and in the evening at either company.
 REMINDING_HOURS = (6, 7, 9, 10, 12, 14, 15, 18, 23)
+# Two letters the wrong way round, as somebody wrote it down on the telephone.
+MISSPELLED = "wanda.kessel@mial.example"
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
 DAY = timedelta(days=1)
@@ -484,7 +488,7 @@ def _play(session: Session, companies: Sequence[Company], until: datetime, progr
     heapq.heapify(waiting)
     opened_at = clock = min(company.opened_at for company in companies)
     total = (until - opened_at).days + 1
-    relay = Relay(_InHand(session), current_app.config["SETTINGS"], LogChannel(), clock=lambda: clock)
+    relay = Relay(_InHand(session), current_app.config["SETTINGS"], _Post(), clock=lambda: clock)
     while waiting and waiting[0][0] <= until:
         at, number, company, story = heapq.heappop(waiting)
         company.now = clock = at
@@ -497,6 +501,15 @@ def _play(session: Session, companies: Sequence[Company], until: datetime, progr
     clock = until
     relay.run()
     progress(total, total)
+
+
+class _Post(LogChannel):
+    """Keeps everything here, but for what goes to the one address that does not exist."""
+
+    def send(self, letter: Letter, now: datetime) -> None:
+        if letter.recipient == MISSPELLED:
+            raise SendError("550 5.1.1 No such user here", Fault.ADDRESS, is_final=True)
+        super().send(letter, now)
 
 
 class _InHand(Store):
@@ -1033,6 +1046,7 @@ def _of_the_office(acme: Company) -> list[Story]:
         _cancelled(acme, on(2, time(9), BATTERY, sana), "Customer sells the house", by_customer=False),
         _cancelled(acme, on(-4, time(9), CHARGER, sana), "The car comes later than I thought", by_customer=True),
         _cancelling(acme, on(7, time(13), CHARGER, sana), "Somebody else does it sooner"),
+        _not_reached(acme),
         _asked(acme, on(9, time(13), CHARGER, ines), "We have sold the car. Can the charger still be called off?"),
         _moved(
             acme, on(4, time(9), BATTERY, sana), acme.at(acme.workday(6), time(11)), True, acme.present - 4 * MINUTE
@@ -1054,6 +1068,14 @@ def _of_the_office(acme: Company) -> list[Story]:
         _to_the_end(acme, on(-3, time(13), CHARGER, sana), "send_contract"),
         _to_the_end(acme, on(-4, time(12), CHARGER, sana), "sign_contract"),
     ]
+
+
+def _not_reached(acme: Company) -> Story:
+    """Somebody new called this morning; what was to tell her of her visit did not arrive."""
+    yield acme.earlier_today(95)
+    wanda = acme.add_customer("Wanda Kessel", "12 Harbour Walk", "Bristol", "BS1 4RB", "07700 900260", MISSPELLED)
+    start = acme.at(acme.workday(8), time(13))
+    acme.schedule(Order(wanda, CHARGER, start, None, CHARGER.items[0]), assigned=False)
 
 
 def _of_every_day(acme: Company) -> list[Story]:

@@ -14,6 +14,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 from portal.domain.database import normalise_url
+from portal.domain.vault import Vault
 
 INSTANCE = Path(__file__).resolve().parent.parent / "instance"
 SHORTEST_SECRET = 32
@@ -41,6 +42,8 @@ class Settings(BaseSettings):
     redis_url: str | None = Field(default=None, repr=False)
     secret_key: SecretStr = SecretStr("")
     security_password_salt: SecretStr = SecretStr("")
+    # Secrets from which the keys for what is sealed in the database are made, with commas between; the newest first.
+    encryption_key: SecretStr = SecretStr("")
     smtp_url: str | None = Field(default=None, repr=False)
     mail_from: str = "Doorstep <doorstep@localhost>"
     base_url: str = "http://127.0.0.1:8000"
@@ -50,6 +53,8 @@ class Settings(BaseSettings):
     # How many reverse proxies stand in front and are trusted to name the caller.
     proxy_hops: int = Field(default=0, ge=0, le=5)
     throttle: bool = True
+    # Whether partners' own mail servers and text gateways may stand in the operator's own network.
+    private_hosts: bool = False
     # How often an office page in view asks whether anything changed.
     live_seconds: float = Field(default=5, ge=0.05, le=3600)
 
@@ -73,6 +78,12 @@ class Settings(BaseSettings):
         url = make_url(self.database_url)
         if url.get_backend_name() == "sqlite" and url.database and url.database != ":memory:":
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def vault(self) -> Vault:
+        """What seals and opens the secrets in the database; the last key tried is the one made from ``SECRET_KEY``."""
+        own = [secret for secret in map(str.strip, self.encryption_key.get_secret_value().split(",")) if secret]
+        return Vault([*own, self.secret_key.get_secret_value()])
 
     @property
     def is_production(self) -> bool:
@@ -142,6 +153,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"{name} is missing: set it to a random text of {SHORTEST_SECRET} characters or more")
             if len(secret.get_secret_value()) < SHORTEST_SECRET:
                 raise ValueError(f"{name} is too short: it needs {SHORTEST_SECRET} characters or more")
+        for key in self.encryption_key.get_secret_value().split(","):
+            if 0 < len(key.strip()) < SHORTEST_SECRET:
+                raise ValueError(f"ENCRYPTION_KEY is too short: each needs {SHORTEST_SECRET} characters or more")
         if self.is_production:
             for name in ("smtp_url", "mail_from", "base_url"):
                 if name not in self.model_fields_set:

@@ -18,6 +18,7 @@ def register(app: Flask) -> None:
         attention,
         branding,
         calendar,
+        channels,
         controls,
         dashboard,
         hours,
@@ -33,6 +34,7 @@ def register(app: Flask) -> None:
         setup,
         staff,
         surveys,
+        unreachable,
         workflows,
     )
 
@@ -48,6 +50,7 @@ def register(app: Flask) -> None:
         calendar.views,
         attention.views,
         requests.views,
+        unreachable.views,
         surveys.result_views,
         people.views,
         setup.views,
@@ -56,6 +59,7 @@ def register(app: Flask) -> None:
         surveys.views,
         hours.views,
         branding.views,
+        channels.views,
         staff.views,
         workflows.views,
         activity.views,

@@ -15,7 +15,7 @@ from portal.domain.jobs.attention import Queue, list_queue, queue_order
 from portal.domain.paging import Cursor
 from portal.extensions import db
 from portal.web import formats
-from portal.web.attention import queue_counts, queue_url
+from portal.web.attention import OWN_PAGES, queue_counts, queue_url
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.menu import ATTENTION
 
@@ -45,7 +45,7 @@ class AttentionView(AdminPage):
         if queue not in set(Queue):
             raise NotFound
         asked, actor = Queue(queue), the_actor()
-        if asked is Queue.CHANGE_REQUESTS:
+        if asked in OWN_PAGES:
             return redirect(queue_url(asked))
         page = list_queue(
             db.session(),

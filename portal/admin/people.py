@@ -41,6 +41,7 @@ from portal.admin.controls import own_rules
 from portal.admin.hours import SeenForm, save
 from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
+from portal.domain.delivery.unreachable import try_corrected
 from portal.domain.errors import Conflict, Invalid
 from portal.domain.jobs.people_queries import NEWEST_FIRST as NEWEST_JOBS
 from portal.domain.jobs.people_queries import coming_visits, jobs_of_customer
@@ -101,12 +102,19 @@ class AddressForm(Form):
 
 
 class GroupsForm(Form):
-    """Which messages somebody gets; a tick for each group."""
+    """Which messages somebody gets, and which channels they do not want; a tick for each."""
 
     gets_visits = BooleanField(GROUP_NAMES[MessageGroup.VISITS])
     gets_reminders = BooleanField(GROUP_NAMES[MessageGroup.REMINDERS])
     gets_arrival = BooleanField(GROUP_NAMES[MessageGroup.ARRIVAL])
     gets_contract = BooleanField(GROUP_NAMES[MessageGroup.CONTRACT])
+    email_off = BooleanField(lazy_gettext("No email"))
+    text_off = BooleanField(lazy_gettext("No texts"))
+
+    @property
+    def off(self) -> frozenset[str]:
+        """The channels that are not wanted."""
+        return frozenset(channel for channel in services.CHANNELS if self[f"{channel}_off"].data)
 
     @property
     def groups(self) -> frozenset[MessageGroup]:
@@ -258,7 +266,9 @@ class CustomerView(PeopleView):
             raise
 
     def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> Customer:
-        return services.edit_customer(session, key, form.version.data or 0, _customer_input(form))
+        customer = services.edit_customer(session, now, key, form.version.data or 0, _customer_input(form))
+        try_corrected(session, actor, now, key)
+        return customer
 
     def set_active(self, session: Session, key: int, active: bool) -> Customer:
         return services.set_customer_active(session, key, active)
@@ -493,6 +503,7 @@ def _customer_input(form: Any) -> services.CustomerInput:
             for entry in (field.form for field in form.addresses)
         ],
         groups=form.groups,
+        off=form.off,
         contacts=[
             services.ContactInput(
                 entry.id.data,
@@ -502,6 +513,7 @@ def _customer_input(form: Any) -> services.CustomerInput:
                 entry.phone.data,
                 entry.groups,
                 entry.remove.data,
+                entry.off,
             )
             for entry in (field.form for field in form.contacts)
         ],

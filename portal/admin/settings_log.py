@@ -11,6 +11,7 @@ from wtforms import SelectField
 
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
+from portal.admin.channels import ChannelsForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
 from portal.admin.message_rules import QuietHoursForm, RuleForm
@@ -23,12 +24,13 @@ from portal.domain.settings_log import queries
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.settings_log.services import SettingKind
 from portal.extensions import db
-from portal.web.i18n import DEFAULT, LANGUAGES
+from portal.web.i18n import DEFAULT, LANGUAGES, translate
 from portal.web.statuses import MESSAGE_CHANNELS, MESSAGE_KINDS
 
 ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
+    SettingKind.CHANNELS: lazy_gettext("Mail server and texts"),
     SettingKind.CUSTOMER_CONTROLS: lazy_gettext("Feature controls of a customer"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
@@ -58,6 +60,7 @@ def _words_of(form: Any) -> dict[str, Any]:
 FIELDS: dict[str, Any] = {
     **LABELS,
     **_words_of(BrandingForm),
+    **_words_of(ChannelsForm),
     **_words_of(ServiceTypeForm),
     **_words_of(HolidayForm),
     **_words_of(SurveySettingsForm),
@@ -82,10 +85,13 @@ FIELDS: dict[str, Any] = {
     "name": lazy_gettext("Name"),
     "place": lazy_gettext("Place in the list"),
     "skills": lazy_gettext("Skills"),
+    "text_service": lazy_gettext("Service for texts"),
     "staff_term": lazy_gettext("What a technician is called in the office"),
     "customer_term": lazy_gettext("What a technician is called to customers"),
 }
 LABEL = "label_"
+# Of these the log says that they were set, and never to what.
+SECRETS = frozenset({"smtp_password", "text_gateway"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +171,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
         return ""
     if isinstance(value, bool):
         return gettext("yes") if value else gettext("no")
+    if name in SECRETS:
+        return translate(value) if value else ""
     if name == "locale":
         return LANGUAGES.get(value or DEFAULT, str(value))
     if name == "kind":

@@ -5,6 +5,7 @@ from portal.domain.base import Base
 from portal.domain.branding import models as branding
 from portal.domain.changes import models as changes
 from portal.domain.contracts import models as contracts
+from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
@@ -19,6 +20,7 @@ __all__ = [
     "branding",
     "changes",
     "contracts",
+    "delivery",
     "jobs",
     "messages",
     "people",

@@ -27,6 +27,11 @@ from portal.web.i18n import within
 from portal.web.partners import current_partner
 
 FRESH = timedelta(seconds=5)
+# What is in these is more than an installation.
+OWN_PAGES = {
+    Queue.CHANGE_REQUESTS: "change_requests.index_view",
+    Queue.UNREACHABLE: "unreachable.index_view",
+}
 Counts = Mapping[Queue, int]
 
 # By database and partner: when they were counted, and how many there were.
@@ -53,6 +58,7 @@ def queue_title(queue: Queue) -> str:
         Queue.NEEDS_VISIT: gettext("Needs a visit"),
         Queue.HIT: gettext("Hit by time off or hours"),
         Queue.CHANGE_REQUESTS: gettext("Change requests"),
+        Queue.UNREACHABLE: gettext("Unreachable customers"),
     }[queue]
 
 
@@ -69,6 +75,7 @@ def queue_meaning(queue: Queue) -> str:
             handyman=_handyman(),
         ),
         Queue.CHANGE_REQUESTS: gettext("Customers ask for what the rules do not let them change themselves."),
+        Queue.UNREACHABLE: gettext("A message was given up after the last try. Somebody has to call them."),
     }[queue]
 
 
@@ -81,13 +88,14 @@ def queue_empty(queue: Queue) -> str:
         Queue.NEEDS_VISIT: gettext("Nothing that was begun waits for another visit."),
         Queue.HIT: gettext("Every coming visit can be worked as planned."),
         Queue.CHANGE_REQUESTS: gettext("No change request waits for an answer."),
+        Queue.UNREACHABLE: gettext("Every customer could be reached."),
     }[queue]
 
 
 def queue_url(queue: Queue) -> str:
-    """Return the address of the list of a queue; that of change requests shows what was asked."""
-    if queue is Queue.CHANGE_REQUESTS:
-        return url_for("change_requests.index_view")
+    """Return the address of the list of a queue; those that hold no installations have a page of their own."""
+    if queue in OWN_PAGES:
+        return url_for(OWN_PAGES[queue])
     return url_for("attention.queue_view", queue=queue.value)
 
 

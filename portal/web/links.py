@@ -23,6 +23,7 @@ class Purpose(StrEnum):
 
     CONFIRM = "confirm"
     SURVEY = "survey"
+    UNSUBSCRIBE = "unsubscribe"
 
 
 class Tampered(Exception):
@@ -44,6 +45,18 @@ def read(purpose: Purpose, token: str) -> Mapping[str, int]:
     except BadData as bad:
         raise Tampered from bad
     return payload
+
+
+def unsubscribe_path(customer_id: int, contact_id: int | None = None) -> str:
+    """Return the address, below the site's own, at which a customer or their contact switches e-mail off (N4)."""
+    reader = {"customer": customer_id} if contact_id is None else {"contact": contact_id}
+    return f"/unsubscribe/{sign(Purpose.UNSUBSCRIBE, reader)}"
+
+
+def reader_to_unsubscribe(token: str) -> tuple[int | None, int | None]:
+    """Return the key of the customer, or that of the contact, for whom a link was made; raises ``Tampered``."""
+    payload = read(Purpose.UNSUBSCRIBE, token)
+    return payload.get("customer"), payload.get("contact")
 
 
 def confirm_path(visit_id: int, start: datetime) -> str:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from flask import Flask
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.lifecycle import HasStatus
-from portal.domain.messages.models import Channel, MessageKind, MessageStatus
+from portal.domain.messages.models import Channel, Fault, MessageKind, MessageStatus
 from portal.domain.requests.models import Wish
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.web.auth import current_actor
@@ -112,7 +112,18 @@ MESSAGE_KINDS = {
     MessageKind.TECHNICIAN_MOVED: lazy_gettext("Technician: visit moved"),
     MessageKind.TECHNICIAN_CANCELLED: lazy_gettext("Technician: visit cancelled"),
 }
-MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_gettext("Text")}
+MESSAGE_CHANNELS = {Channel.EMAIL: lazy_gettext("Email"), Channel.TEXT: lazy_pgettext("channel", "Text")}
+# What went wrong with a message, as somebody who could do something about it reads it.
+FAULTS = {
+    Fault.ADDRESS: lazy_gettext("There is no such address or number."),
+    Fault.REFUSED: lazy_gettext("The other side did not take it."),
+    Fault.SIGN_IN: lazy_gettext("The server does not accept our user or password."),
+    Fault.SILENT: lazy_gettext("The server did not answer in time."),
+    Fault.ABSENT: lazy_gettext("The server cannot be found or does not take calls."),
+    Fault.CUT_OFF: lazy_gettext("The connection was cut while sending."),
+    Fault.UNSAFE: lazy_gettext("There is no safe connection to the server."),
+    Fault.OTHER: lazy_gettext("It could not be sent."),
+}
 # What a change request is for, as customer and office read it.
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
 # What a rating of a survey means.
@@ -204,6 +215,11 @@ def request_badge(request: HasStatus) -> Badge:
     return Badge(CSS["change_request"][request.status], translate(CHANGE_REQUEST.status(request.status).label))
 
 
+def fault_text(fault: str) -> str:
+    """Return what went wrong in words; "" where nothing is known."""
+    return str(FAULTS[Fault(fault)]) if fault else ""
+
+
 def message_badge(message: MessageLike) -> Badge:
     """Return the badge of a message of the outbox."""
     if message.status == MessageStatus.SENT:
@@ -227,5 +243,6 @@ def init_app(app: Flask) -> None:
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,
         message_channel=MESSAGE_CHANNELS.__getitem__,
+        fault_text=fault_text,
         group_css=GROUP_CSS.__getitem__,
     )

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from portal.domain.delivery.settings import settings_of
+from portal.domain.delivery.trials import anything_to_try, claim_tests, record_test, trial_facts
 from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
-from portal.domain.messages.models import SURVEYS, MessageKind
+from portal.domain.messages.models import SURVEYS, Fault, MessageKind
 from portal.domain.messages.models import Channel as Kind
-from portal.domain.messages.outbox import Claim, Letter
+from portal.domain.messages.outbox import Claim, Failure, Letter
 from portal.domain.messages.queries import facts_of, invitation_facts
 from portal.domain.messages.services import (
     NO_GATEWAY,
@@ -23,13 +25,15 @@ from portal.domain.messages.services import (
     loud_at,
     rule_refusal,
     still_wanted,
+    unwanted,
     waits_until,
 )
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
-from portal.worker.channels import Channel, ChannelDown, SendError, channel_for
+from portal.worker.channels import Channel, ChannelDown, SendError
 from portal.worker.rendering import Renderer
 from portal.worker.store import Store
+from portal.worker.ways import Ways
 
 log = structlog.get_logger("portal.worker")
 
@@ -64,7 +68,8 @@ class Relay:
         stop: threading.Event | None = None,
     ) -> None:
         self._store = store
-        self._channel = channel or channel_for(settings)
+        self._settings = settings
+        self._channel = channel
         self._renderer = Renderer(settings)
         self._clock = clock
         self._stop = stop or threading.Event()
@@ -72,49 +77,94 @@ class Relay:
     def run(self) -> Tally:
         """Send everything that is due now and return what was done."""
         tally = Tally()
+        self._try_channels()
+        closed: set[Hashable] = set()
         while not self._stop.is_set():
             with self._store.writing() as session:
                 claims = outbox.claim(session, self._clock(), BATCH)
-            if not claims or not self._send_all(claims, tally):
+            if not claims or not self._send_all(claims, tally, closed):
                 break
         return tally
 
-    def _send_all(self, claims: Sequence[Claim], tally: Tally) -> bool:
-        """Send a batch over one connection; returns whether it makes sense to claim more."""
-        with self._channel as channel:
+    def _ways(self, partner_ids: Iterable[int]) -> Ways:
+        with self._store.reading() as session:
+            return Ways(self._settings, settings_of(session, partner_ids), self._channel)
+
+    def _send_all(self, claims: Sequence[Claim], tally: Tally, closed: set[Hashable]) -> bool:
+        """Send a batch, one connection a way; returns whether to claim more.
+
+        Which ways are found ``closed`` is remembered: what else would go there waits a while untried, and holds up
+        nothing that goes another way.
+        """
+        waiting: list[Claim] = []
+        with self._ways({held.partner_id for held in claims}) as ways:
             for index, held in enumerate(claims):
                 if self._stop.is_set():
                     self._release(claims[index:])
-                    return False
+                    break
+                name = ways.name(held.partner_id, held.channel)
+                if name in closed:
+                    waiting.append(held)
+                    continue
                 try:
-                    self._send(channel, held, tally)
+                    self._send(ways, held, tally)
                 except ChannelDown:
-                    self._release(claims[index + 1 :])
-                    return False
-        return True
+                    closed.add(name)
+        self._release(waiting, self._clock() + outbox.FIRST_PAUSE)
+        return not self._stop.is_set()
 
-    def _send(self, channel: Channel, held: Claim, tally: Tally) -> None:
+    def _send(self, ways: Ways, held: Claim, tally: Tally) -> None:
         now = self._clock()
         current = self._still_ours(held, now)
         if current is None:
             return
+        letter: Letter | None = None
         try:
+            if ways.name(held.partner_id, held.channel) is None:
+                self._skipped(current, NO_GATEWAY, tally)
+                return
             letter = self._letter(current, now, tally)
             if letter is None:
                 return
-            channel.send(letter, now)
+            ways.way(held.partner_id, held.channel).send(letter, now)
         except SendError as error:
-            self._failed(current, str(error), tally)
+            recipient = letter.recipient if letter is not None else ""
+            self._failed(current, Failure(str(error), error.fault, recipient, error.is_final), tally)
             if isinstance(error, ChannelDown):
                 raise
         except Exception as error:
             # Whatever is wrong with one message must not keep the others from being sent.
             log.exception("message_failed", message=held.message_id)
-            self._failed(current, f"{type(error).__name__}: {error}", tally)
+            self._failed(current, Failure(f"{type(error).__name__}: {error}"), tally)
         else:
             with self._store.writing() as session:
                 outbox.record_sent(session, current, self._clock(), letter)
             tally.sent += 1
+
+    def _try_channels(self) -> None:
+        """Send the test messages that somebody waits for."""
+        with self._store.reading() as session:
+            waits = anything_to_try(session)
+        if not waits:
+            return
+        with self._store.writing() as session:
+            tests = claim_tests(session, self._clock())
+        with self._ways({test.partner_id for test in tests}) as ways:
+            for test in tests:
+                failure = None
+                try:
+                    if ways.name(test.partner_id, test.channel) is None:
+                        raise SendError(str(NO_GATEWAY.sentence), Fault.OTHER)
+                    with self._store.reading() as session:
+                        letter = self._renderer.test(trial_facts(session, test.test_id), self._clock())
+                    ways.way(test.partner_id, test.channel).send(letter, self._clock())
+                except SendError as error:
+                    failure = Failure(str(error), error.fault)
+                except Exception as error:
+                    log.exception("test_failed", test=test.test_id)
+                    failure = Failure(type(error).__name__)
+                with self._store.writing() as session:
+                    record_test(session, test.test_id, self._clock(), failure)
 
     def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""
@@ -127,9 +177,11 @@ class Relay:
         if refusal is None and survey is not None:
             refusal = no_longer_asked(facts.message, facts.visit, survey, now, facts.customer.active)
         refusal = refusal or rule_refusal(facts.rule, facts.visit)
+        if refusal is None and facts.told is None:
+            refusal = unwanted(facts.message, facts.reader)
         is_text, loud = facts.message.channel == Kind.TEXT, loud_at(facts.visit, now, facts.quiet)
-        if is_text and refusal is None:
-            refusal = QUIET_HOURS if loud is None else None if self._channel.takes_texts else NO_GATEWAY
+        if is_text and refusal is None and loud is None:
+            refusal = QUIET_HOURS
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None
@@ -161,9 +213,9 @@ class Relay:
             outbox.record_skipped(session, held, refusal)
         tally.skipped += 1
 
-    def _failed(self, held: Claim, error: str, tally: Tally) -> None:
+    def _failed(self, held: Claim, failure: Failure, tally: Tally) -> None:
         with self._store.writing() as session:
-            outbox.record_failed(session, held, self._clock(), error, random.random())
+            outbox.record_failed(session, held, self._clock(), failure, random.random())
         tally.failed += 1
 
     def _still_ours(self, held: Claim, now: datetime) -> Claim | None:

@@ -1,4 +1,4 @@
-"""From the facts to a letter: subject, plain text and HTML in the reader's language and the partner's time."""
+"""From the facts to a letter or text, in the reader's language and the partner's time."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
+from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Message, MessageKind
+from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.messages.services import ESSENTIAL
 from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
-from portal.web.links import confirm_path, survey_path
-from portal.worker.words import invitation_words, words_for, work_line
+from portal.web.links import confirm_path, survey_path, unsubscribe_path
+from portal.worker.words import invitation_words, test_words, text_for, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
 
@@ -51,6 +53,7 @@ class Renderer:
                 "phone": facts.partner.phone,
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
                 "my_url": f"{self._base_url}/my/" if facts.has_login else None,
+                "unsubscribe_url": self._unsubscribe_url(facts),
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
                 "light": _light(facts.partner.brand_colour),
@@ -58,26 +61,39 @@ class Renderer:
             }
             return Letter(
                 message_id=self._message_id(facts.message),
-                recipient=facts.reader.email or facts.message.recipient,
+                recipient=facts.reader.email,
                 sender=_one_line(facts.partner.name),
                 subject=_one_line(words.subject),
                 body=self._fill("letter.txt", values),
                 body_html=self._fill("letter.html", values),
+                unsubscribe_url=self._unsubscribe_url(facts),
             )
 
     def text(self, facts: Facts, now: datetime) -> Letter:
-        """Return the text that ``facts`` make, as of ``now`` (an instant): one line, without a page of its own."""
+        """Return the text that ``facts`` make, as of ``now`` (an instant): who, what, when and where to find more."""
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
-            words = words_for(facts)
-            hours = formats.hours(facts.visit.start_at, facts.visit.window_minutes, facts.zone)
-            said = " ".join(words.more) if facts.message.kind == MessageKind.ON_THE_WAY else hours
+            url = f"{self._base_url}/my/" if facts.has_login else ""
             return Letter(
                 message_id=self._message_id(facts.message),
                 recipient=(facts.told or facts.reader).phone or facts.message.recipient,
                 sender=_one_line(facts.partner.name),
                 subject="",
-                body=_one_line(f"{facts.partner.name}: {words.subject}. {said}"),
+                body=text_for(facts, words_for(facts), url),
+                body_html="",
+            )
+
+    def test(self, facts: TrialFacts, now: datetime) -> Letter:
+        """Return the test message of ``facts``, as of ``now`` (an instant)."""
+        test, partner = facts.test, facts.partner
+        with self._app.app_context(), force_locale(_locale(partner.locale)):
+            words = test_words(facts)
+            return Letter(
+                message_id=self._stable_id(f"test:{test.id}"),
+                recipient=test.recipient,
+                sender=_one_line(partner.name),
+                subject=_one_line(words.subject),
+                body=words.lead,
                 body_html="",
             )
 
@@ -140,9 +156,19 @@ class Renderer:
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"
 
+    def _unsubscribe_url(self, facts: Facts) -> str:
+        """Return where the reader switches such mail off; "" for what comes all the same."""
+        if facts.message.kind in ESSENTIAL:
+            return ""
+        contact_id = facts.contact.id if facts.contact is not None else None
+        return f"{self._base_url}{unsubscribe_path(facts.customer.id, contact_id)}"
+
     def _message_id(self, message: Message) -> str:
+        return self._stable_id(message.key)
+
+    def _stable_id(self, key: str) -> str:
         """Return an id that is the same each time, so that a letter sent twice is recognised as one."""
-        digest = hashlib.sha256(message.key.encode()).hexdigest()[:32]
+        digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return f"<{digest}@{self._host}>"
 
 

@@ -10,7 +10,8 @@ from zoneinfo import ZoneInfo
 from flask_babel import gettext as _
 
 from portal.domain.actor import Role
-from portal.domain.messages.models import MessageKind
+from portal.domain.delivery.trials import TrialFacts
+from portal.domain.messages.models import Channel, MessageKind
 from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.surveys.asking import open_until
 from portal.web import formats
@@ -19,12 +20,15 @@ from portal.web.i18n import within
 
 # The last instant before an excluded end.
 SHORTEST = timedelta(microseconds=1)
+# Two or three parts of what a text was once; longer ones are cut by some gateways.
+LONGEST_TEXT = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
     """The words of one letter: ``lead`` follows the greeting, ``more`` are paragraphs after the visit's details.
 
+    A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
     ``to_rate``: the letter carries the link to the survey of the visit (C12).
     """
@@ -33,6 +37,7 @@ class Words:
     heading: str
     lead: str
     more: tuple[str, ...] = ()
+    text: str | None = None
     to_confirm: bool = False
     to_rate: bool = False
 
@@ -61,6 +66,34 @@ def invitation_words(facts: InvitationFacts) -> Words:
             _("If you did not expect this, there is nothing you need to do."),
         ),
     )
+
+
+def test_words(facts: TrialFacts) -> Words:
+    """Return the words of a test message."""
+    partner = facts.partner.name
+    subject = _("Test from %(partner)s", partner=partner)
+    if facts.test.channel == Channel.TEXT:
+        said = _("%(partner)s: this is a test. Texts arrive at this number.", partner=partner)
+    else:
+        said = _(
+            "This is a test that %(name)s asked for. Mail from %(partner)s arrives at this address.",
+            name=facts.test.asked_by_name,
+            partner=partner,
+        )
+    return Words(subject=subject, heading=subject, lead=said)
+
+
+def text_for(facts: Facts, words: Words, url: str) -> str:
+    """Return a text in one line: who writes about what, when, and where more stands: at ``url``, else by telephone."""
+    hours = formats.hours(facts.visit.start_at, facts.visit.window_minutes, facts.zone) if words.text is None else ""
+    said = " ".join(filter(None, (f"{', '.join(filter(None, (words.subject, hours)))}.", words.text)))
+    phone = facts.partner.phone
+    more = url or (_("Questions? Call %(phone)s.", phone=phone) if phone else "")
+    line = " ".join(f"{facts.partner.name}: {said}".split())
+    room = LONGEST_TEXT - len(more) - 1
+    if len(line) > room:
+        line = f"{line[: room - 1].rstrip()}…"
+    return f"{line} {more}".strip()
 
 
 def work_line(facts: Facts) -> str:
@@ -109,6 +142,7 @@ def _cancelled(facts: Facts) -> Words:
         heading=_("Your visit on %(day)s is cancelled", **known),
         lead=_("nobody will come for this visit:"),
         more=(_("If you did not expect this, please call us."),),
+        text="",
     )
 
 
@@ -160,6 +194,7 @@ def _on_the_way(facts: Facts) -> Words:
         heading=_("%(name)s is on the way", name=name),
         lead=_("we have set off for your visit:"),
         more=more,
+        text=" ".join(more),
     )
 
 
@@ -170,6 +205,7 @@ def _contract(facts: Facts) -> Words:
         heading=_("Your contract is ready"),
         lead=_("the work of this visit is done, and its contract waits for your signature:"),
         more=(_("If something in it is not right, please call us before you sign."),),
+        text="",
     )
 
 

@@ -7,15 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 
+from portal.domain.delivery.models import Unreachable
+from portal.domain.messages.models import Message
 from tests.browser.looking import axe_complaints, overflow, sign_in
-from tests.factories import Create
+from tests.factories import Create, save
 
 pytestmark = [pytest.mark.row("P21"), pytest.mark.look]
 
 
 def test_time_off_is_asked_about_and_settled_from_the_queue(
     open_window: Callable[..., Any],
+    session: Session,
     create_partner: Create,
     create_staff: Create,
     create_technician: Create,
@@ -55,6 +60,13 @@ def test_time_off_is_asked_about_and_settled_from_the_queue(
     page.get_by_role("button", name="Save all the same").last.click()
     page.get_by_text("The time off is saved.").wait_for()
     look("/admin/attention/hit/")
+    message = session.scalars(select(Message).where(Message.job_id == job.id)).one()
+    session.rollback()
+    whom = {"partner_id": partner.id, "customer_id": job.customer_id, "message_id": message.id}
+    why = {"recipient": "somebody@mail.example", "fault": "address", "error": "550 no such user"}
+    task = save(session, Unreachable(opened_at=start, **whom, **why))
+    for path in ("/admin/unreachable/", f"/admin/unreachable/{task.id}/done", f"/admin/messages/{message.id}"):
+        look(path)
     look("/admin/")
     page.goto("/admin/attention/hit/")
     page.get_by_role("link", name="Reassign").click()

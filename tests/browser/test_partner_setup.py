@@ -59,7 +59,7 @@ def test_set_up_looks_right_and_the_longest_words_and_widest_logo_fit(
     found = []
     paths = (
         "/admin/branding/", "/admin/skills/", "/admin/pause-reasons/", f"/admin/service-types/edit/?id={kind.id}",
-        "/admin/settings-changes/",
+        "/admin/settings-changes/", "/admin/channels/",
     )  # fmt: skip
     for size, scheme in ((PHONE, "dark"), (DESK, "light")):
         page.set_viewport_size(size)
@@ -72,8 +72,10 @@ def test_set_up_looks_right_and_the_longest_words_and_widest_logo_fit(
     page.set_viewport_size(PHONE)
     sign_in(page, user)
     expect(page.locator(".badges").first).to_contain_text(LONGEST)
-    found += axe_complaints(page)
-    assert overflow(page) <= 0
+    for path in ("/my/", "/my/messages"):
+        page.goto(path)
+        found += axe_complaints(page)
+        assert overflow(page) <= 0
     assert found == []
 
 

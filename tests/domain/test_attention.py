@@ -10,10 +10,13 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import event, select, text
 
+from portal.domain.delivery import unreachable
+from portal.domain.delivery.models import Unreachable
 from portal.domain.errors import DomainError
 from portal.domain.jobs import attention, fieldwork, services
 from portal.domain.jobs.attention import Queue, count_queues, list_queue
 from portal.domain.jobs.models import Appointment, Job
+from portal.domain.messages.models import Fault, Message
 from portal.domain.paging import Cursor
 from portal.domain.people.models import Partner
 from portal.domain.requests.models import ChangeRequest, Wish
@@ -74,7 +77,9 @@ def plain_counts(office: Office, now: datetime) -> dict[Queue, int]:
     nobody = [visit for visit in visits if visit.status == "SCHEDULED" and visit.technician_id is None]
     wishes = session.scalars(select(ChangeRequest).where(ChangeRequest.partner_id == partner_id))
     asked = [wish for wish in wishes if wish.status == "PENDING"]
-    return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit, asked)), strict=True))
+    tasks = session.scalars(select(Unreachable).where(Unreachable.partner_id == partner_id))
+    unreached = [task for task in tasks if task.closed_at is None]
+    return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit, asked, unreached)), strict=True))
 
 
 def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
@@ -104,6 +109,12 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
             office.do(customer, request_change, office.visit(key).id, Wish.MOVE, "Any other day")
         elif step == "time off":
             rota(hours.add_time_off, technician, TimeOffInput(day, day))
+        elif step == "give up":
+            failed = select(Message).where(Message.status == "PENDING", Message.customer_id.is_not(None)).limit(1)
+            for message in office.looking.scalars(failed).all():
+                with unit_of_work(office.looking) as session:
+                    session.get_one(Message, message.id).status = "FAILED"
+                    unreachable.open_task(session, office.now, message.id, "", Fault.SILENT, "no answer")
         elif step == "active":
             rota(hours.set_technician_active, technician, rng.random() < 0.7)
         else:
@@ -125,6 +136,8 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
         office.now += rng.choice((5, 20, 45)) * MINUTE
         day = (office.now + rng.randint(0, 1) * DAY).date()
         ahead = office.now + rng.randint(1, 60) * HOUR
+        if turn % 30 == 7:
+            take("give up", key, ahead, 0, day)
         # Mostly what somebody is at.
         key = key if rng.random() < 0.6 else rng.choice(keys)
         steps = ("time off", "active") if turn % 5 == 0 else following.get(office.visit(key).status, ("assign",))

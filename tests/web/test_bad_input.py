@@ -19,13 +19,14 @@ from urllib.parse import urlsplit
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from portal.domain.actor import Role
 from portal.domain.contracts.models import Contract
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
@@ -76,6 +77,7 @@ class Rows:
     kind: int
     message: int
     change_request: int
+    unreachable: int
     partner: int
     membership: int
     invitation: int
@@ -129,7 +131,10 @@ def world(
             technician.id,
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
-            session.scalars(select(ChangeRequest.id).where(ChangeRequest.partner_id == partner.id)).first() or 0,
+            *(
+                session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
+                for model in (ChangeRequest, Unreachable)
+            ),
             partner.id,
             *(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
@@ -222,6 +227,13 @@ def world(
                 rating=1, comment=SCRIPT, answered_at=NOW,
             )
         )  # fmt: skip
+        for message in session.scalars(select(Message).where(Message.id.in_(_firsts(session)))):
+            session.add(
+                Unreachable(
+                    partner_id=message.partner_id, customer_id=message.customer_id, message_id=message.id,
+                    recipient=SCRIPT, fault="refused", error=SCRIPT, opened_at=NOW,
+                )
+            )  # fmt: skip
         for job in (jobs[-1], next_door[0], far_away[0]):
             wished = job.appointments[0]
             session.add(
@@ -256,6 +268,11 @@ def world(
             each.abused = int(engine.name == "postgresql")
         yield World(app, ledger, people, own, foreign)
         assert every_row(engine) == ledger.before
+
+
+def _firsts(session: Session) -> list[int]:
+    """Return the first message of each partner."""
+    return list(session.scalars(select(func.min(Message.id)).group_by(Message.partner_id)))
 
 
 # Every page and every form
@@ -316,7 +333,8 @@ def row_of(rule: Rule, name: str) -> str:
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
         "survey_questions": "survey_question",
         "message_rules": "message_rule",
-        "change_requests": "change_request", "partners": "partner", "staff": "membership", "invitations": "invitation",
+        "change_requests": "change_request", "unreachable": "unreachable",
+        "partners": "partner", "staff": "membership", "invitations": "invitation",
         "invitations.customer_view": "customer", "invitations.technician_view": "technician",
     }  # fmt: skip
     return kinds.get(name) or views.get(rule.endpoint) or views[rule.endpoint.partition(".")[0]]

@@ -23,6 +23,7 @@ from sqlalchemy.orm import Session
 
 from portal import demo
 from portal.domain.actor import Actor, Role
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.situations import current_visit, situation, visits_of
 from portal.domain.jobs.states import INSTALLATION, UNDER_WAY, installation_statuses
@@ -89,9 +90,15 @@ def check_the_customer(session: Session, now: datetime) -> None:
 def check_the_past(session: Session, now: datetime) -> None:
     assert session.scalars(select(HistoryEntry.at).order_by(HistoryEntry.at.desc()).limit(1)).one() <= now
     messages = session.scalars(select(Message)).all()
+    # Somebody's address was misspelled: she is to be called.
+    failed = [message for message in messages if message.status == MessageStatus.FAILED]
+    task = session.scalars(select(Unreachable)).one()
+    assert [message.id for message in failed] == [task.message_id]
+    assert (task.is_open, task.recipient, task.fault) == (True, demo.MISSPELLED, "address")
+    assert {message.channel for message in messages if message.status == MessageStatus.SENT} == {"email", "text"}
     for message in messages:
         # What waits are texts, for the end of quiet hours, and what is asked later.
-        assert message.status in (MessageStatus.SENT, MessageStatus.SKIPPED) or message.due_at > now
+        assert message.status != MessageStatus.PENDING or message.due_at > now
         if message.status == MessageStatus.SENT:
             assert message.sent_at is not None
             assert message.sent_at <= now

@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from portal.admin.installations.acts import ACTS
 from portal.domain.actor import Role
 from portal.domain.base import Base
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
@@ -57,6 +58,7 @@ LISTS = (
     "activity",
     "change-requests",
     "survey-results",
+    "unreachable",
 )
 # Everything that a key of the other partner's may be tried at.
 BY_KEY = {
@@ -84,6 +86,7 @@ BY_ENDPOINT = {
     "hours": "absence",
     "change_requests": "wish",
     "message_rules": "message_rule",
+    "unreachable": "unreached",
 }
 # Where a view has addresses of several kinds.
 BY_ARGUMENT = {
@@ -122,6 +125,7 @@ class Side:
     wish: ChangeRequest
     question: SurveyQuestion
     message_rule: MessageRule
+    unreached: Unreachable
 
 
 @dataclass(frozen=True)
@@ -220,7 +224,10 @@ def make_side(
         rule = session.scalars(select(MessageRule).where(MessageRule.partner_id == partner.id)).first()
         assert rule is not None
         session.expunge(rule)
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule)
+        failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
+        whom = {"partner_id": partner.id, "customer_id": customer.id}
+        unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
+        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
 
     return make
 
@@ -625,7 +632,14 @@ def test_strangers_and_other_roles_reach_no_page(
     customer, technician = create_user(), create_user()
     create_customer(world.ours.partner, customer)
     create_technician(world.ours.partner, technician)
-    paths = ["", *(f"{name}/" for name in LISTS), "feature-controls/", "background-jobs/", "api/customers?q=a"]
+    paths = [
+        "",
+        *(f"{name}/" for name in LISTS),
+        "feature-controls/",
+        "background-jobs/",
+        "channels/",
+        "api/customers?q=a",
+    ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
         browser = Site(app.test_client())
         if user is not None:
@@ -637,7 +651,7 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    paths = ("service-types/", "feature-controls/", f"service-types/edit/?id={world.ours.kind.id}")
+    paths = ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}")
     for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -22,8 +24,16 @@ from sqlalchemy import ColumnElement, delete, or_, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
+from portal.domain.delivery.models import ChannelSettings
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.messages.models import TO_TECHNICIANS, Message, MessageAttempt, MessageRule
+from portal.domain.messages.models import (
+    TO_TECHNICIANS,
+    Channel,
+    Message,
+    MessageAttempt,
+    MessageKind,
+    MessageRule,
+)
 from portal.domain.people.models import Customer, Partner
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
@@ -59,6 +69,8 @@ class Sink:
     connections: int = 0
     answer: Callable[[str], str] = lambda address: "250 OK"
     at_data: Callable[[EmailMessage], None] = lambda mail: None
+    # What is said to a letter that was taken in; blank: nothing, and the connection is cut.
+    verdict: str = "250 OK"
     # Cleared, it keeps the answer to a letter that was taken in already.
     may_answer: threading.Event = field(default_factory=threading.Event)
     changed: threading.Condition = field(default_factory=threading.Condition)
@@ -102,7 +114,9 @@ class Sink:
             self.recipients += envelope.rcpt_tos
             self.changed.notify_all()
         await asyncio.to_thread(self.may_answer.wait, PATIENCE)
-        return "250 OK"
+        if not self.verdict:
+            server.transport.abort()
+        return self.verdict
 
 
 @pytest.fixture
@@ -118,6 +132,51 @@ def sink() -> Iterator[Sink]:
     yield sink
     sink.may_answer.set()
     server.stop()
+
+
+@dataclass
+class Gateway:
+    """What a text gateway was told. ``answer`` is the status it gives; 0 cuts the connection, -1 keeps it waiting."""
+
+    port: int = 0
+    answer: int = 200
+    told: list[tuple[str, str]] = field(default_factory=list)
+    closing: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def url(self) -> str:
+        return f"json://office:hush-hush@127.0.0.1:{self.port}/quiet-path"
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    """An HTTP server on loopback that stands for a text gateway: it keeps number and words of each text."""
+    gateway = Gateway()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            sent = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            gateway.told.append((self.path.rpartition("/")[2], sent["message"]))
+            if gateway.answer < 0:
+                gateway.closing.wait(PATIENCE)
+            elif gateway.answer:
+                self.send_response(gateway.answer)
+                # Nobody is to be led on.
+                self.send_header("Location", f"http://127.0.0.1:{gateway.port}/elsewhere")
+                self.end_headers()
+
+        def log_message(self, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    gateway.port = server.server_port
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield gateway
+    gateway.closing.set()
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 @pytest.fixture
@@ -199,6 +258,20 @@ class Shop:
         self.session.rollback()
         return list(self.session.scalars(select(MessageAttempt.outcome).order_by(MessageAttempt.id)))
 
+    def text_too(self, *kinds: MessageKind, phone: str = "+44 7700 900200") -> None:
+        """Let the customer have a number, and a rule that sends each of ``kinds`` as a text too."""
+        with unit_of_work(self.session) as session:
+            session.get_one(Customer, self.customer.id).phone = phone
+            for kind in kinds:
+                session.add(MessageRule(partner_id=self.partner.id, kind=kind, channel=Channel.TEXT))
+
+    def leave_by(self, settings: Settings, **values: Any) -> None:
+        """Set the partner's own channels, with secrets in plain text."""
+        secrets = {name: settings.vault.seal(values.pop(name, "")) for name in ("smtp_password", "text_gateway")}
+        service = "json" if secrets["text_gateway"] else ""
+        with unit_of_work(self.session) as session:
+            session.add(ChannelSettings(partner_id=self.partner.id, text_service=service, **secrets, **values))
+
     def clear(self) -> None:
         """Take away the messages so far, to look at what comes next."""
         with unit_of_work(self.session):
@@ -224,7 +297,7 @@ def shop(
     """A partner in London that tells customers alone, by e-mail, and reminds once: the day before at 18:00."""
     partner = create_partner(name="Brightwell Solar & Heat", phone="0117 496 0180")
     with unit_of_work(session):
-        others = (MessageRule.channel == "text", MessageRule.minutes_before.is_not(None), _to_technicians())
+        others = (MessageRule.channel == Channel.TEXT, MessageRule.minutes_before.is_not(None), _to_technicians())
         session.execute(delete(MessageRule).where(or_(*others)))
     customer = create_customer(partner, create_user(name="Priya Raman", email="priya@mail.example"))
     return Shop(session, partner, customer, clock, create_installation)

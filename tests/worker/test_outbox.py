@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from portal.domain.messages import outbox
-from portal.domain.messages.outbox import LEASE, Claim, Letter, pause_after
+from portal.domain.messages.outbox import LEASE, Claim, Failure, Letter, pause_after
 from portal.domain.messages.services import NOT_PLANNED
 from portal.worker.schedule import Work
 from tests.worker.conftest import MINUTE, NOW, SECOND, Shop
@@ -69,7 +69,7 @@ def test_a_worker_whose_lease_was_taken_over_changes_nothing(work: Work, shop: S
     (heir,) = claim(work, LEASE)
     with work.store.writing() as session:
         assert outbox.renew(session, dead, NOW + LEASE) is None
-        assert not outbox.record_failed(session, dead, NOW + LEASE, "no answer", 0)
+        assert not outbox.record_failed(session, dead, NOW + LEASE, Failure("no answer"), 0)
         assert not outbox.record_skipped(session, dead, NOT_PLANNED)
         outbox.release(session, [dead])
     (message,) = shop.messages()
@@ -117,7 +117,7 @@ def test_after_the_last_try_a_message_has_failed(work: Work, shop: Shop) -> None
     for _ in range(14):
         with work.store.writing() as session:
             (held,) = outbox.claim(session, now, 10)
-            outbox.record_failed(session, held, now, "450 busy", 0)
+            outbox.record_failed(session, held, now, Failure("450 busy"), 0)
         now += timedelta(hours=1)
     (message,) = shop.messages()
     assert (message.status, message.last_error, message.attempts) == ("FAILED", "450 busy", 14)

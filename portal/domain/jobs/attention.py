@@ -21,9 +21,11 @@ from sqlalchemy.sql.functions import GenericFunction
 
 from portal.domain.actor import Actor
 from portal.domain.base import UtcDateTime
+from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import current_visit, open_visit
 from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, OPEN, Situation
+from portal.domain.messages.models import Message
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.requests.models import PENDING, ChangeRequest
@@ -46,6 +48,7 @@ class Queue(StrEnum):
     NEEDS_VISIT = "needs-visit"
     HIT = "hit"
     CHANGE_REQUESTS = "change-requests"
+    UNREACHABLE = "unreachable"
 
 
 # The acts that would settle it, the likeliest first: of the installation or, where it has none of that name, its visit.
@@ -56,6 +59,8 @@ ACTS: Mapping[Queue, tuple[str, ...]] = {
     Queue.NEEDS_VISIT: ("reschedule",),
     Queue.HIT: ("reassign", "reschedule"),
     Queue.CHANGE_REQUESTS: ("reschedule", "cancel"),
+    # The customer is to be called; what comes of that is anybody's guess.
+    Queue.UNREACHABLE: (),
 }
 
 
@@ -161,6 +166,8 @@ def rebuild(session: Session, now: datetime) -> None:
 
 def queue_order(queue: Queue) -> Order:
     """Return the order in which the pages of a queue follow one another."""
+    if queue is Queue.UNREACHABLE:
+        return Order((Unreachable.opened_at, Unreachable.id))
     models: dict[Queue, Any] = {
         Queue.NEEDS_VISIT: Job,
         Queue.HIT: VisitHit,
@@ -261,6 +268,11 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
     if queue is Queue.CHANGE_REQUESTS:
         wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
         return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == _written(PENDING))
+    if queue is Queue.UNREACHABLE:
+        tasks: Select[*tuple[Any, ...]] = select(Unreachable.id, Unreachable.opened_at, Message.job_id)
+        return tasks.join(Message, Message.id == Unreachable.message_id).where(
+            Unreachable.partner_id == partner_id, Unreachable.closed_at.is_(None)
+        )
     visits: Select[*tuple[Any, ...]] = (
         select(Appointment.id, Appointment.start_at, Appointment.job_id)
         .join(Job, Job.id == Appointment.job_id)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
@@ -21,7 +21,7 @@ from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
 from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_taken, open_visit
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, Situation
 from portal.domain.lookup import MAX_KEY, find
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageAttempt
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_from, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
@@ -496,10 +496,14 @@ def installation(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the detail page shows around an installation (P12): newest first, but for contracts."""
+    """What the detail page shows around an installation (P12): newest first, but for contracts.
+
+    ``attempts`` are those at sending the messages that did not go out at the first, by the messages' keys (N4).
+    """
 
     history: Sequence[HistoryEntry]
     messages: Sequence[Message]
+    attempts: Mapping[int, Sequence[MessageAttempt]]
     contracts: Sequence[Contract]
     replaced: Job | None
     replacements: Sequence[Job]
@@ -509,15 +513,27 @@ def surroundings(session: Session, job: Job) -> Surroundings:
     """Return history, messages, contract versions and linked installations of ``job``."""
     linked = select(Job).where((Job.replaces_id == job.id) | (Job.id == job.replaces_id)).order_by(Job.id)
     found = list(session.scalars(linked))
+    messages = list(session.scalars(select(Message).where(Message.job_id == job.id).order_by(Message.id.desc())))
     return Surroundings(
         history=list(
             session.scalars(select(HistoryEntry).where(HistoryEntry.job_id == job.id).order_by(HistoryEntry.id.desc()))
         ),
-        messages=list(session.scalars(select(Message).where(Message.job_id == job.id).order_by(Message.id.desc()))),
+        messages=messages,
+        attempts=_attempts(session, [message.id for message in messages if message.attempts > 1 or message.last_error]),
         contracts=list(session.scalars(select(Contract).where(Contract.job_id == job.id).order_by(Contract.revision))),
         replaced=next((row for row in found if row.id == job.replaces_id), None),
         replacements=[row for row in found if row.replaces_id == job.id],
     )
+
+
+def _attempts(session: Session, message_ids: Sequence[int]) -> dict[int, list[MessageAttempt]]:
+    """Return the attempts at sending each of some messages, the latest first. One statement, none for no message."""
+    found: dict[int, list[MessageAttempt]] = {}
+    if message_ids:
+        query = select(MessageAttempt).where(MessageAttempt.message_id.in_(message_ids))
+        for attempt in session.scalars(query.order_by(MessageAttempt.id.desc())):
+            found.setdefault(attempt.message_id, []).append(attempt)
+    return found
 
 
 def service_types(session: Session) -> list[ServiceType]:

@@ -104,6 +104,19 @@ class AttemptOutcome(StrEnum):
     LOST = "LOST"
 
 
+class Fault(StrEnum):
+    """What was wrong with a try, as far as a person can do something about it; ``error`` has the server's words."""
+
+    ADDRESS = "address"
+    REFUSED = "refused"
+    SIGN_IN = "sign_in"
+    SILENT = "silent"
+    ABSENT = "absent"
+    CUT_OFF = "cut_off"
+    UNSAFE = "unsafe"
+    OTHER = "other"
+
+
 AT_ONCE = text("days_before IS NULL AND minutes_before IS NULL")
 BY_CLOCK = text("days_before IS NOT NULL")
 BY_LENGTH = text("minutes_before IS NOT NULL")
@@ -252,4 +265,6 @@ class MessageAttempt(Tenant, Base):
     message_id: Mapped[int] = mapped_column(Key)
     at: Mapped[datetime] = mapped_column()
     outcome: Mapped[str] = mapped_column(String(10))
+    # A ``Fault``; blank for a try that went well, and where none was noted.
+    fault: Mapped[str] = mapped_column(String(20), default="", server_default="")
     error: Mapped[str] = mapped_column(Text, default="")

@@ -8,7 +8,7 @@ runs within ``unit_of_work``; ``now`` is an instant.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,8 +16,9 @@ from typing import Any
 from sqlalchemy import CursorResult, or_, select, update
 from sqlalchemy.orm import Session
 
+from portal.domain.delivery import unreachable
 from portal.domain.errors import Refusal
-from portal.domain.messages.models import AttemptOutcome, Message, MessageAttempt, MessageStatus
+from portal.domain.messages.models import AttemptOutcome, Fault, Message, MessageAttempt, MessageStatus
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -33,11 +34,12 @@ NOT_KEPT = "…"
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The right to send one message of ``kind`` until ``until`` (an instant); ``token`` proves it."""
+    """The right to send one message of ``kind`` over ``channel`` until ``until`` (an instant); ``token`` proves it."""
 
     message_id: int
     partner_id: int
     kind: str
+    channel: str
     token: str
     until: datetime
 
@@ -46,7 +48,8 @@ class Claim:
 class Letter:
     """What is sent: to which address, in whose name, under which id (the same at each try), saying what.
 
-    ``secret`` is a part of the text that only its reader may have: it is sent, and not kept.
+    A text is its ``body`` alone. ``secret`` is a part of the text that only its reader may have: it is sent, and not
+    kept. ``unsubscribe_url`` is where one press switches such mail off, for what need not be sent.
     """
 
     message_id: str
@@ -56,6 +59,20 @@ class Letter:
     body: str
     body_html: str
     secret: str = ""
+    unsubscribe_url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """How a try failed: the server's words, what people are told (a ``Fault``), at which address it was.
+
+    ``is_final``: another try would fail the same way, so there is none.
+    """
+
+    error: str
+    fault: Fault = Fault.OTHER
+    recipient: str = ""
+    is_final: bool = False
 
 
 def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
@@ -69,7 +86,7 @@ def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     free = or_(Message.lease_until.is_(None), Message.lease_until <= now)
     held_back = select(Partner.id).where(Partner.suspended_at.is_not(None))
     due = (
-        select(Message.id, Message.partner_id, Message.kind, Message.lease_until)
+        select(Message.id, Message.partner_id, Message.kind, Message.channel, Message.lease_until)
         .where(Message.status == MessageStatus.PENDING, Message.due_at <= now, free)
         .where(Message.partner_id.not_in(held_back))
         .order_by(Message.due_at, Message.id)
@@ -86,10 +103,11 @@ def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
         .values(lease_token=token, lease_until=until, attempts=Message.attempts + 1),
         execution_options={"synchronize_session": False},
     )
-    for row in rows:
+    claims = [Claim(row.id, row.partner_id, row.kind, row.channel, token, until) for row in rows]
+    for row, held in zip(rows, claims, strict=True):
         if row.lease_until is not None:
-            _note(session, row.partner_id, row.id, row.lease_until, AttemptOutcome.LOST, "")
-    return [Claim(row.id, row.partner_id, row.kind, token, until) for row in rows]
+            _note(session, held, row.lease_until, AttemptOutcome.LOST)
+    return claims
 
 
 def renew(session: Session, held: Claim, now: datetime) -> Claim | None:
@@ -101,8 +119,12 @@ def renew(session: Session, held: Claim, now: datetime) -> Claim | None:
 
 
 def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) -> bool:
-    """Record that ``letter`` was sent; returns whether the message was still held, and so is SENT now."""
-    _note(session, held.partner_id, held.message_id, now, AttemptOutcome.SENT, "")
+    """Record that ``letter`` was sent; returns whether the message was still held, and so is SENT now.
+
+    Whoever could not be reached has been now.
+    """
+    _note(session, held, now, AttemptOutcome.SENT)
+    unreachable.close_reached(session, now, held.message_id)
     return _let_go(
         session,
         held,
@@ -116,17 +138,25 @@ def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) ->
     )
 
 
-def record_failed(session: Session, held: Claim, now: datetime, error: str, jitter: float) -> bool:
-    """Record a failed try with its ``error``; the message is tried again after a pause, or FAILED after the last.
+def record_failed(session: Session, held: Claim, now: datetime, failure: Failure, jitter: float) -> bool:
+    """Record a failed try; the message is tried again after a pause, or FAILED after the last.
 
-    ``jitter`` is a random number from 0 to 1 that spreads the tries. Returns whether the message was still held.
+    ``jitter`` is a random number from 0 to 1 that spreads the tries. What is FAILED becomes a task for the dispatcher,
+    where nothing else said it. Returns whether the message was still held.
     """
-    _note(session, held.partner_id, held.message_id, now, AttemptOutcome.FAILED, error)
     attempts = session.scalars(select(Message.attempts).where(Message.id == held.message_id)).one()
-    pause = pause_after(attempts, jitter)
+    pause = None if failure.is_final else pause_after(attempts, jitter)
     if pause is None:
-        return _let_go(session, held, status=MessageStatus.FAILED, last_error=error[:MAX_ERROR])
-    return _let_go(session, held, due_at=now + pause, last_error=error[:MAX_ERROR])
+        # Before any lock on the message, as whoever merges customers does.
+        unreachable.lock_reader(session, held.message_id)
+    _note(session, held, now, AttemptOutcome.FAILED, failure)
+    error = failure.error[:MAX_ERROR]
+    if pause is not None:
+        return _let_go(session, held, due_at=now + pause, last_error=error)
+    given_up = _let_go(session, held, status=MessageStatus.FAILED, last_error=error)
+    if given_up:
+        unreachable.open_task(session, now, held.message_id, failure.recipient, failure.fault, error)
+    return given_up
 
 
 def record_skipped(session: Session, held: Claim, refusal: Refusal) -> bool:
@@ -141,12 +171,12 @@ def record_skipped(session: Session, held: Claim, refusal: Refusal) -> bool:
 
 
 def release(session: Session, held: Sequence[Claim], due_at: datetime | None = None) -> None:
-    """Give messages back untried, due as they were or, with ``due_at``, from that instant on."""
-    values: dict[str, Any] = {"attempts": Message.attempts - 1}
+    """Give messages back untried, due as they were or, with ``due_at``, from that instant on. One statement."""
+    values: dict[str, Any] = {"attempts": Message.attempts - 1, "lease_token": "", "lease_until": None}
     if due_at is not None:
         values["due_at"] = due_at
-    for one in held:
-        _let_go(session, one, **values)
+    if held:
+        _update(session, held, values)
 
 
 def pause_after(attempts: int, jitter: float) -> timedelta | None:
@@ -169,12 +199,17 @@ def _let_go(session: Session, held: Claim, **values: Any) -> bool:
 
 
 def _change(session: Session, held: Claim, **values: Any) -> bool:
+    return _update(session, [held], values) == 1
+
+
+def _update(session: Session, held: Sequence[Claim], values: Mapping[str, Any]) -> int:
+    """Change those of some messages that are still held, and return how many."""
     require_unit_of_work(session)
     result = session.execute(
         update(Message)
         .where(
-            Message.id == held.message_id,
-            Message.lease_token == held.token,
+            Message.id.in_([one.message_id for one in held]),
+            Message.lease_token.in_({one.token for one in held}),
             Message.status == MessageStatus.PENDING,
         )
         .values(**values),
@@ -182,12 +217,13 @@ def _change(session: Session, held: Claim, **values: Any) -> bool:
     )
     if not isinstance(result, CursorResult):
         raise TypeError("an UPDATE counts its rows")
-    return result.rowcount == 1
+    return result.rowcount
 
 
-def _note(
-    session: Session, partner_id: int, message_id: int, at: datetime, outcome: AttemptOutcome, error: str
-) -> None:
+def _note(session: Session, held: Claim, at: datetime, outcome: AttemptOutcome, failure: Failure | None = None) -> None:
+    fault, error = ("", "") if failure is None else (failure.fault, failure.error[:MAX_ERROR])
     session.add(
-        MessageAttempt(partner_id=partner_id, message_id=message_id, at=at, outcome=outcome, error=error[:MAX_ERROR])
+        MessageAttempt(
+            partner_id=held.partner_id, message_id=held.message_id, at=at, outcome=outcome, fault=fault, error=error
+        )
     )

@@ -184,6 +184,7 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
         .cte("stretch")
     )
     own = person is Customer
+    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
     contact_id: Any = cast(null(), Key) if own else person.id
     address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
     due_at = case(

@@ -33,6 +33,7 @@ KEY = "rule:{rule_id}|{recipient}|{channel}|{subject}|{occurrence}"
 TO_CUSTOMER, TO_CONTACT, TO_TECHNICIAN = "customer:", "contact:", "technician:"
 
 NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
+SWITCHED_OFF = Refusal("switched_off", sentence("The recipient has switched off such messages."))
 NOWHERE = Refusal("nowhere", sentence("No address or number is known to send it to."))
 NO_GATEWAY = Refusal("no_gateway", sentence("No gateway for texts is set up."))
 QUIET_HOURS = Refusal("quiet_hours", sentence("It would have come in quiet hours, or too late."))
@@ -51,6 +52,10 @@ NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
 THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
+
+# What goes out by e-mail whoever has switched e-mail off: without it they would wait in vain, or miss what is asked of
+# them. No text goes out against somebody's wish, since what is essential comes by e-mail as well.
+ESSENTIAL = frozenset({MessageKind.MOVED, MessageKind.CANCELLED, MessageKind.CONTRACT, MessageKind.INVITATION})
 
 
 def announce(
@@ -311,6 +316,18 @@ def rule_refusal(rule: MessageRule | None, visit: Appointment) -> Refusal | None
     if not rule.enabled:
         return RULE_OFF
     return CONFIRMED if rule.unconfirmed_only and visit.is_confirmed else None
+
+
+def unwanted(message: Message, person: Customer | Contact) -> Refusal | None:
+    """Say why nothing like ``message`` goes to ``person`` over its channel, or ``None``: nowhere, or switched off (N4).
+
+    What is ``ESSENTIAL`` goes out by e-mail all the same.
+    """
+    if not address_of(person, message.channel):
+        return NOWHERE
+    if message.channel == Channel.TEXT:
+        return SWITCHED_OFF if person.text_off_at is not None else None
+    return SWITCHED_OFF if person.email_off_at is not None and message.kind not in ESSENTIAL else None
 
 
 def invitation_still_wanted(message: Message, invitation: Invitation, now: datetime) -> Refusal | None:

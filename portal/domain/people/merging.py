@@ -20,6 +20,7 @@ from sqlalchemy.orm.attributes import flag_modified
 
 from portal.domain.actor import Actor
 from portal.domain.base import Base, CustomerOwned
+from portal.domain.delivery.unreachable import settle_before_merge
 from portal.domain.errors import (
     Conflict,
     Invalid,
@@ -126,8 +127,10 @@ def merge_customers(session: Session, actor: Actor, now: datetime, form: MergeIn
         moved=_counts(session, gone),
     )
     session.add(merge)
+    settle_before_merge(session, now, kept.id, gone.id)
     merge_overrides(session, actor, now, kept, gone)
     _choose(kept, gone, form.choices)
+    _stay_off(kept, gone)
     _settle_contacts(session, kept, gone)
     _settle_addresses(session, kept, gone)
     kept.timezone = kept.timezone or gone.timezone
@@ -220,6 +223,12 @@ def _choose(kept: Customer, gone: Customer, choices: Mapping[str, str]) -> None:
                 setattr(kept, name, _both_notes(kept, gone))
 
 
+def _stay_off(stays: Reached, goes: Reached) -> None:
+    """Let what either has switched off stay so."""
+    stays.email_off_at = stays.email_off_at or goes.email_off_at
+    stays.text_off_at = stays.text_off_at or goes.text_off_at
+
+
 def _settle_contacts(session: Session, kept: Customer, gone: Customer) -> None:
     """Let no address stand twice: the first who has it gets the messages of both, the other leaves the list."""
     contacts = select(Contact).where(Contact.customer_id.in_((kept.id, gone.id)), Contact.active.is_(True))
@@ -232,6 +241,7 @@ def _settle_contacts(session: Session, kept: Customer, gone: Customer) -> None:
         if there is not contact:
             for column, value in _groups(contact).items():
                 setattr(there, column, value or getattr(there, column))
+            _stay_off(there, contact)
             contact.active = False
 
 

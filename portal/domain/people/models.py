@@ -134,7 +134,10 @@ class MessageGroup(StrEnum):
 
 
 class Reached:
-    """Somebody who gets messages: ``gets_…`` says of which groups."""
+    """Somebody who gets messages: ``gets_…`` says of which groups.
+
+    ``email_off_at`` and ``text_off_at`` are when they switched that channel off, blank where they did not (N4).
+    """
 
     name: Mapped[str]
     email: Mapped[str]
@@ -143,6 +146,24 @@ class Reached:
     gets_reminders: Mapped[bool]
     gets_arrival: Mapped[bool]
     gets_contract: Mapped[bool]
+    email_off_at: Mapped[datetime | None] = mapped_column()
+    text_off_at: Mapped[datetime | None] = mapped_column()
+
+    @property
+    def email_off(self) -> bool:
+        """Whether they have switched e-mail off."""
+        return self.email_off_at is not None
+
+    @property
+    def text_off(self) -> bool:
+        """Whether they have switched texts off."""
+        return self.text_off_at is not None
+
+    def switch(self, channel: str, off: bool, now: datetime) -> None:
+        """Switch ``email`` or ``text`` off as of ``now`` (an instant), or on again; what is so already stays since."""
+        name = f"{channel}_off_at"
+        if off != (getattr(self, name) is not None):
+            setattr(self, name, now if off else None)
 
     def gets(self, group: MessageGroup) -> bool:
         """Whether messages of ``group`` are meant for this person."""

@@ -53,6 +53,8 @@ MAX_ADDRESSES = 50
 MAX_RELATION = 80
 MAX_CONTACTS = 20
 ALL_GROUPS = frozenset(MessageGroup)
+# As ``messages.models.Channel`` names them, which stands on this package.
+CHANNELS = ("email", "text")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class AddressInput:
 class ContactInput:
     """A contact of the form; ``id`` is the key of one that exists. A new one that is blank is left out (P23).
 
-    ``groups`` are the messages they get; ``remove`` takes them off the list.
+    ``groups`` are the messages they get; ``remove`` takes them off the list. ``off`` as for a ``CustomerInput``.
     """
 
     id: int | None
@@ -88,6 +90,7 @@ class ContactInput:
     phone: str = ""
     groups: Collection[MessageGroup] = ()
     remove: bool = False
+    off: Collection[str] = ()
 
     @property
     def is_left_out(self) -> bool:
@@ -98,9 +101,10 @@ class ContactInput:
 
 @dataclass(frozen=True, slots=True)
 class CustomerInput:
-    """The form of a customer, as typed; ``groups`` are the messages that go to their own e-mail address.
+    """The form of a customer, as typed; ``groups`` are the messages that go to them themselves.
 
-    ``timezone`` is where they live, for quiet hours; blank for the partner's.
+    ``timezone`` is where they live, for quiet hours; blank for the partner's. ``off`` are the channels that they do not
+    want: ``email``, ``text`` (N4).
     """
 
     name: str
@@ -111,6 +115,7 @@ class CustomerInput:
     groups: Collection[MessageGroup] = ALL_GROUPS
     contacts: Sequence[ContactInput] = ()
     timezone: str = ""
+    off: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,18 +145,19 @@ def create_customer(
             raise LooksAlike(alike)
     contacts = _contact_rows(session, partner_id, form)
     customer = Customer(partner_id=partner_id, created_at=now, **values)
+    _switch(customer, form.off, now)
     session.add(customer)
     session.flush()
     _write_addresses(session, customer, [], form.addresses)
-    _write_contacts(session, customer, [], contacts)
+    _write_contacts(session, now, customer, [], contacts)
     session.flush()
     return customer
 
 
-def edit_customer(session: Session, customer_id: int, version: int, form: CustomerInput) -> Customer:
+def edit_customer(session: Session, now: datetime, customer_id: int, version: int, form: CustomerInput) -> Customer:
     """Change a customer, their addresses and contacts; ``version`` is the one the form was made from (P16).
 
-    Raises ``Refused`` for one who was merged into another.
+    ``now`` is an instant. Raises ``Refused`` for one who was merged into another.
     """
     customer = _lock_unmerged(session, customer_id)
     if customer.version != version:
@@ -163,8 +169,9 @@ def edit_customer(session: Session, customer_id: int, version: int, form: Custom
     known = list(session.scalars(listed))
     for name, value in values.items():
         setattr(customer, name, value)
+    _switch(customer, form.off, now)
     places_changed = _write_addresses(session, customer, present, form.addresses)
-    if _write_contacts(session, customer, known, contacts) or places_changed:
+    if _write_contacts(session, now, customer, known, contacts) or places_changed:
         # One form, one version: a change of an address or contact is one of the customer.
         flag_modified(customer, "name")
     session.flush()
@@ -277,8 +284,14 @@ def _cleaned(email: str) -> str:
         return ""
 
 
+def _switch(person: Customer | Contact, off: Collection[str], now: datetime) -> None:
+    for channel in CHANNELS:
+        person.switch(channel, channel in off, now)
+
+
 def _write_contacts(
     session: Session,
+    now: datetime,
     customer: Customer,
     present: Sequence[Contact],
     contacts: Sequence[tuple[ContactInput, Mapping[str, Any]]],
@@ -288,13 +301,17 @@ def _write_contacts(
     added = False
     for typed, values in contacts:
         if typed.id is None:
-            session.add(Contact(partner_id=customer.partner_id, customer_id=customer.id, **values))
+            contact = Contact(partner_id=customer.partner_id, customer_id=customer.id, **values)
+            session.add(contact)
             added = True
         elif typed.id in known:
+            contact = known[typed.id]
             for name, value in values.items():
-                setattr(known[typed.id], name, value)
+                setattr(contact, name, value)
         else:
             raise NotFound
+        if not typed.remove:
+            _switch(contact, typed.off, now)
     return added or any(session.is_modified(contact) for contact in present)
 
 

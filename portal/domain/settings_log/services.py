@@ -23,6 +23,7 @@ class SettingKind(StrEnum):
     """What the log can be filtered by; the admin has words for each."""
 
     BRANDING = "branding"
+    CHANNELS = "channels"
     CUSTOMER_CONTROLS = "customer_controls"
     FEATURE_CONTROLS = "feature_controls"
     HOLIDAY = "holiday"
