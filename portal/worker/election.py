@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 
 import structlog
 from sqlalchemy import Connection, Engine, func, select
@@ -36,8 +37,8 @@ class Election:
         """Give the seat up for another worker to take at once."""
         with self._lock:
             if self._held is not None:
-                # Not back to the pool, where the lock would live on with the connection.
-                self._held.invalidate()
+                with suppress(DBAPIError):
+                    self._held.execute(select(func.pg_advisory_unlock(SEAT)))
                 self._held.close()
                 self._held = None
 

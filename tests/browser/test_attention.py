@@ -71,7 +71,7 @@ def test_time_off_is_asked_about_and_settled_from_the_queue(
     page.goto("/admin/attention/hit/")
     page.get_by_role("link", name="Reassign").click()
     # The input of the type-ahead, which stands where a select was.
-    page.locator("dialog input[role=combobox]").fill("Tom")
+    page.locator("dialog[open] input[role=combobox]").fill("Tom")
     page.locator("dialog [role=option]").filter(has_text=tomas.name).click()
     page.get_by_role("dialog").get_by_role("button", name=f"Reassign to {tomas.name}").last.click()
     page.get_by_text("Every coming visit can be worked as planned.").wait_for()

@@ -564,7 +564,7 @@ def test_what_is_not_free_is_refused_and_the_old_time_untouched(office: Office) 
         (NOW + DAY - 30 * MINUTE, "notice"),
         (NOW + 61 * DAY, "horizon"),
         (NOW - DAY, "past"),
-        (NOW, "past"),
+        (NOW, "notice"),
         (NOW + 6 * 365 * DAY, "not_offered"),
     ):
         assert refused(office, customer, services.move_by_customer, visit_id, start) == code

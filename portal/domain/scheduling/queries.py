@@ -129,29 +129,24 @@ def controls_of(session: Session, partner_id: int) -> FeatureControls:
     return session.scalars(select(FeatureControls).where(FeatureControls.partner_id == partner_id)).one()
 
 
-# The overrides that a job stands under, each an entity of its own.
-OVERRIDES = {
-    owner: aliased(ControlOverride, name=f"override_of_{owner}")
-    for owner in (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
-}
+# Whose overrides a job stands under, the farthest first.
+OVERRIDING = (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
 
 
 def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, ordered as ``OVERRIDES``."""
-    keys = {
-        Owner.SERVICE_TYPE: (OVERRIDES[Owner.SERVICE_TYPE].service_type_id, Job.service_type_id),
-        Owner.CUSTOMER: (OVERRIDES[Owner.CUSTOMER].customer_id, Job.customer_id),
-        Owner.JOB: (OVERRIDES[Owner.JOB].job_id, Job.id),
-    }
-    for owner, override in OVERRIDES.items():
-        theirs, its = keys[owner]
-        query = query.outerjoin(override, and_(override.partner_id == Job.partner_id, theirs == its))
-    return query.add_columns(*OVERRIDES.values())
+    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, ordered as ``OVERRIDING``."""
+    keys = {Owner.SERVICE_TYPE: Job.service_type_id, Owner.CUSTOMER: Job.customer_id, Owner.JOB: Job.id}
+    for owner in OVERRIDING:
+        # Made anew each time: threads that compiled statements with the same alias at once spoilt it for their process.
+        override = aliased(ControlOverride, name=f"override_of_{owner}")
+        is_its = getattr(override, f"{owner}_id") == keys[owner]
+        query = query.outerjoin(override, and_(override.partner_id == Job.partner_id, is_its)).add_columns(override)
+    return query
 
 
 def overrides_in(row: Sequence[Any]) -> dict[Owner, ControlOverride | None]:
     """Return the overrides in a row of ``with_overrides``."""
-    return dict(zip(OVERRIDES, row[-len(OVERRIDES) :], strict=True))
+    return dict(zip(OVERRIDING, row[-len(OVERRIDING) :], strict=True))
 
 
 def controls_over(session: Session, job_id: int) -> tuple[FeatureControls, dict[Owner, ControlOverride | None]]:
