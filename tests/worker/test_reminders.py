@@ -380,18 +380,6 @@ def test_quiet_hours_are_those_of_the_customers_zone_and_a_text_needs_a_number(w
     assert skipped.appointment_id == visit.id
 
 
-@pytest.mark.row("N4")
-def test_a_text_without_a_gateway_is_skipped_with_the_reason(start_work: Callable[..., Work], shop: Shop) -> None:
-    with unit_of_work(shop.session):
-        shop.session.execute(delete(MessageRule))
-        shop.session.add(MessageRule(partner_id=shop.partner.id, kind="booked", channel="text"))
-        shop.session.execute(update(Customer).values(phone="+44 117 496 0101"))
-    shop.schedule()
-    start_work(smtp_url="smtp://127.0.0.1:9").relay.run()
-    (text,) = shop.messages()
-    assert (text.status, text.last_error) == ("SKIPPED", "No gateway for texts is set up.")
-
-
 @pytest.mark.row("J4")
 def test_a_departure_is_told_by_email_and_text_with_the_arrival(
     work: Work, shop: Shop, create_technician: Create
