@@ -17,16 +17,16 @@ from portal.web.auth import hash_password
 from portal.web.health import head_revision
 from tests import databases
 from tests.bench import server
-from tests.bench.data import PASSWORD, Progress, fill
+from tests.bench.data import PASSWORD, VERSION, Progress, fill
 
 NAME = "doorstep_bench_{jobs}"
 
 
 def database(jobs: int, progress: Progress = lambda done: None) -> str:
-    """Return the address of a database with ``jobs`` jobs, the one of an earlier run if it is whole and of today."""
+    """Return the address of a database with ``jobs`` jobs, the earlier run's if it is whole and of this week."""
     name = NAME.format(jobs=jobs)
     now = datetime.now(UTC)
-    mark = f"{head_revision()} {now:%Y-%m}"
+    mark = f"{head_revision()} {VERSION} {now:%G-W%V}"
     url = databases.url_of(name)
     if _mark_of(url) == mark:
         return url

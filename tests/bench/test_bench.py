@@ -35,7 +35,8 @@ def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session
     with unit_of_work(session):
         rebuild(session)
     made = sum(size.of(JOBS, number) for number in range(size.partners))
-    assert session.scalar(select(func.count()).select_from(Job)) == made
+    measured = Job.partner_id <= size.partners
+    assert session.scalar(select(func.count()).select_from(Job).where(measured)) == made
     assert sum(counts_of(session, 1, "installation").by_status.values()) == size.of(JOBS, 0)
     site = Site(app.test_client())
     site.sign_in(DISPATCHER, PASSWORD)
