@@ -7,7 +7,7 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -24,13 +24,16 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import floor, prepare, server, stock
-from tests.bench.data import DISPATCHER, PASSWORD
-from tests.bench.measure import WORKERS, Contestant, Ratio, Server, Timing, compare, ratio, serving
+from tests.bench import floor, prepare, server, stock, taking
+from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, Size
+from tests.bench.measure import WORKERS, Contestant, Ratio, Timing, Visitor, compare, ratio, serving
+from tests.bench.taking import Crowd
 
 JOBS = 100_000
 SMALLER_BY = 10
 ROUNDS, REQUESTS = 5, 30
+FREE_DAYS = 60
+TAKING, LAST_TIME = "taking a time", "many take one last time"
 GROUP = "Scheduled"
 LONDON = ZoneInfo("Europe/London")
 RESULTS = Path(__file__).with_name("results.md")
@@ -67,6 +70,10 @@ class Work:
     limits: Mapping[str, int] = field(default_factory=dict)
     # The page that the limits are for.
     limited: str = "ours"
+    # Pages that may differ in everything but how many statements they cost.
+    alike: Sequence[str] = ()
+    # What has to be said of how it was measured.
+    note: str = ""
 
 
 def begin_of(day: date) -> datetime:
@@ -191,6 +198,44 @@ def works(url: str, today: date) -> list[Work]:
             {"ours": ("drawn", filtered), "ours, fewer jobs": ("fewer", filtered)},
             [Goal("against itself with fewer jobs", "ours", "ours, fewer jobs", most=1.5)],
         ),
+        *_customers_works(url, today),
+    ]
+
+
+def _customers_works(url: str, today: date) -> list[Work]:
+    """Return what is measured for a customer who is signed in."""
+    with _connect(url) as connection:
+        theirs, anybodys = taking.visits_of(connection, CUSTOMER)
+    day, first = theirs.start_at.astimezone(LONDON).date(), today + timedelta(days=1)
+    last = first + timedelta(days=FREE_DAYS - 1)
+    schedule = {"owner": theirs.partner_id, "customer": theirs.customer_id}
+    return [
+        Work(
+            "free times, one technician, one day",
+            {
+                "ours": ("customer", theirs.free(day, 1)),
+                "ours, the page with its week": ("customer", f"/my/visits/{theirs.id}/move?day={day}"),
+                "floor": ("floor", theirs.bare_free(day, day)),
+            },
+            [Goal("against the floor", "ours", "floor", most=2)],
+            note="`ours` is the domain's call in a route of the bench, signed in; both `ours` and `floor` answer JSON.",
+        ),
+        Work(
+            "free times, any of many over 60 days",
+            {
+                "ours": ("customer", anybodys.free(first, FREE_DAYS)),
+                "ours, one day": ("customer", anybodys.free(day, 1)),
+                "floor": ("floor", anybodys.bare_free(first, last)),
+                "floor, one day": ("floor", anybodys.bare_free(day, day)),
+            },
+            alike=("ours", "ours, one day"),
+        ),
+        Work(
+            "My Schedule",
+            {"ours": ("customer", "/my/"), "floor": ("floor", f"/schedule?{urlencode(schedule)}")},
+            [Goal("against the floor", "ours", "floor", most=2.5)],
+            {"statements": 6},
+        ),
     ]
 
 
@@ -269,29 +314,61 @@ class Outcome:
             each = " ".join(f"{value:.2f}" for value in timing.rounds)
             statements = self.statements.get(name, "")
             yield f"| {name} | {timing.p50:.2f} | {each} | {statements} | {timing.raw:,} | {timing.compressed:,} |"
-        if self.work.goals or self.work.limits:
-            yield "\n| target | wanted | measured | |"
-            yield "| --- | --- | --- | --- |"
-        for words, wanted, measured, met in self.verdicts():
-            yield f"| {words} | {wanted} | {measured} | {'met' if met else '**missed**'} |"
+        if self.work.note:
+            yield f"\n{self.work.note}"
+        yield from _targets(self.verdicts())
 
     def verdicts(self) -> Iterator[tuple[str, str, str, bool]]:
         """Yield each target with what was wanted, what was measured, and whether it is met."""
         for goal in self.work.goals:
             value = ratio(self.times[goal.of], self.times[goal.to])
             yield goal.words, goal.wanted, str(value), goal.met(value)
-        timing = self.times[self.work.limited]
-        found = {
-            "statements": self.statements[self.work.limited],
-            "raw": timing.raw,
-            "compressed": timing.compressed,
-            "ms": round(timing.p50, 1),
-        }
         for name, most in self.work.limits.items():
-            yield name, f"≤ {most:,}", f"{found[name]:,}", found[name] <= most
+            found = self._found(name)
+            yield name, f"≤ {most:,}", f"{found:,}", found <= most
+        if self.work.alike:
+            numbers = [self.statements[name] for name in self.work.alike]
+            words = f"statements of {', '.join(self.work.alike)}"
+            yield words, "the same", ", ".join(map(str, numbers)), len(set(numbers)) == 1
+
+    def _found(self, limit: str) -> float:
+        timing = self.times[self.work.limited]
+        if limit == "statements":
+            return self.statements[self.work.limited]
+        return {"raw": timing.raw, "compressed": timing.compressed, "ms": round(timing.p50, 1)}[limit]
 
 
-def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome]:
+@dataclass(frozen=True)
+class LastTime:
+    """What came of those who wanted one last time, by whose server they asked."""
+
+    crowds: Mapping[str, Crowd]
+
+    def lines(self) -> Iterator[str]:
+        """Yield the section of the results, in Markdown."""
+        yield f"\n## {LAST_TIME}\n"
+        yield "| | at once | booked | told that it is gone | errors |"
+        yield "| --- | --- | --- | --- | --- |"
+        for name, one in self.crowds.items():
+            yield f"| {name} | {one.people} | {one.bookings} | {one.told} | {one.errors} |"
+        yield from _targets(self.verdicts())
+
+    def verdicts(self) -> Iterator[tuple[str, str, str, bool]]:
+        """Yield the targets of our own server."""
+        ours = self.crowds["ours"]
+        yield "bookings of the one time", "1", str(ours.bookings), ours.bookings == 1
+        yield "everybody else told so", str(ours.people - 1), str(ours.told), ours.told == ours.people - 1
+
+
+def _targets(verdicts: Iterable[tuple[str, str, str, bool]]) -> Iterator[str]:
+    for number, (words, wanted, measured, met) in enumerate(verdicts):
+        if number == 0:
+            yield "\n| target | wanted | measured | |"
+            yield "| --- | --- | --- | --- |"
+        yield f"| {words} | {wanted} | {measured} | {'met' if met else '**missed**'} |"
+
+
+def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome | LastTime]:
     """Measure on ``jobs`` jobs what has ``wanted`` in its title, by default everything, and return it."""
     with Progress(*Progress.get_default_columns(), console=console) as bar, tempfile.TemporaryDirectory() as made:
         folder = Path(made)
@@ -313,24 +390,49 @@ def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome
             "peer": ("tests.bench.stock:app", own),
             "floor": ("tests.bench.floor:app", own),
         }
+        office = server.make(url, str(sessions))
         apps = {
-            "ours": server.make(url, str(sessions)),
+            "ours": office,
+            "customer": office,
             "drawn": server.make(url, str(sessions), keeps=False),
             "peer": stock.make(url),
             "floor": floor.make(url),
         }
-        outcomes = []
-        with serving(servers, folder) as running:
+        outcomes: list[Outcome | LastTime] = []
+        with serving(servers, folder) as started, _connect(url) as connection:
+            running: dict[str, Visitor] = {**started}
+            for name, login in (("customer", CUSTOMER), ("crowd", CROWD)):
+                running[name] = Visitor(started["ours"].port)
+                running[name].sign_in(login, PASSWORD)
             for name in ("ours", "drawn", "no cards", "fewer"):
                 running[name].sign_in(DISPATCHER, PASSWORD)
+            taking.reset(connection)
             for work in works(url, datetime.now(LONDON).date()):
                 if wanted in work.title:
                     outcomes.append(_outcome(work, running, apps, rounds, requests, bar))
+            if wanted in TAKING:
+                outcomes.append(_taking(connection, running, rounds, requests, bar))
+            if wanted in LAST_TIME:
+                outcomes.append(LastTime({"ours": taking.crowd(connection, running["crowd"])}))
+            taking.reset(connection)
         return outcomes
 
 
+def _taking(
+    connection: psycopg.Connection[Any], running: Mapping[str, Visitor], rounds: int, requests: int, bar: Progress
+) -> Outcome:
+    contestants = taking.contestants(connection, running["customer"], running["floor"])
+    connection.commit()
+    task = bar.add_task(TAKING, total=rounds + 1)
+    times = compare(contestants, rounds, requests, lambda: bar.advance(task))
+    goal = Goal("rate, of the bare constraint's", "bare constraint", "ours", least=0.3)
+    pages = {one.name: ("", one.path) for one in contestants}
+    note = "One after the other; `ours` is the customer's form, signed in; the other one INSERT and its commit."
+    return Outcome(Work(TAKING, pages, [goal], note=note), times, {})
+
+
 def _outcome(
-    work: Work, running: Mapping[str, Server], apps: Mapping[str, Flask], rounds: int, requests: int, bar: Progress
+    work: Work, running: Mapping[str, Visitor], apps: Mapping[str, Flask], rounds: int, requests: int, bar: Progress
 ) -> Outcome:
     contestants = [Contestant(name, running[where], path) for name, (where, path) in work.pages.items()]
     task = bar.add_task(work.title, total=rounds + 1)
@@ -343,13 +445,14 @@ def _outcome(
     return Outcome(work, times, statements)
 
 
-def report(outcomes: Sequence[Outcome], jobs: int, rounds: int, requests: int) -> str:
+def report(outcomes: Sequence[Outcome | LastTime], jobs: int, rounds: int, requests: int) -> str:
     """Return the results as a page of Markdown."""
     met = [verdict[-1] for outcome in outcomes for verdict in outcome.verdicts()]
     lines = [
         "# What the office costs",
         "",
-        f"Written by `make bench`: {jobs:,} jobs, a fifth of them the measured partner's, on PostgreSQL; gunicorn with",
+        f"Written by `make bench`: {jobs:,} jobs, a fifth of them the measured partner's, and beside them a partner",
+        f"with {Size(jobs).technicians} technicians, booked about half of two months; on PostgreSQL; gunicorn with",
         f"{WORKERS} workers each; {rounds} rounds of {requests} requests, alternating; {os.cpu_count()} cores,"
         f" Python {platform.python_version()}.",
         f"The machine's load was {os.getloadavg()[1]:.0f} on these cores; above their number the ratios are worse than"

@@ -47,8 +47,8 @@ BOOKED_AHEAD = timedelta(days=67)
 # Of each start: with visits of two hours in a day of ten about half of the time.
 BOOKED = 0.6
 AWAY, DAYS_AWAY = 0.3, 5
-# Of the working days ahead: when the customer's visits are, the last time that all want, and their visits until then.
-WITH_TECHNICIAN, WITHOUT_TECHNICIAN, WANTED, UNTIL_THEN = 14, 16, 18, 20
+# Which of the working days ahead: the customer's visits, and what the crowd has until it gets the time it wants.
+WITH_TECHNICIAN, WITHOUT_TECHNICIAN, UNTIL_THEN = 14, 16, 20
 
 FIRST = "Ada Ben Cleo Dan Elif Finn Gia Hugo Iris Jon Kaja Leo Mira Nils Olga Pia Raj Sofia Tom Uma Vera Will Yara Zoe"
 LAST = "Abara Berg Costa Doyle Evans Fox Grant Hahn Ito Jansen Kowal Lund Moreau Novak Okafor Patel Quinn Rossi Silva"
@@ -358,7 +358,7 @@ class _SelfService(_Partner):
     """The company whose customers move their own visits: many technicians, about half of whose time is booked.
 
     All work the company's week, and all have the skill that the first service type needs; one alone has that of the
-    second. The first technician is not away; nor is the last, who has the time that everybody of the crowd wants.
+    second, which the crowd needs, so that every free time is one that only one of them can have.
     """
 
     # A customer of the bench takes one time after the other.
@@ -376,9 +376,8 @@ class _SelfService(_Partner):
         tables["technician_skills"].add(partner_id=self.id, technician_id=last, skill_id=rare)
         customer, crowd = self._customer(CUSTOMER), self._customer(CROWD)
         ahead = self._weekdays(1, BOOKED_AHEAD.days)
-        kept = {(ahead[WITH_TECHNICIAN], first), (ahead[WANTED], last)}
         number = 0
-        for number, (start, technician) in enumerate(self._booked(ahead, kept), 1):
+        for number, (start, technician) in enumerate(self._booked(ahead), 1):
             self._job(number, start, technician, ASSIGNED)
             yield number
         own = [
@@ -397,18 +396,22 @@ class _SelfService(_Partner):
         today = datetime.combine(self.now.date(), datetime.min.time(), UTC)
         return [day for count in range(begin, end) if (day := today + timedelta(days=count)).weekday() < 5]
 
-    def _booked(self, days: list[datetime], kept: set[tuple[datetime, int]]) -> Iterator[tuple[datetime, int]]:
-        """Yield starts of visits with their technicians, who are away now and then; ``kept`` are days left free."""
+    def _booked(self, days: list[datetime]) -> Iterator[tuple[datetime, int]]:
+        """Yield starts of visits with their technicians, who are away now and then.
+
+        The first technician never is, and has the customer's visit and a free time on the day of that visit.
+        """
         for technician in self.technicians:
             away: set[datetime] = set()
-            if technician not in (self.technicians[0], self.technicians[-1]) and self.chance.random() < AWAY:
+            if technician != self.technicians[0] and self.chance.random() < AWAY:
                 begin = self.chance.choice(days)
                 until = begin + timedelta(days=DAYS_AWAY)
                 self.tables["time_off"].add(partner_id=self.id, technician_id=technician, start_at=begin, end_at=until)
                 away = {day for day in days if begin <= day < until}
             for day in days:
                 for hour in STARTS:
-                    if day in away or ((day, technician) in kept and hour in (STARTS[0], STARTS[-1])):
+                    kept = (technician, day) == (self.technicians[0], days[WITH_TECHNICIAN])
+                    if day in away or (kept and hour in (STARTS[0], STARTS[-1])):
                         continue
                     if self.chance.random() < BOOKED:
                         yield day + timedelta(hours=hour), technician

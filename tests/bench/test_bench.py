@@ -16,7 +16,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
 from tests.bench import floor, server, stock
 from tests.bench.__main__ import Goal, Outcome, Work, works
-from tests.bench.data import DISPATCHER, PASSWORD, Size, fill
+from tests.bench.data import CUSTOMER, DISPATCHER, PASSWORD, Size, fill
 from tests.bench.measure import Timing
 from tests.helpers import Site
 
@@ -28,7 +28,7 @@ TODAY = datetime.now(UTC).date()
 @pytest.mark.parametrize("_database", ["postgresql"], indirect=True)
 def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session: Session) -> None:
     app, size = make_app(), Size(JOBS)
-    server.add_nothing(app)
+    server.add_pages(app)
     url = app.config["SETTINGS"].database_url
     with app.app_context():
         fill(url, JOBS, hash_password(PASSWORD), datetime.combine(TODAY, time(10), UTC))
@@ -40,11 +40,20 @@ def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session
     assert sum(counts_of(session, 1, "installation").by_status.values()) == size.of(JOBS, 0)
     site = Site(app.test_client())
     site.sign_in(DISPATCHER, PASSWORD)
+    customer = Site(app.test_client())
+    customer.sign_in(CUSTOMER, PASSWORD)
     peer, bare = stock.make(url), floor.make(url)
-    clients = {"peer": peer.test_client(), "floor": bare.test_client()}
+    clients = {"peer": peer.test_client(), "floor": bare.test_client(), "customer": customer.client}
     for work in works(url, TODAY):
         for where, path in work.pages.values():
             assert clients.get(where, site.client).get(path).status_code == 200, path
+        if work.title.startswith("free times"):
+            ours, theirs = (
+                [datetime.fromisoformat(start) for start in clients[where].get(path).json]
+                for where, path in (work.pages["ours"], work.pages["floor"])
+            )
+            assert ours, work.title
+            assert ours == theirs
     assert clients["floor"].get("/beyond?at=2020-01-01&id=0").text.count("<tr>") == 20
     for connection in bare.config["OPEN"]:
         connection.close()
