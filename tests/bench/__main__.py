@@ -8,7 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,8 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import floor, prepare, server, stock, taking
-from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, Size
+from tests.bench import floor, peers, prepare, server, stock, taking
+from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, STARTS, Size
 from tests.bench.measure import WORKERS, Contestant, Ratio, Timing, Visitor, compare, ratio, serving
 from tests.bench.taking import Crowd
 
@@ -49,6 +49,13 @@ class Goal:
     to: str
     most: float | None = None
     least: float | None = None
+    # How often the work of ``of`` would have to be done to be as much as that of ``to``.
+    times: int = 1
+
+    def of_rounds(self, times: Mapping[str, Timing]) -> Ratio:
+        """Return how many times longer the one takes than the other."""
+        found = ratio(times[self.of], times[self.to])
+        return Ratio(found.middle * self.times, found.least * self.times, found.most * self.times)
 
     def met(self, value: Ratio) -> bool:
         """Whether the middle of the rounds is where it has to be."""
@@ -74,6 +81,8 @@ class Work:
     alike: Sequence[str] = ()
     # What has to be said of how it was measured.
     note: str = ""
+    # At most so many requests a round, where one takes seconds.
+    requests: int | None = None
 
 
 def begin_of(day: date) -> datetime:
@@ -87,8 +96,55 @@ def next_month(today: date) -> tuple[date, date]:
     return first, (first + timedelta(days=32)).replace(day=1) - timedelta(days=1)
 
 
-def works(url: str, today: date) -> list[Work]:
-    """Return what is measured on the data at ``url``."""
+def works(url: str, today: date, beside_django: bool = False) -> list[Work]:
+    """Return what is measured on the data at ``url``, beside the peers on Django or without them."""
+    found = [*_office_works(url, today), *_customers_works(url, today)]
+    peer = _django_works(url, today) if beside_django else {}
+    return [_beside(work, peer[work.title]) if work.title in peer else work for work in found]
+
+
+def _beside(work: Work, peer: Work) -> Work:
+    note = " ".join(filter(None, (work.note, peer.note)))
+    pages, goals = {**work.pages, **peer.pages}, [*work.goals, *peer.goals]
+    return replace(work, pages=pages, goals=goals, note=note, requests=peer.requests)
+
+
+def _django_works(url: str, today: date) -> dict[str, Work]:
+    """Return the pages of the peers on Django by the title of the work that they do too."""
+    first, last = next_month(today)
+    with _connect(url) as connection:
+        theirs, _ = taking.visits_of(connection, CUSTOMER)
+    day = theirs.start_at.astimezone(LONDON).date()
+    month = {"start_at__gte": begin_of(first), "start_at__lt": begin_of(last + timedelta(days=1))}
+    narrowed = peers.list_of(status__in=",".join(statuses_of(GROUP)), **month)
+    admin = "Django admin"
+    fifteen = [Goal("faster than Django admin", admin, "ours", least=15)]
+    peer = "django-appointment"
+    anybody = f"{peer}, one day"
+    words = f"{FREE_DAYS} days, against {FREE_DAYS} times what one day takes {peer}"
+    found = [
+        Work("list, one group and month", {admin: ("django", narrowed)}, fifteen),
+        Work("list, no filter, first page", {admin: ("django", peers.list_of())}, fifteen),
+        Work("list, deep", {admin: ("django", peers.list_of(p=_deep(url)[2]))}),
+        Work("type-ahead, found", {admin: ("django", peers.lookup("sofia"))}),
+        Work("type-ahead, nothing found", {admin: ("django", peers.lookup("xyzzy"))}),
+        Work(
+            "free times, one technician, one day",
+            {peer: ("django", peers.slots(day, theirs.technician_id))},
+            [Goal(f"faster than {peer}", peer, "ours", least=10)],
+        ),
+        Work(
+            "free times, any of many over 60 days",
+            {anybody: ("django", peers.slots(day, None))},
+            [Goal(words, anybody, "ours", least=750, times=FREE_DAYS)],
+            note=f"{peer} has no page for anybody's times: its own call is made once for each of its staff.",
+            requests=2,
+        ),
+    ]
+    return {work.title: work for work in found}
+
+
+def _office_works(url: str, today: date) -> list[Work]:
     first, last = next_month(today)
     begin, end = begin_of(first), begin_of(last + timedelta(days=1))
     deep_at, deep_id, deep_page = _deep(url)
@@ -198,7 +254,6 @@ def works(url: str, today: date) -> list[Work]:
             {"ours": ("drawn", filtered), "ours, fewer jobs": ("fewer", filtered)},
             [Goal("against itself with fewer jobs", "ours", "ours, fewer jobs", most=1.5)],
         ),
-        *_customers_works(url, today),
     ]
 
 
@@ -321,7 +376,7 @@ class Outcome:
     def verdicts(self) -> Iterator[tuple[str, str, str, bool]]:
         """Yield each target with what was wanted, what was measured, and whether it is met."""
         for goal in self.work.goals:
-            value = ratio(self.times[goal.of], self.times[goal.to])
+            value = goal.of_rounds(self.times)
             yield goal.words, goal.wanted, str(value), goal.met(value)
         for name, most in self.work.limits.items():
             found = self._found(name)
@@ -368,8 +423,11 @@ def _targets(verdicts: Iterable[tuple[str, str, str, bool]]) -> Iterator[str]:
         yield f"| {words} | {wanted} | {measured} | {'met' if met else '**missed**'} |"
 
 
-def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome | LastTime]:
-    """Measure on ``jobs`` jobs what has ``wanted`` in its title, by default everything, and return it."""
+def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> tuple[list[Outcome | LastTime], str]:
+    """Measure on ``jobs`` jobs what has ``wanted`` in its title, by default everything.
+
+    Returns it, and why the peers on Django are left out, if they are.
+    """
     with Progress(*Progress.get_default_columns(), console=console) as bar, tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         sessions = folder / "sessions"
@@ -382,14 +440,18 @@ def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome
 
         url, fewer = database(jobs), database(max(jobs // SMALLER_BY, 100))
         own = {"BENCH_DATABASE": url, "BENCH_SESSIONS": str(sessions)}
+        main = "tests.bench.server:app"
         servers = {
-            "ours": ("tests.bench.server:app", own),
-            "drawn": ("tests.bench.server:app", {**own, "BENCH_NO_KEPT": "1"}),
-            "no cards": ("tests.bench.server:app", {**own, "BENCH_NO_KEPT": "1", "BENCH_NO_CARDS": "1"}),
-            "fewer": ("tests.bench.server:app", {**own, "BENCH_NO_KEPT": "1", "BENCH_DATABASE": fewer}),
-            "peer": ("tests.bench.stock:app", own),
-            "floor": ("tests.bench.floor:app", own),
+            "ours": (main, own, sys.executable),
+            "drawn": (main, {**own, "BENCH_NO_KEPT": "1"}, sys.executable),
+            "no cards": (main, {**own, "BENCH_NO_KEPT": "1", "BENCH_NO_CARDS": "1"}, sys.executable),
+            "fewer": (main, {**own, "BENCH_NO_KEPT": "1", "BENCH_DATABASE": fewer}, sys.executable),
+            "peer": ("tests.bench.stock:app", own, sys.executable),
+            "floor": ("tests.bench.floor:app", own, sys.executable),
         }
+        django, missing = _django(url, jobs)
+        if django is not None:
+            servers["django"] = (peers.SERVER, django.environment, django.python)
         office = server.make(url, str(sessions))
         apps = {
             "ours": office,
@@ -406,16 +468,42 @@ def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> list[Outcome
                 running[name].sign_in(login, PASSWORD)
             for name in ("ours", "drawn", "no cards", "fewer"):
                 running[name].sign_in(DISPATCHER, PASSWORD)
+            if django is not None:
+                peers.sign_in(running["django"])
+                running["django"].headers.update(peers.AJAX)
             taking.reset(connection)
-            for work in works(url, datetime.now(LONDON).date()):
+            for work in works(url, datetime.now(LONDON).date(), django is not None):
                 if wanted in work.title:
                     outcomes.append(_outcome(work, running, apps, rounds, requests, bar))
             if wanted in TAKING:
                 outcomes.append(_taking(connection, running, rounds, requests, bar))
             if wanted in LAST_TIME:
-                outcomes.append(LastTime({"ours": taking.crowd(connection, running["crowd"])}))
+                crowds = {"ours": taking.crowd(connection, running["crowd"])}
+                if django is not None:
+                    technician_id, start = _last_time(connection)
+                    one = peers.crowd(django, running["django"], crowds["ours"].people, technician_id, start)
+                    crowds["django-appointment"] = one
+                outcomes.append(LastTime(crowds))
             taking.reset(connection)
-        return outcomes
+        return outcomes, missing
+
+
+def _django(url: str, jobs: int) -> tuple[peers.Django | None, str]:
+    """Return the peers on Django, or why there are none."""
+    with _connect(url) as connection:
+        theirs, _ = taking.visits_of(connection, CUSTOMER)
+    try:
+        return peers.ready(url, jobs, theirs.partner_id), ""
+    except peers.NoPeers as problem:
+        return None, str(problem)
+
+
+def _last_time(connection: psycopg.Connection[Any]) -> tuple[int, datetime]:
+    """Return the customer's technician, and on the day of their visit the local start of a time that is left free."""
+    theirs, _ = taking.visits_of(connection, CUSTOMER)
+    assert theirs.technician_id is not None
+    start = datetime.combine(theirs.start_at.astimezone(UTC).date(), time(STARTS[-1]), UTC)
+    return theirs.technician_id, start.astimezone(LONDON).replace(tzinfo=None)
 
 
 def _taking(
@@ -436,16 +524,21 @@ def _outcome(
 ) -> Outcome:
     contestants = [Contestant(name, running[where], path) for name, (where, path) in work.pages.items()]
     task = bar.add_task(work.title, total=rounds + 1)
-    times = compare(contestants, rounds, requests, lambda: bar.advance(task))
+    times = compare(contestants, rounds, min(requests, work.requests or requests), lambda: bar.advance(task))
     statements = {
         name: statements_of(apps[where], running[where].cookies, path)
         for name, (where, path) in work.pages.items()
         if where in apps
     }
+    statements |= {
+        name: peers.statements_of(running[where], path)
+        for name, (where, path) in work.pages.items()
+        if where == "django"
+    }
     return Outcome(work, times, statements)
 
 
-def report(outcomes: Sequence[Outcome | LastTime], jobs: int, rounds: int, requests: int) -> str:
+def report(outcomes: Sequence[Outcome | LastTime], missing: str, jobs: int, rounds: int, requests: int) -> str:
     """Return the results as a page of Markdown."""
     met = [verdict[-1] for outcome in outcomes for verdict in outcome.verdicts()]
     lines = [
@@ -461,6 +554,9 @@ def report(outcomes: Sequence[Outcome | LastTime], jobs: int, rounds: int, reque
         "signed in; `stock` and `tuned` are Flask-Admin views without sign-in; `floor` is one bare statement and one",
         "small template. A list is given out again until something of the partner's is written (`portal/web/kept.py`):",
         "`ours` is such a page; `drawn each time`, the deep list and the one of fewer jobs are drawn for each request.",
+        f"The peers on Django are left out: {missing}."
+        if missing
+        else "Django admin and django-appointment are signed in too, in an environment of their own.",
         "",
         f"{sum(met)} of {len(met)} targets met.",
     ]
@@ -480,8 +576,8 @@ def main() -> None:
     requests = int(os.environ.get("BENCH_REQUESTS", REQUESTS))
     if databases.postgres_url() is None:
         sys.exit(databases.postgres_reason())
-    outcomes = run(jobs, rounds, requests, wanted)
-    page = report(outcomes, jobs, rounds, requests)
+    outcomes, missing = run(jobs, rounds, requests, wanted)
+    page = report(outcomes, missing, jobs, rounds, requests)
     console.print(page)
     if not wanted:
         RESULTS.write_text(page)

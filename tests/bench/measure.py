@@ -8,11 +8,10 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from urllib.parse import urlencode
@@ -38,13 +37,13 @@ class Visitor:
         self.port = port
         self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
         self.cookies: dict[str, str] = {}
+        # Sent with everything.
+        self.headers: dict[str, str] = {}
 
-    def get(
-        self, path: str, method: str = "GET", form: Mapping[str, str] | None = None, headers: Mapping[str, str] = {}
-    ) -> Answer:
+    def get(self, path: str, method: str = "GET", form: Mapping[str, str] | None = None) -> Answer:
         """Ask for ``path`` and read the answer to its end."""
         cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
-        headers = {"Cookie": cookies, "Accept": "*/*", **headers}
+        headers = {"Cookie": cookies, "Accept": "*/*", **self.headers}
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = urlencode(form) if form is not None else None
@@ -71,7 +70,7 @@ class Visitor:
     def again(self) -> Visitor:
         """Return the same person, over another connection."""
         other = Visitor(self.port)
-        other.cookies = dict(self.cookies)
+        other.cookies, other.headers = dict(self.cookies), dict(self.headers)
         return other
 
 
@@ -86,7 +85,7 @@ def field_of(page: Answer, name: str) -> str:
 class Server(Visitor):
     """One application under gunicorn, and somebody who asks it."""
 
-    def __init__(self, factory: str, environment: Mapping[str, str], log: Path, python: str = sys.executable) -> None:
+    def __init__(self, factory: str, environment: Mapping[str, str], log: Path, python: str) -> None:
         super().__init__(_free_port())
         options = ["--bind", f"127.0.0.1:{self.port}", "--workers", str(WORKERS), "--threads", str(THREADS)]
         options += ["--keep-alive", "75", "--no-control-socket", "--log-level", "warning"]
@@ -114,9 +113,9 @@ class Server(Visitor):
 
 
 @contextmanager
-def serving(servers: Mapping[str, tuple[str, Mapping[str, str]]], folder: Path) -> Iterator[dict[str, Server]]:
-    """Run ``servers`` (factory and environment by name) and stop them at the end."""
-    running = {name: Server(factory, env, folder / f"{name}.log") for name, (factory, env) in servers.items()}
+def serving(servers: Mapping[str, tuple[str, Mapping[str, str], str]], folder: Path) -> Iterator[dict[str, Server]]:
+    """Run ``servers`` (factory, environment and interpreter by name) and stop them at the end."""
+    running = {name: Server(*how[:2], folder / f"{name}.log", how[2]) for name, how in servers.items()}
     try:
         for server in running.values():
             server.wait()
@@ -142,12 +141,11 @@ class Contestant:
     path: str
     form: Callable[[], Mapping[str, str]] | None = None
     status: int = 200
-    headers: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self) -> Answer:
         """Ask once; raises ``RuntimeError`` for an answer that is not the one wanted: an error page would win."""
         form = self.form() if self.form is not None else None
-        answer = self.server.get(self.path, "GET" if form is None else "POST", form, self.headers)
+        answer = self.server.get(self.path, "GET" if form is None else "POST", form)
         if answer.status != self.status:
             raise RuntimeError(f"{self.name} answered {answer.status} for {self.path}")
         return answer

@@ -28,7 +28,7 @@ def database(jobs: int, progress: Progress = lambda done: None) -> str:
     now = datetime.now(UTC)
     mark = f"{head_revision()} {VERSION} {now:%G-W%V}"
     url = databases.url_of(name)
-    if _mark_of(url) == mark:
+    if mark_of(url) == mark:
         return url
     url = databases.create_database(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,14 +40,21 @@ def database(jobs: int, progress: Progress = lambda done: None) -> str:
             set_scope(session, system_scope("system"))
             with unit_of_work(session):
                 rebuild(session)
-            # Last, so that half a database is made anew.
-            session.execute(text(f"COMMENT ON DATABASE {name} IS '{mark}'"))
-            session.commit()
             db.engine.dispose()
+    leave_mark(url, name, mark)
     return url
 
 
-def _mark_of(url: str) -> str | None:
+def leave_mark(url: str, name: str, mark: str) -> None:
+    """Say what the database ``name`` was made of: last, so that half a database is made anew."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"COMMENT ON DATABASE {name} IS '{mark}'"))
+    engine.dispose()
+
+
+def mark_of(url: str) -> str | None:
+    """Return what the database at ``url`` was made of; ``None`` where there is none."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:
