@@ -13,7 +13,7 @@ PARTNER = 1
 
 
 @admin.register(Customer)
-class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class CustomerAdmin(admin.ModelAdmin):
     """What the lookup searches."""
 
     search_fields = ("name", "email")
@@ -24,8 +24,8 @@ class CustomerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Job)
-class JobAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The list; foreign keys among its columns are joined by the admin itself."""
+class JobAdmin(admin.ModelAdmin):
+    """The list as it comes: it joins the foreign keys among its columns by itself, but for one that may be empty."""
 
     list_display = ("number", "title", "customer", "address", "start_at", "technician", "service_type", "status")
     list_filter = ("status", "start_at")
