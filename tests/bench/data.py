@@ -1,7 +1,8 @@
 """Jobs by the hundred thousand, put into PostgreSQL past the models, with COPY.
 
-One partner, the one that is measured, has a fifth of everything; the others share the rest. A database that was made
-before, by the same migrations and for the same number of jobs, is used again.
+One partner, the one that is measured, has a fifth of everything; the others share the rest. Beside the jobs asked for
+there is one partner more, whose customers move their own visits: ``_SelfService``. A database that was made before, by
+the same migrations, in the same week and for the same number of jobs, is used again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,8 +23,12 @@ from portal.domain.base import Base
 from portal.domain.jobs import models as _models  # noqa: F401  (so that every table is known)
 from portal.domain.jobs.states import INSTALLATION
 
+# Rises with what is made here, so that no older database is used again.
+VERSION = 2
 PASSWORD = "bench-bench-bench"
 DISPATCHER = "dispatcher@bench.test"
+# Of the partner with self-service: a customer with a past, and one with as many visits as people who want one time.
+CUSTOMER, CROWD = "customer@bench.test", "crowd@bench.test"
 PARTNERS = 50
 JOBS_A_TECHNICIAN = 2_000
 JOBS_A_CUSTOMER = 5
@@ -34,6 +39,16 @@ DAYS_AHEAD = 180
 STARTS = (8, 10, 13, 15)
 LENGTH = timedelta(hours=2)
 CHUNK = 5_000
+# Of the partner with self-service.
+TECHNICIANS, JOBS_FOR_EACH = 500, 20
+PAST_VISITS, CROWD_VISITS = 200, 50
+# A week more than the horizon, since a database is used for a week.
+BOOKED_AHEAD = timedelta(days=67)
+# Of each start: with visits of two hours in a day of ten about half of the time.
+BOOKED = 0.6
+AWAY, DAYS_AWAY = 0.3, 5
+# Which of the working days ahead: the customer's visits, and what the crowd has until it gets the time it wants.
+WITH_TECHNICIAN, WITHOUT_TECHNICIAN, UNTIL_THEN = 14, 16, 20
 
 FIRST = "Ada Ben Cleo Dan Elif Finn Gia Hugo Iris Jon Kaja Leo Mira Nils Olga Pia Raj Sofia Tom Uma Vera Will Yara Zoe"
 LAST = "Abara Berg Costa Doyle Evans Fox Grant Hahn Ito Jansen Kowal Lund Moreau Novak Okafor Patel Quinn Rossi Silva"
@@ -63,8 +78,11 @@ AHEAD = (
     ("REJECTED", "CANCELLED", 4),
 )
 NOBODY = {"SCHEDULED", "REJECTED"}
+ASSIGNED, UNASSIGNED = ("INSTALLER_ASSIGNED", "SCHEDULED"), ("SCHEDULED", "SCHEDULED")
 
 Progress = Callable[[int], None]
+# A customer, their address and where they are written to.
+Place = tuple[int, int, str]
 
 
 @dataclass
@@ -133,16 +151,25 @@ class Size:
             return max(1, round(total * SHARE))
         return max(1, round(total * (1 - SHARE) / (self.partners - 1)))
 
+    @property
+    def technicians(self) -> int:
+        """How many technicians the partner with self-service has."""
+        return max(3, min(TECHNICIANS, self.jobs // JOBS_FOR_EACH))
+
 
 def fill(url: str, jobs: int, password_hash: str, now: datetime, progress: Progress = lambda done: None) -> None:
-    """Fill the migrated, empty PostgreSQL database at ``url`` with ``jobs`` jobs around ``now``; counts come after."""
+    """Fill the migrated, empty PostgreSQL database at ``url`` around ``now``; counts come after.
+
+    With ``jobs`` jobs, and those of the partner with self-service beside them.
+    """
     chance = random.Random(jobs)
     tables, size, done = Tables(), Size(jobs), 0
     address = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
     with psycopg.connect(address) as connection:
         connection.execute("SET synchronous_commit = off")
         for number in range(size.partners):
-            one = _Partner(tables, size, number, chance, now, password_hash)
+            people = size.of(jobs // JOBS_A_TECHNICIAN, number), size.of(jobs // JOBS_A_CUSTOMER, number)
+            one = _Partner(tables, jobs, number, people, chance, now, password_hash)
             for _ in one.jobs(size.of(jobs, number)):
                 done += 1
                 if done % CHUNK == 0:
@@ -150,6 +177,12 @@ def fill(url: str, jobs: int, password_hash: str, now: datetime, progress: Progr
                     progress(done)
             tables.write(connection)
         progress(done)
+        people = size.technicians, size.technicians
+        last = _SelfService(tables, jobs, size.partners, people, chance, now, password_hash)
+        for count, _ in enumerate(last.visits(), 1):
+            if count % CHUNK == 0:
+                tables.write(connection)
+        tables.write(connection)
         for name, rows in tables.items():
             connection.execute(f"SELECT setval(pg_get_serial_sequence('{name}', 'id'), {rows.last})")
     with psycopg.connect(address, autocommit=True) as connection:
@@ -159,46 +192,62 @@ def fill(url: str, jobs: int, password_hash: str, now: datetime, progress: Progr
 class _Partner:
     """One company and the people around it."""
 
+    controls: Mapping[str, Any] = {}
+
     def __init__(
-        self, tables: Tables, size: Size, number: int, chance: random.Random, now: datetime, password_hash: str
+        self,
+        tables: Tables,
+        jobs: int,
+        number: int,
+        people: tuple[int, int],
+        chance: random.Random,
+        now: datetime,
+        password_hash: str,
     ) -> None:
-        self.tables, self.chance, self.now = tables, chance, now
+        """``people`` says how many technicians and customers."""
+        self.tables, self.chance, self.now, self.password_hash = tables, chance, now, password_hash
         self.prefix = f"P{number}"
         self.id = tables["partners"].add(
             name=f"Company {number}",
             slug=f"company-{number}",
             timezone="Europe/London",
             job_prefix=self.prefix,
-            next_job_number=size.jobs + 1,
+            next_job_number=jobs + 1,
             phone="0117 496 0100",
             created_at=now,
         )
-        tables["feature_controls"].add(partner_id=self.id)
+        tables["feature_controls"].add(partner_id=self.id, **self.controls)
         for weekday in range(5):
             tables["working_hours"].add(partner_id=self.id, weekday=weekday, start_minute=480, end_minute=1080)
-        self.user_id = tables["users"].add(
-            email=DISPATCHER if number == 0 else f"dispatcher-{number}@bench.test",
-            name="Dana Okafor",
-            password=password_hash,
-            fs_uniquifier=f"{number:032}",
-            created_at=now,
-        )
+        self.user_id = self._user(DISPATCHER if number == 0 else f"dispatcher-{number}@bench.test", "Dana Okafor")
         tables["memberships"].add(partner_id=self.id, user_id=self.user_id, role=Role.DISPATCHER.value)
         self.kinds = [tables["service_types"].add(partner_id=self.id, name=name) for name in SERVICES]
-        self.technicians = [
-            tables["technicians"].add(partner_id=self.id, name=self._name())
-            for _ in range(size.of(size.jobs // JOBS_A_TECHNICIAN, number))
-        ]
-        self.places = [self._customer() for _ in range(size.of(size.jobs // JOBS_A_CUSTOMER, number))]
+        self.technicians = [tables["technicians"].add(partner_id=self.id, name=self._name()) for _ in range(people[0])]
+        self.places = [self._customer() for _ in range(people[1])]
+
+    def _user(self, email: str, name: str) -> int:
+        users = self.tables["users"]
+        return users.add(
+            email=email,
+            name=name,
+            password=self.password_hash,
+            fs_uniquifier=f"{users.last:032}",
+            created_at=self.now,
+        )
 
     def _name(self) -> str:
         return f"{self.chance.choice(FIRST.split())} {self.chance.choice(LAST.split())}"
 
-    def _customer(self) -> tuple[int, int, str]:
+    def _customer(self, login: str | None = None) -> Place:
         name = self._name()
-        email = f"{name.replace(' ', '.').lower()}.{self.tables['customers'].last}@mail.example"
+        email = login or f"{name.replace(' ', '.').lower()}.{self.tables['customers'].last}@mail.example"
         key = self.tables["customers"].add(
-            partner_id=self.id, name=name, email=email, phone="+44 7700 900123", created_at=self.now
+            partner_id=self.id,
+            name=name,
+            email=email,
+            phone="+44 7700 900123",
+            user_id=self._user(login, name) if login else None,
+            created_at=self.now,
         )
         line = f"{self.chance.randint(1, 199)} {self.chance.choice(STREETS.split())} Road"
         postcode = f"BS{self.chance.randint(1, 40)} {self.chance.randint(1, 9)}QT"
@@ -222,13 +271,21 @@ class _Partner:
             self._job(count + 1, start, self.technicians[who])
             yield count
 
-    def _job(self, number: int, start: datetime, technician_id: int) -> None:
+    def _job(
+        self,
+        number: int,
+        start: datetime,
+        technician_id: int,
+        kind: tuple[str, str] | None = None,
+        place: Place | None = None,
+        service_type_id: int | None = None,
+    ) -> None:
         tables, chance = self.tables, self.chance
         days = (start.date() - self.now.date()).days
         kinds = PAST if days < 0 else AHEAD if days else TODAY
-        status, visit_status, _ = chance.choices(kinds, [weight for *_, weight in kinds])[0]
+        status, visit_status = kind or chance.choices(kinds, [weight for *_, weight in kinds])[0][:2]
         somebody = None if status in NOBODY else technician_id
-        customer_id, address_id, email = chance.choice(self.places)
+        customer_id, address_id, email = place or chance.choice(self.places)
         made_at = start - timedelta(days=14)
         items = chance.sample(PRODUCTS, chance.randint(1, 3))
         over = visit_status == "COMPLETE"
@@ -240,7 +297,7 @@ class _Partner:
             status=status,
             title=", ".join(items),
             address_id=address_id,
-            service_type_id=chance.choice(self.kinds),
+            service_type_id=service_type_id or chance.choice(self.kinds),
             technician_id=somebody,
             start_at=start,
             end_at=start + LENGTH,
@@ -295,3 +352,66 @@ class _Partner:
             subject="Your visit is booked",
             body="We look forward to it.",
         )
+
+
+class _SelfService(_Partner):
+    """The company whose customers move their own visits: many technicians, about half of whose time is booked.
+
+    All work the company's week, and all have the skill that the first service type needs; one alone has that of the
+    second, which the crowd needs, so that every free time is one that only one of them can have.
+    """
+
+    # A customer of the bench takes one time after the other.
+    controls: Mapping[str, Any] = {"self_service": True, "max_moves": 1_000_000}
+
+    def visits(self) -> Iterator[int]:
+        """Add all visits, ahead and of the past."""
+        tables = self.tables
+        common, rare = (tables["skills"].add(partner_id=self.id, name=name) for name in ("Electrics", "Roof work"))
+        for kind, skill in zip(self.kinds, (common, rare), strict=False):
+            tables["service_type_skills"].add(partner_id=self.id, service_type_id=kind, skill_id=skill)
+        for technician in self.technicians:
+            tables["technician_skills"].add(partner_id=self.id, technician_id=technician, skill_id=common)
+        first, last = self.technicians[0], self.technicians[-1]
+        tables["technician_skills"].add(partner_id=self.id, technician_id=last, skill_id=rare)
+        customer, crowd = self._customer(CUSTOMER), self._customer(CROWD)
+        ahead = self._weekdays(1, BOOKED_AHEAD.days)
+        number = 0
+        for number, (start, technician) in enumerate(self._booked(ahead), 1):
+            self._job(number, start, technician, ASSIGNED)
+            yield number
+        own = [
+            *((self._weekdays(-400, 0)[-day - 1], PAST[0][:2], customer, 0) for day in range(PAST_VISITS)),
+            (ahead[WITH_TECHNICIAN], ASSIGNED, customer, 0),
+            (ahead[WITHOUT_TECHNICIAN], UNASSIGNED, customer, 0),
+            *((ahead[UNTIL_THEN], UNASSIGNED, crowd, 1) for _ in range(CROWD_VISITS)),
+        ]
+        for day, kind, place, service in own:
+            number += 1
+            self._job(number, day + timedelta(hours=STARTS[0]), first, kind, place, self.kinds[service])
+            yield number
+
+    def _weekdays(self, begin: int, end: int) -> list[datetime]:
+        """Return the midnights of the working days from ``begin`` up to ``end`` days from now."""
+        today = datetime.combine(self.now.date(), datetime.min.time(), UTC)
+        return [day for count in range(begin, end) if (day := today + timedelta(days=count)).weekday() < 5]
+
+    def _booked(self, days: list[datetime]) -> Iterator[tuple[datetime, int]]:
+        """Yield starts of visits with their technicians, who are away now and then.
+
+        The first technician never is, and has the customer's visit and a free time on the day of that visit.
+        """
+        for technician in self.technicians:
+            away: set[datetime] = set()
+            if technician != self.technicians[0] and self.chance.random() < AWAY:
+                begin = self.chance.choice(days)
+                until = begin + timedelta(days=DAYS_AWAY)
+                self.tables["time_off"].add(partner_id=self.id, technician_id=technician, start_at=begin, end_at=until)
+                away = {day for day in days if begin <= day < until}
+            for day in days:
+                for hour in STARTS:
+                    kept = (technician, day) == (self.technicians[0], days[WITH_TECHNICIAN])
+                    if day in away or (kept and hour in (STARTS[0], STARTS[-1])):
+                        continue
+                    if self.chance.random() < BOOKED:
+                        yield day + timedelta(hours=hour), technician

@@ -15,6 +15,8 @@ from flask import Flask, jsonify, request
 from jinja2 import Environment
 from sqlalchemy import make_url
 
+from portal.domain.jobs.states import ACTIVE, OPEN
+
 # The one that is measured.
 PARTNER = 1
 
@@ -49,6 +51,62 @@ MONTH = """
 SELECT j.start_at::date AS day, j.status, count(*) FROM jobs j
 WHERE j.partner_id = %(partner)s AND j.workflow = 'installation'
 AND j.start_at >= %(first)s AND j.start_at < %(last)s GROUP BY 1, 2 ORDER BY 1
+"""
+
+VISIT = """
+SELECT v.id, j.number, j.title, v.status, v.start_at, c.name AS customer, a.line, a.postcode, t.name AS technician
+FROM appointments v JOIN jobs j ON j.id = v.job_id JOIN customers c ON c.id = v.customer_id
+JOIN addresses a ON a.id = j.address_id LEFT JOIN technicians t ON t.id = v.technician_id
+WHERE v.partner_id = %(owner)s AND v.customer_id = %(customer)s
+"""
+SCHEDULE = f"""
+({VISIT} AND v.status = ANY(%(open)s) ORDER BY v.start_at, v.id)
+UNION ALL ({VISIT} AND v.status <> ALL(%(open)s) ORDER BY v.start_at DESC, v.id DESC LIMIT 6)
+"""
+# All work the partner's week, and no service type has buffers. A start is taken where it is taken for everybody.
+FREE = """
+WITH candidates AS (
+    SELECT start FROM partners p
+    CROSS JOIN generate_series(%(first)s::timestamp, %(last)s::timestamp, interval '1 day') AS day
+    JOIN working_hours h ON h.partner_id = p.id AND h.technician_id IS NULL
+        AND h.weekday = extract(isodow FROM day) - 1
+    JOIN service_types s ON s.partner_id = p.id AND s.id = %(kind)s
+    CROSS JOIN generate_series(
+        (day + h.start_minute * interval '1 minute') AT TIME ZONE p.timezone,
+        (day + (h.end_minute - s.duration_minutes) * interval '1 minute') AT TIME ZONE p.timezone,
+        s.step_minutes * interval '1 minute'
+    ) AS start
+    WHERE p.id = %(owner)s AND start > now()
+        AND NOT EXISTS (SELECT FROM holidays o WHERE o.partner_id = p.id AND o.day = day::date)
+), known AS (
+    SELECT t.id FROM technicians t
+    WHERE t.partner_id = %(owner)s AND t.active AND t.status = 'AVAILABLE'
+        AND (%(technician)s::bigint IS NULL OR t.id = %(technician)s::bigint)
+        AND NOT EXISTS (
+            SELECT FROM service_type_skills n WHERE n.partner_id = t.partner_id AND n.service_type_id = %(kind)s
+                AND n.skill_id NOT IN (SELECT k.skill_id FROM technician_skills k WHERE k.technician_id = t.id)
+        )
+), taken AS (
+    SELECT technician_id, start_at, end_at FROM appointments
+    WHERE partner_id = %(owner)s AND technician_id = ANY(ARRAY(SELECT id FROM known)) AND status = ANY(%(active)s)
+        AND id <> %(visit)s AND start_at < %(last)s::timestamp + interval '2 days'
+        AND end_at > %(first)s::timestamp - interval '2 days'
+    UNION ALL SELECT technician_id, start_at, end_at FROM time_off WHERE partner_id = %(owner)s
+), busy AS (
+    SELECT coalesce(range_agg(tstzrange(b.start_at - s.duration_minutes * interval '1 minute', b.end_at, '()')), '{}')
+        AS spans
+    FROM known JOIN service_types s ON s.id = %(kind)s LEFT JOIN taken b ON b.technician_id = known.id
+    GROUP BY known.id
+)
+SELECT start FROM candidates WHERE NOT start <@ (SELECT range_intersect_agg(spans) FROM busy) ORDER BY start
+"""
+TAKE = """
+INSERT INTO appointments (partner_id, customer_id, job_id, technician_id, status, start_at, end_at, window_minutes,
+    planned_at, confirmed_by, customer_moves, move_number, occurrence, pause_reason, service_notes, cancel_reason,
+    version)
+VALUES (%(owner)s, %(customer)s, %(job)s, %(technician)s, 'SCHEDULED', %(start)s,
+    %(start)s::timestamptz + interval '2 hours', 120, now(), '', 0, 0, 1, '', '', '', 1)
+RETURNING id
 """
 
 _template = Environment(autoescape=True).from_string(
@@ -113,6 +171,19 @@ def make(url: str) -> Flask:
     @app.get("/month")
     def month() -> str:
         return _days.render(rows=rows(MONTH, first=request.args["first"], last=request.args["last"]))
+
+    @app.get("/schedule")
+    def schedule() -> str:
+        return _template.render(rows=rows(SCHEDULE, open=sorted(OPEN), **request.args))
+
+    @app.get("/free")
+    def free() -> Any:
+        found = rows(FREE, active=sorted(ACTIVE), **{"technician": None, **request.args})
+        return jsonify([start.isoformat() for (start,) in found])
+
+    @app.post("/take")
+    def take() -> Any:
+        return jsonify(rows(TAKE, **request.form))
 
     return app
 

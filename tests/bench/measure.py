@@ -8,7 +8,6 @@ import os
 import re
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -31,34 +30,20 @@ class Answer:
     seconds: float
 
 
-class Server:
-    """One application under gunicorn, and the one connection over which it is asked."""
+class Visitor:
+    """Somebody with cookies and one connection to the server at ``port``."""
 
-    def __init__(self, factory: str, environment: Mapping[str, str], log: Path) -> None:
-        self.port = _free_port()
-        options = ["--bind", f"127.0.0.1:{self.port}", "--workers", str(WORKERS), "--threads", str(THREADS)]
-        options += ["--keep-alive", "75", "--no-control-socket", "--log-level", "warning"]
-        command = [sys.executable, "-m", "gunicorn", *options, f"{factory}()"]
-        with log.open("w") as lines:
-            self.process = subprocess.Popen(
-                command, env={**os.environ, **environment}, stdout=lines, stderr=lines, start_new_session=True
-            )
-        self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=START_SECONDS)
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.connection = http.client.HTTPConnection("127.0.0.1", port, timeout=START_SECONDS)
         self.cookies: dict[str, str] = {}
-
-    def wait(self) -> None:
-        """Return when somebody listens; ``RuntimeError`` where nobody ever does."""
-        until = time.monotonic() + START_SECONDS
-        while time.monotonic() < until and self.process.poll() is None:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise RuntimeError("a server did not start, see its log")
+        # Sent with everything.
+        self.headers: dict[str, str] = {}
 
     def get(self, path: str, method: str = "GET", form: Mapping[str, str] | None = None) -> Answer:
         """Ask for ``path`` and read the answer to its end."""
-        headers = {"Cookie": "; ".join(f"{name}={value}" for name, value in self.cookies.items()), "Accept": "*/*"}
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        headers = {"Cookie": cookies, "Accept": "*/*", **self.headers}
         if form is not None:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = urlencode(form) if form is not None else None
@@ -72,15 +57,53 @@ class Server:
             self.cookies[name] = rest.partition(";")[0]
         return Answer(reply.status, dict(reply.headers), content, seconds)
 
-    def sign_in(self, email: str, password: str) -> None:
-        """Sign in through the form; ``RuntimeError`` where that does not work."""
-        page = self.get("/login").body.decode()
-        token = re.search(r'name="csrf_token"[^>]*value="([^"]+)"', page)
-        if token is None:
-            raise RuntimeError("the sign-in page has no token")
-        answer = self.get("/login", "POST", {"email": email, "password": password, "csrf_token": token[1]})
+    def sign_in(
+        self, email: str, password: str, path: str = "/login", token: str = "csrf_token", name: str = "email"
+    ) -> None:
+        """Sign in through the form at ``path``; ``RuntimeError`` where that does not work."""
+        page = self.get(path)
+        form = {name: email, "password": password, token: field_of(page, token)}
+        answer = self.get(path, "POST", form)
         if answer.status != 302:
             raise RuntimeError(f"signing in answered {answer.status}")
+
+    def again(self) -> Visitor:
+        """Return the same person, over another connection."""
+        other = Visitor(self.port)
+        other.cookies, other.headers = dict(self.cookies), dict(self.headers)
+        return other
+
+
+def field_of(page: Answer, name: str) -> str:
+    """Return what a form on ``page`` sends as ``name``; ``RuntimeError`` where none does."""
+    found = re.search(rf'name="{name}"[^>]*value="([^"]*)"', page.body.decode())
+    if found is None:
+        raise RuntimeError(f"a page has no {name} to send, it answered {page.status}")
+    return found[1]
+
+
+class Server(Visitor):
+    """One application under gunicorn, and somebody who asks it."""
+
+    def __init__(self, factory: str, environment: Mapping[str, str], log: Path, python: str) -> None:
+        super().__init__(_free_port())
+        options = ["--bind", f"127.0.0.1:{self.port}", "--workers", str(WORKERS), "--threads", str(THREADS)]
+        options += ["--keep-alive", "75", "--no-control-socket", "--log-level", "warning"]
+        command = [python, "-m", "gunicorn", *options, f"{factory}()"]
+        with log.open("w") as lines:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **environment}, stdout=lines, stderr=lines, start_new_session=True
+            )
+
+    def wait(self) -> None:
+        """Return when somebody listens; ``RuntimeError`` where nobody ever does."""
+        until = time.monotonic() + START_SECONDS
+        while time.monotonic() < until and self.process.poll() is None:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.1)
+        raise RuntimeError("a server did not start, see its log")
 
     def stop(self) -> None:
         """End the server and its workers."""
@@ -90,9 +113,9 @@ class Server:
 
 
 @contextmanager
-def serving(servers: Mapping[str, tuple[str, Mapping[str, str]]], folder: Path) -> Iterator[dict[str, Server]]:
-    """Run ``servers`` (factory and environment by name) and stop them at the end."""
-    running = {name: Server(factory, env, folder / f"{name}.log") for name, (factory, env) in servers.items()}
+def serving(servers: Mapping[str, tuple[str, Mapping[str, str], str]], folder: Path) -> Iterator[dict[str, Server]]:
+    """Run ``servers`` (factory, environment and interpreter by name) and stop them at the end."""
+    running = {name: Server(*how[:2], folder / f"{name}.log", how[2]) for name, how in servers.items()}
     try:
         for server in running.values():
             server.wait()
@@ -111,11 +134,21 @@ def _free_port() -> int:
 
 @dataclass(frozen=True)
 class Contestant:
-    """One page of one server."""
+    """One page of one server, or one form that is sent: ``form`` makes what is sent each time."""
 
     name: str
-    server: Server
+    server: Visitor
     path: str
+    form: Callable[[], Mapping[str, str]] | None = None
+    status: int = 200
+
+    def ask(self) -> Answer:
+        """Ask once; raises ``RuntimeError`` for an answer that is not the one wanted: an error page would win."""
+        form = self.form() if self.form is not None else None
+        answer = self.server.get(self.path, "GET" if form is None else "POST", form)
+        if answer.status != self.status:
+            raise RuntimeError(f"{self.name} answered {answer.status} for {self.path}")
+        return answer
 
 
 @dataclass(frozen=True)
@@ -155,7 +188,7 @@ def compare(
 ) -> dict[str, Timing]:
     """Time the contestants, each asked in turn, ``requests`` times a round; the one that begins changes each time.
 
-    Raises ``RuntimeError`` for an answer that is not 200: an error page would win.
+    Raises ``RuntimeError`` for an answer that is not the one wanted.
     """
     found: dict[str, list[float]] = {one.name: [] for one in contestants}
     last: dict[str, Answer] = {}
@@ -167,9 +200,7 @@ def compare(
         for turn in range(requests):
             first = turn % len(contestants)
             for one in (*contestants[first:], *contestants[:first]):
-                answer = last[one.name] = one.server.get(one.path)
-                if answer.status != 200:
-                    raise RuntimeError(f"{one.name} answered {answer.status} for {one.path}")
+                answer = last[one.name] = one.ask()
                 times[one.name].append(answer.seconds * 1000)
         if not warming:
             for name, values in times.items():

@@ -17,18 +17,18 @@ from portal.web.auth import hash_password
 from portal.web.health import head_revision
 from tests import databases
 from tests.bench import server
-from tests.bench.data import PASSWORD, Progress, fill
+from tests.bench.data import PASSWORD, VERSION, Progress, fill
 
 NAME = "doorstep_bench_{jobs}"
 
 
 def database(jobs: int, progress: Progress = lambda done: None) -> str:
-    """Return the address of a database with ``jobs`` jobs, the one of an earlier run if it is whole and of today."""
+    """Return the address of a database with ``jobs`` jobs, the earlier run's if it is whole and of this week."""
     name = NAME.format(jobs=jobs)
     now = datetime.now(UTC)
-    mark = f"{head_revision()} {now:%Y-%m}"
+    mark = f"{head_revision()} {VERSION} {now:%G-W%V}"
     url = databases.url_of(name)
-    if _mark_of(url) == mark:
+    if mark_of(url) == mark:
         return url
     url = databases.create_database(name)
     with tempfile.TemporaryDirectory() as folder:
@@ -40,14 +40,21 @@ def database(jobs: int, progress: Progress = lambda done: None) -> str:
             set_scope(session, system_scope("system"))
             with unit_of_work(session):
                 rebuild(session)
-            # Last, so that half a database is made anew.
-            session.execute(text(f"COMMENT ON DATABASE {name} IS '{mark}'"))
-            session.commit()
             db.engine.dispose()
+    leave_mark(url, name, mark)
     return url
 
 
-def _mark_of(url: str) -> str | None:
+def leave_mark(url: str, name: str, mark: str) -> None:
+    """Say what the database ``name`` was made of: last, so that half a database is made anew."""
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"COMMENT ON DATABASE {name} IS '{mark}'"))
+    engine.dispose()
+
+
+def mark_of(url: str) -> str | None:
+    """Return what the database at ``url`` was made of; ``None`` where there is none."""
     engine = create_engine(url)
     try:
         with engine.connect() as connection:

@@ -1,20 +1,26 @@
-"""The application that is measured, as gunicorn serves it, with a page beside it that does nothing."""
+"""The application that is measured, as gunicorn serves it, with pages beside it: nothing, and free times."""
 
 from __future__ import annotations
 
 import os
+from datetime import date, timedelta
 from importlib import import_module
 from typing import Any
 
-from flask import Flask
+from flask import Flask, jsonify, request
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 
 from portal import create_app
 from portal.admin.base import AdminPage
+from portal.customer.blueprint import visit_of
+from portal.domain.jobs.queries import staff_times
+from portal.extensions import db
 from portal.settings import Settings
+from portal.web import formats
 
 NOTHING = "/admin/nothing/"
+FREE = "/my/bench/free"
 
 
 class Nothing(AdminPage):
@@ -25,6 +31,16 @@ class Nothing(AdminPage):
         """Return the layout alone."""
         page: str = self.render("layouts/admin.html")
         return page
+
+
+def free_times() -> ResponseReturnValue:
+    """Return the free starts for a visit of the customer's by the domain's one call, over as many days as asked for."""
+    session, now = db.session(), formats.now()
+    item = visit_of(int(request.args["visit"]))
+    first = date.fromisoformat(request.args["first"])
+    days = [first + timedelta(days=ahead) for ahead in range(int(request.args["days"]))]
+    found = staff_times(session, item.job, item.visit, item.visit.technician_id, days, now)
+    return jsonify([slot.start.isoformat() for slots in found.values() for slot in slots if slot.refusal is None])
 
 
 def settings_for(url: str, folder: str, log_level: str) -> Settings:
@@ -43,9 +59,10 @@ def settings_for(url: str, folder: str, log_level: str) -> Settings:
     )
 
 
-def add_nothing(app: Flask) -> None:
-    """Give ``app`` the page that does nothing."""
+def add_pages(app: Flask) -> None:
+    """Give ``app`` the page that does nothing, and free times alone."""
     app.extensions["admin"][0].add_view(Nothing(name="Nothing", endpoint="nothing", url=NOTHING))
+    app.add_url_rule(FREE, "bench_free", free_times)
 
 
 def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING", keeps: bool = True) -> Flask:
@@ -54,7 +71,7 @@ def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING", 
     Without ``cards`` the list shows none; without ``keeps`` it is drawn for every request.
     """
     app = create_app(settings_for(url, folder, log_level))
-    add_nothing(app)
+    add_pages(app)
     if not keeps:
         for view in app.extensions["admin"][0]._views:
             view.keeps_page = lambda: False

@@ -15,9 +15,10 @@ from portal.domain.jobs.models import Job
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
 from tests.bench import floor, server, stock
-from tests.bench.__main__ import Goal, Outcome, Work, works
-from tests.bench.data import DISPATCHER, PASSWORD, Size, fill
+from tests.bench.__main__ import Goal, LastTime, Outcome, Work, report, works
+from tests.bench.data import CUSTOMER, DISPATCHER, PASSWORD, Size, fill
 from tests.bench.measure import Timing
+from tests.bench.taking import Crowd
 from tests.helpers import Site
 
 JOBS = 400
@@ -28,22 +29,32 @@ TODAY = datetime.now(UTC).date()
 @pytest.mark.parametrize("_database", ["postgresql"], indirect=True)
 def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session: Session) -> None:
     app, size = make_app(), Size(JOBS)
-    server.add_nothing(app)
+    server.add_pages(app)
     url = app.config["SETTINGS"].database_url
     with app.app_context():
         fill(url, JOBS, hash_password(PASSWORD), datetime.combine(TODAY, time(10), UTC))
     with unit_of_work(session):
         rebuild(session)
     made = sum(size.of(JOBS, number) for number in range(size.partners))
-    assert session.scalar(select(func.count()).select_from(Job)) == made
+    measured = Job.partner_id <= size.partners
+    assert session.scalar(select(func.count()).select_from(Job).where(measured)) == made
     assert sum(counts_of(session, 1, "installation").by_status.values()) == size.of(JOBS, 0)
     site = Site(app.test_client())
     site.sign_in(DISPATCHER, PASSWORD)
+    customer = Site(app.test_client())
+    customer.sign_in(CUSTOMER, PASSWORD)
     peer, bare = stock.make(url), floor.make(url)
-    clients = {"peer": peer.test_client(), "floor": bare.test_client()}
+    clients = {"peer": peer.test_client(), "floor": bare.test_client(), "customer": customer.client}
     for work in works(url, TODAY):
         for where, path in work.pages.values():
             assert clients.get(where, site.client).get(path).status_code == 200, path
+        if work.title.startswith("free times"):
+            ours, theirs = (
+                [datetime.fromisoformat(start) for start in clients[where].get(path).json]
+                for where, path in (work.pages["ours"], work.pages["floor"])
+            )
+            assert ours, work.title
+            assert ours == theirs
     assert clients["floor"].get("/beyond?at=2020-01-01&id=0").text.count("<tr>") == 20
     for connection in bare.config["OPEN"]:
         connection.close()
@@ -57,3 +68,20 @@ def test_a_target_is_met_or_missed_by_the_middle_of_the_rounds() -> None:
     page = "\n".join(Outcome(work, times, {"ours": 5, "floor": 1}).lines())
     assert "| against the floor | ≤ 2.5× | 2.20× (2.00–9.00) | met |" in page
     assert "| statements | ≤ 4 | 5 | **missed** |" in page
+
+
+def test_work_that_is_done_once_counts_as_often_as_it_would_have_to_be() -> None:
+    times = {"ours": Timing([2.0, 4.0], 1, 1), "peer": Timing([10.0, 30.0], 1, 1)}
+    work = Work("free times", {}, [Goal("sixty days", "peer", "ours", least=300, times=60)], alike=("ours", "peer"))
+    page = "\n".join(Outcome(work, times, {"ours": 12, "peer": 13}).lines())
+    assert "| sixty days | ≥ 300× | 375.00× (300.00–450.00) | met |" in page
+    assert "| statements of ours, peer | the same | 12, 13 | **missed** |" in page
+
+
+def test_two_bookings_of_one_time_miss_the_target_and_absent_peers_are_named() -> None:
+    outcome = LastTime({"ours": Crowd(50, 2, 48, 0)})
+    page = report([outcome], "there is no network", 400, 1, 1)
+    assert "| ours | 50 | 2 | 48 | 0 |" in page
+    assert "| bookings of the one time | 1 | 2 | **missed** |" in page
+    assert "| everybody else told so | 49 | 48 | **missed** |" in page
+    assert "The peers on Django are left out: there is no network." in page
