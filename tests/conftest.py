@@ -22,7 +22,7 @@ from werkzeug.serving import make_server
 from portal import create_app
 from portal.domain import tenancy
 from portal.domain.tenancy import set_scope, system_scope
-from portal.extensions import db
+from portal.extensions import db, limiter
 from portal.settings import Settings
 from tests import databases
 from tests.helpers import Site
@@ -163,6 +163,8 @@ def make_app(database: Database, tmp_path: Path) -> Iterator[Callable[..., Flask
         return made[-1]
 
     yield make
+    # One limiter serves all applications of a process, switched as the last one was made.
+    limiter.enabled = database.app.config["RATELIMIT_ENABLED"]
     for each in made:
         with each.app_context():
             db.engine.dispose()

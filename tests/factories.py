@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from flask import Flask
@@ -221,11 +222,18 @@ WAYS: dict[str, tuple[str, ...]] = {
 }
 
 
+def _soon(now: datetime, zone: ZoneInfo) -> datetime:
+    # Somebody sets off on the visit's own day.
+    in_an_hour = now + timedelta(hours=1)
+    same_day = in_an_hour.astimezone(zone).date() == now.astimezone(zone).date()
+    return in_an_hour if same_day else now + timedelta(minutes=1)
+
+
 @pytest.fixture
 def create_installation_in(session: Session, create_installation: Create, create_technician: Create) -> Create:
     """An installation in one of the states of ``WAYS``, brought there by the use cases.
 
-    Its visit starts in an hour, or at ``start``, which has to be on today's date for a state in which somebody has set
+    Its visit starts in an hour (late in the evening in a minute), or at ``start``, which has to be on today's date for a state in which somebody has set
     off; a follow-up is two days later. ``technician`` is who is assigned, by default somebody new. The customer's
     pending cancel needs feature controls that allow it.
     """
@@ -239,7 +247,7 @@ def create_installation_in(session: Session, create_installation: Create, create
         **values: Any,
     ) -> Job:
         now = datetime.now(UTC)
-        begins = start or now + timedelta(hours=1)
+        begins = start or _soon(now, ZoneInfo(partner.timezone))
         made = create_installation(partner, customer, None, begins, now - timedelta(days=1), **values)
         staff = _dispatcher(partner)
         own = Actor(None, Role.CUSTOMER, "Their customer", frozenset({partner.id}), None, frozenset({made.customer_id}))

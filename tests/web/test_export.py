@@ -163,6 +163,7 @@ def test_every_list_can_be_had_in_both_formats(office: Office, create_staff: Cre
         "messages": [
             job.created_at.replace(tzinfo=None),
             "Visit booked",
+            "Email",
             "Priya Raman",
             "priya@mail.example",
             "Planned",

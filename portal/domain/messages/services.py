@@ -196,7 +196,7 @@ def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[
     query = select(MessageRule).where(
         MessageRule.partner_id == partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
     )
-    return session.scalars(query).all()
+    return session.scalars(query.order_by(MessageRule.id)).all()
 
 
 def _quiet_of(session: Session, visit: Appointment) -> Quiet | None:
