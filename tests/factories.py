@@ -233,9 +233,9 @@ def _soon(now: datetime, zone: ZoneInfo) -> datetime:
 def create_installation_in(session: Session, create_installation: Create, create_technician: Create) -> Create:
     """An installation in one of the states of ``WAYS``, brought there by the use cases.
 
-    Its visit starts in an hour (late in the evening in a minute), or at ``start``, which has to be on today's date for a state in which somebody has set
-    off; a follow-up is two days later. ``technician`` is who is assigned, by default somebody new. The customer's
-    pending cancel needs feature controls that allow it.
+    Its visit starts in an hour (late in the evening in a minute), or at ``start``, which has to be on today's date for
+    a state in which somebody has set off; a follow-up is two days later. ``technician`` is who is assigned, by default
+    somebody new. The customer's pending cancel needs feature controls that allow it.
     """
 
     def create(
