@@ -33,6 +33,9 @@ $(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
 	@cp node_modules/accessible-autocomplete/dist/accessible-autocomplete.min.css $(VENDOR)/
 	@cp node_modules/vanilla-calendar-pro/index.js $(VENDOR)/vanilla-calendar-pro.js
 	@cp node_modules/vanilla-calendar-pro/styles/layout/core.css $(VENDOR)/vanilla-calendar-pro.css
+	@cp node_modules/idb/build/umd.js $(VENDOR)/idb.js
+	@cp node_modules/signature_pad/dist/signature_pad.umd.min.js $(VENDOR)/signature_pad.min.js
+	@mkdir -p $(VENDOR)/leaflet && cp -r node_modules/leaflet/dist/leaflet.js node_modules/leaflet/dist/leaflet.css node_modules/leaflet/dist/images $(VENDOR)/leaflet/
 	@touch $@
 
 %.mo: %.po | $(VENV)/.installed

@@ -4,7 +4,9 @@
 
 (() => {
   // What is swapped in is there at once, form and all, for whoever types on.
-  if (window.htmx) Object.assign(htmx.config, { attributesToSettle: [], defaultSettleDelay: 0 });
+  if (window.htmx) {
+    Object.assign(htmx.config, { allowEval: false, historyCacheSize: 0, attributesToSettle: [], defaultSettleDelay: 0 });
+  }
 
   const focusSummary = (root) => root.querySelector(".error-summary, [data-focus]")?.focus();
 
