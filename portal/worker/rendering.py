@@ -12,17 +12,19 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
+from portal.domain.access.models import AccessKind
+from portal.domain.access.services import token_for as access_token_for
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Channel, Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.people.invitations import token_for
-from portal.settings import Settings
+from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
-from portal.web.links import confirm_path, survey_path, unsubscribe_path
-from portal.worker.words import invitation_words, test_words, text_for, words_for, work_line
+from portal.web.links import access_path, confirm_path, survey_path, unsubscribe_path
+from portal.worker.words import access_text, access_words, invitation_words, test_words, text_for, words_for, work_line
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
 
@@ -38,6 +40,8 @@ class Renderer:
         formats.init_app(self._app)
         self._base_url = settings.base_url
         self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
+        # Where nothing leaves the machine, links that let people in are read in the log, or nowhere.
+        self._keeps_secrets = settings.doorstep_env is not Environment.DEMO
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
     def letter(self, facts: Facts, now: datetime) -> Letter:
@@ -148,6 +152,35 @@ class Renderer:
                 body=self._fill("invitation.txt", values),
                 body_html=self._fill("invitation.html", values),
                 secret=token,
+            )
+
+    def access(self, facts: AccessFacts, now: datetime) -> Letter:
+        """Return the letter or text to somebody who wants to get in, as of ``now`` (an instant)."""
+        link, partner = facts.link, facts.partner
+        token, url = "", f"{self._base_url}/login"
+        if link is not None:
+            token = access_token_for(self._key, link.kind, link.seed)
+            url = self._base_url + access_path(AccessKind(link.kind), token)
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = access_words(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "url": url,
+                "phone": partner.phone,
+                "light": _light(partner.brand_colour),
+                "dark": _dark(partner.brand_colour),
+            }
+            is_text = facts.message.channel == Channel.TEXT
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=facts.message.recipient,
+                sender=_one_line(partner.name),
+                subject="" if is_text else _one_line(words.subject),
+                body=access_text(facts, words, url) if is_text else self._fill("access.txt", values),
+                body_html="" if is_text else self._fill("access.html", values),
+                secret=token if self._keeps_secrets else "",
             )
 
     def _confirm_url(self, facts: Facts) -> str:
