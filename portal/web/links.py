@@ -26,6 +26,7 @@ class Purpose(StrEnum):
 
     CONFIRM = "confirm"
     SURVEY = "survey"
+    TRACK = "track"
     UNSUBSCRIBE = "unsubscribe"
 
 
@@ -86,6 +87,17 @@ def visit_to_rate(token: str) -> int:
 def access_path(kind: AccessKind, token: str) -> str:
     """Return the address, below the site's own, of the link of ``kind`` with ``token`` (C9)."""
     return f"/login/{ACCESS[kind]}/{token}"
+
+
+def track_path(visit_id: int, departure: int) -> str:
+    """Return the address, below the site's own, at which one ``departure`` to a visit is followed (C4)."""
+    return f"/track/{sign(Purpose.TRACK, {'visit': visit_id, 'departure': departure})}"
+
+
+def departure_to_track(token: str) -> tuple[int, int]:
+    """Return which visit, and which departure to it, the link with ``token`` was made for; raises ``Tampered``."""
+    payload = read(Purpose.TRACK, token)
+    return payload["visit"], payload["departure"]
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

@@ -31,6 +31,7 @@ class Words:
     A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
     ``to_rate``: the letter carries the link to the survey of the visit (C12).
+    ``to_track``: the letter carries the link by which the technician's way is followed (C4).
     """
 
     subject: str
@@ -40,6 +41,7 @@ class Words:
     text: str | None = None
     to_confirm: bool = False
     to_rate: bool = False
+    to_track: bool = False
 
 
 def words_for(facts: Facts) -> Words:
@@ -230,6 +232,7 @@ def _on_the_way(facts: Facts) -> Words:
         lead=_("we have set off for your visit:"),
         more=more,
         text=" ".join(more),
+        to_track=True,
     )
 
 
