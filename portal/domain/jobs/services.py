@@ -113,17 +113,8 @@ def schedule_installation(
     kind = find(session, ServiceType, booking.service_type_id)
     replaced = _replaceable(session, booking.replaces_id, customer)
     wanted = wanted_for(kind, booking.duration)
-    errors = _item_errors(booking.items) | start_errors(booking.start, wanted.duration, now)
-    if not customer.active:
-        errors["customer"] = sentence("%(name)s is not an active customer.", name=customer.name)
-    elif address.customer_id != customer.id:
-        raise NotFound
-    elif not address.active:
-        errors["customer"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
-    if not kind.active:
-        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
-    if len(booking.notes) > MAX_TEXT:
-        errors["notes"] = too_long(MAX_TEXT)
+    errors = item_errors(booking.items) | start_errors(booking.start, wanted.duration, now)
+    errors |= place_errors(customer, address, kind, booking.notes)
     if errors:
         raise Invalid(errors)
 
@@ -131,7 +122,7 @@ def schedule_installation(
         partner_id=partner_id,
         customer_id=customer.id,
         workflow=INSTALLATION.name,
-        number=_next_number(session, partner_id),
+        number=next_number(session, partner_id),
         status=status,
         title=title_of(booking.items),
         address_id=address.id,
@@ -143,7 +134,7 @@ def schedule_installation(
     )
     session.add(job)
     session.flush()
-    _set_items(session, job, booking.items)
+    set_items(session, job, booking.items)
     visit = Appointment(
         partner_id=partner_id,
         customer_id=customer.id,
@@ -412,7 +403,7 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
     if frozen and (new_items != old_items or form.address_id != job.address_id):
         raise Refused(Refusal("frozen", sentence("Items and address can no longer be changed; only the notes can.")))
     if not frozen:
-        errors |= _item_errors(form.items)
+        errors |= item_errors(form.items)
         address = find(session, Address, form.address_id)
         if address.customer_id != job.customer_id:
             raise NotFound
@@ -427,7 +418,7 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
     if not frozen:
         job.address_id = form.address_id
         if new_items != old_items:
-            _set_items(session, job, form.items)
+            set_items(session, job, form.items)
             job.title = title_of(form.items)
     after = {"notes": job.notes, "items": _items_text(new_items), "address": _address_text(session, job.address_id)}
     job.updated_at = now
@@ -680,7 +671,24 @@ def replacement_refusal(job: Job) -> Refusal | None:
     return Refusal("not_replaceable", sentence("Only a rejected or cancelled installation is replaced."))
 
 
-def _next_number(session: Session, partner_id: int) -> str:
+def place_errors(customer: Customer, address: Address, kind: ServiceType, notes: str) -> dict[str, Sentence]:
+    """Return what is wrong with whom, where and of what type a new job is, by field; ``NotFound`` for the address."""
+    errors: dict[str, Sentence] = {}
+    if not customer.active:
+        errors["customer"] = sentence("%(name)s is not an active customer.", name=customer.name)
+    elif address.customer_id != customer.id:
+        raise NotFound
+    elif not address.active:
+        errors["customer"] = sentence("%(address)s is not used for new visits any more.", address=address.one_line)
+    if not kind.active:
+        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
+    if len(notes) > MAX_TEXT:
+        errors["notes"] = too_long(MAX_TEXT)
+    return errors
+
+
+def next_number(session: Session, partner_id: int) -> str:
+    """Take the partner's next number of a job."""
     # One statement, which locks the row and leaves its version alone: nobody edited the partner.
     taken = (
         update(Partner)
@@ -692,7 +700,8 @@ def _next_number(session: Session, partner_id: int) -> str:
     return f"{prefix}-{following - 1}"
 
 
-def _set_items(session: Session, job: Job, items: Sequence[ItemInput]) -> None:
+def set_items(session: Session, job: Job, items: Sequence[ItemInput]) -> None:
+    """Write ``items`` as the lines of ``job``, in place of those it had."""
     session.execute(delete(JobItem).where(JobItem.job_id == job.id))
     for position, item in enumerate(items):
         session.add(
@@ -706,8 +715,9 @@ def _set_items(session: Session, job: Job, items: Sequence[ItemInput]) -> None:
         )
 
 
-def _item_errors(items: Sequence[ItemInput]) -> dict[str, Sentence]:
-    if not items:
+def item_errors(items: Sequence[ItemInput], required: bool = True) -> dict[str, Sentence]:
+    """Return what is wrong with the lines of a job, by field; whether there has to be one is ``required``."""
+    if not items and required:
         return {"items": sentence("Add at least one item")}
     errors: dict[str, Sentence] = {}
     for index, item in enumerate(items):
