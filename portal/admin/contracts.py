@@ -18,7 +18,8 @@ from portal.domain.branding.queries import partner_for_branding, partner_logo
 from portal.domain.contracts import settings
 from portal.domain.contracts.models import ContractSettings
 from portal.domain.contracts.queries import settings_of
-from portal.domain.contracts.text import PLACEHOLDERS, USUAL, clean_template, fill, template_error
+from portal.domain.contracts.text import PLACEHOLDERS, USUAL, clean_template, template_error
+from portal.domain.templating import fill
 from portal.extensions import db
 from portal.web import formats, papers
 from portal.web.i18n import translate
@@ -74,18 +75,18 @@ class ContractTextView(SettingsPage):
 def _examples(partner: str, phone: str, prefix: str) -> dict[str, str]:
     today = formats.day(formats.now(), year=True)
     return {
-        "number": f"{prefix}-1001",
-        "title": gettext("Car charger 7 kW, Fuse carrier"),
-        "work": gettext("Car charger"),
-        "items": f"- 1 × {gettext('Car charger 7 kW')}\n- 2 × {gettext('Fuse carrier')}",
-        "customer": "Jane Example",
-        "address": "1 Example Street, Exampleton EX1 1EX",
-        "visits": today,
-        "technician": "John Example",
-        "partner": partner,
-        "phone": phone,
-        "today": today,
-        "version": "1",
+        "job.number": f"{prefix}-1001",
+        "job.title": gettext("Car charger 7 kW, Fuse carrier"),
+        "job.service": gettext("Car charger"),
+        "job.items": f"- 1 × {gettext('Car charger 7 kW')}\n- 2 × {gettext('Fuse carrier')}",
+        "job.dates": today,
+        "customer.name": "Jane Example",
+        "customer.address": "1 Example Street, Exampleton EX1 1EX",
+        "technician.name": "John Example",
+        "partner.name": partner,
+        "partner.phone": phone,
+        "contract.date": today,
+        "contract.version": "1",
     }
 
 

@@ -18,6 +18,8 @@ from portal.domain.contracts.services import Evidence
 from portal.domain.contracts.text import blocks
 from portal.domain.errors import Invalid, NotFound
 from portal.domain.jobs import customer_queries
+from portal.domain.jobs.models import Job
+from portal.domain.lookup import find
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats, papers
 from portal.web.forms import add_errors
@@ -79,7 +81,7 @@ def approve(job_id: int) -> ResponseReturnValue:
 
 def newest_contract(job_id: int) -> ResponseReturnValue:
     """Lead to the version that counts, wherever a message about an earlier one led."""
-    current = current_contract(session(), job_id)
+    current = current_contract(session(), find(session(), Job, job_id).id)
     if current is None:
         raise NotFound
     return go("my.contract", contract_id=current.id)

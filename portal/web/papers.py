@@ -45,8 +45,8 @@ def draw_at_once(session: Session, contract_id: int) -> None:
 
 
 def fingerprint_of(contract_id: int) -> str:
-    """Return the SHA-256 of the PDF of a version that the caller may read; draws it where nobody has yet."""
-    return services.fingerprint(_sent(contract_id))
+    """Return the SHA-256 of the PDF of a version that the caller may read."""
+    return services.fingerprint(sent_pdf(contract_id))
 
 
 def file_of(contract_id: int, kind: str) -> Response:
@@ -57,9 +57,9 @@ def file_of(contract_id: int, kind: str) -> Response:
     file = ContractFile(kind)
     media = PDF
     if file is ContractFile.SENT:
-        data = _sent(contract_id)
+        data = sent_pdf(contract_id)
     elif file is ContractFile.SIGNED and contract.signed_online:
-        data = _signed(contract_id)
+        data = signed_pdf(contract_id)
     elif file is ContractFile.SCAN and contract.on_paper:
         data, media = queries.stored_file(db.session(), contract_id, file) or b"", contract.paper_type
     else:
@@ -84,7 +84,8 @@ def example(partner: Partner, logo: bytes | None, body: str) -> bytes:
         return draw_contract(partner.name, f"{partner.job_prefix}-1001", 1, body, formats.now(), below, logo)
 
 
-def _sent(contract_id: int) -> bytes:
+def sent_pdf(contract_id: int) -> bytes:
+    """Return the PDF of a version that the caller may read; draws it where nobody has yet."""
     # Drawn as the system: a suspended partner's customers may read, and what they read has to be kept.
     with session_beyond("system") as session:
         facts = queries.paper_facts(session, contract_id)
@@ -95,13 +96,14 @@ def _sent(contract_id: int) -> bytes:
         return services.keep_pdf(session, contract_id, pdf)
 
 
-def _signed(contract_id: int) -> bytes:
+def signed_pdf(contract_id: int) -> bytes:
+    """Return the signed PDF of a version that the caller may read and its customer signed here; draws it as above."""
     with session_beyond("system") as session:
         stored = queries.stored_file(session, contract_id, ContractFile.SIGNED)
         if stored is not None:
             return stored
     # The certificate names the fingerprint of what is kept, so that comes first.
-    sent = _sent(contract_id)
+    sent = sent_pdf(contract_id)
     with session_beyond("system") as session:
         facts = queries.paper_facts(session, contract_id)
     pdf = _certify(facts, sent)

@@ -14,7 +14,7 @@ from jinja2 import StrictUndefined
 
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageKind
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import Facts, InvitationFacts
 from portal.domain.messages.services import ESSENTIAL
@@ -52,7 +52,7 @@ class Renderer:
                 "work": work_line(facts),
                 "phone": facts.partner.phone,
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
-                "my_url": f"{self._base_url}/my/" if facts.has_login else None,
+                "my_url": self._my_url(facts) or None,
                 "unsubscribe_url": self._unsubscribe_url(facts),
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
@@ -73,7 +73,7 @@ class Renderer:
         """Return the text that ``facts`` make, as of ``now`` (an instant): who, what, when and where to find more."""
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
-            url = f"{self._base_url}/my/" if facts.has_login else ""
+            url = self._my_url(facts)
             return Letter(
                 message_id=self._message_id(facts.message),
                 recipient=(facts.told or facts.reader).phone or facts.message.recipient,
@@ -149,6 +149,13 @@ class Renderer:
                 body_html=self._fill("invitation.html", values),
                 secret=token,
             )
+
+    def _my_url(self, facts: Facts) -> str:
+        """Return where the reader finds what the letter is about, once signed in; "" for who has no log-in."""
+        if not facts.has_login:
+            return ""
+        about = f"jobs/{facts.job.id}/contract" if facts.message.kind == MessageKind.CONTRACT else ""
+        return f"{self._base_url}/my/{about}"
 
     def _confirm_url(self, facts: Facts) -> str:
         return self._base_url + confirm_path(facts.visit.id, facts.visit.start_at)

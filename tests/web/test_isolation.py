@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from portal.admin.installations.acts import ACTS
 from portal.domain.actor import Role
 from portal.domain.base import Base
+from portal.domain.contracts.models import Contract
 from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
@@ -95,6 +96,7 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "contract_id": "contract",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
@@ -126,6 +128,7 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    contract: Contract
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,11 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
+        about = {"partner_id": partner.id, "customer_id": customer.id, "job_id": rejected.id, "revision": 1}
+        sent = {"body": f"{word} contract", "sha256": "0" * 64, "sent_at": datetime.now(UTC)}
+        contract = save(session, Contract(**about, **sent))
+        rest = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract)
+        return Side(*given, *listed, *rest)
 
     return make
 

@@ -23,7 +23,7 @@ from portal.domain.actor import Actor, Role
 from portal.domain.contracts.drawings import EMPTY, read_drawing
 from portal.domain.contracts.models import Contract
 from portal.domain.contracts.queries import current_contract, settings_of
-from portal.domain.contracts.text import USUAL, fill
+from portal.domain.contracts.text import USUAL
 from portal.domain.errors import Invalid, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import demand, demand_role, required_text, touch
@@ -34,6 +34,7 @@ from portal.domain.lookup import find, lock
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Partner
+from portal.domain.templating import Unusable, fill
 from portal.domain.texts import shows
 
 MAX_SIGNATURE, MAX_FROM, MAX_BROWSER = 120, 60, 300
@@ -278,17 +279,22 @@ def _body(session: Session, now: datetime, job: Job, visits: Sequence[Appointmen
     zone, locale = ZoneInfo(partner.timezone), partner.locale or USUAL_LOCALE
     made = dict.fromkeys(visit.start_at.astimezone(zone).date() for visit in visits if visit.is_complete)
     values = {
-        "number": job.number,
-        "title": job.title,
-        "work": facts.service_type.name,
-        "items": "\n".join(f"- {item.quantity} × {item.name}" for item in facts.items),
-        "customer": facts.customer.name,
-        "address": facts.address.one_line,
-        "visits": "; ".join(format_date(day, "long", locale=locale) for day in made),
-        "technician": facts.technician.name if facts.technician is not None else "",
-        "partner": partner.name,
-        "phone": partner.phone,
-        "today": format_date(now.astimezone(zone).date(), "long", locale=locale),
-        "version": str(revision),
+        "job.number": job.number,
+        "job.title": job.title,
+        "job.service": facts.service_type.name,
+        "job.items": "\n".join(f"- {item.quantity} × {item.name}" for item in facts.items),
+        "job.dates": "; ".join(format_date(day, "long", locale=locale) for day in made),
+        "customer.name": facts.customer.name,
+        "customer.address": facts.address.one_line,
+        "technician.name": facts.technician.name if facts.technician is not None else "",
+        "partner.name": partner.name,
+        "partner.phone": partner.phone,
+        "contract.date": format_date(now.astimezone(zone).date(), "long", locale=locale),
+        "contract.version": str(revision),
     }
-    return fill((own.text if own is not None else "") or say(USUAL), values)
+    try:
+        return fill((own.text if own is not None else "") or say(USUAL), values)
+    except Unusable as wrong:
+        # Checked when it was saved, so this is a text that became too long.
+        text = sentence("The contract text cannot be filled in: %(problem)s", problem=wrong.problem.sentence)
+        raise Refused(Refusal("contract_text", text)) from wrong
