@@ -74,11 +74,12 @@ class ContractTextView(SettingsPage):
 
 def _examples(partner: str, phone: str, prefix: str) -> dict[str, str]:
     today = formats.day(formats.now(), year=True)
+    charger, fuse = gettext("Car charger 7 kW"), gettext("Fuse carrier")
     return {
         "job.number": f"{prefix}-1001",
-        "job.title": gettext("Car charger 7 kW, Fuse carrier"),
+        "job.title": f"{charger}, {fuse}",
         "job.service": gettext("Car charger"),
-        "job.items": f"- 1 × {gettext('Car charger 7 kW')}\n- 2 × {gettext('Fuse carrier')}",
+        "job.items": f"- 1 × {charger}\n- 2 × {fuse}",
         "job.dates": today,
         "customer.name": "Jane Example",
         "customer.address": "1 Example Street, Exampleton EX1 1EX",
