@@ -1,7 +1,7 @@
 """Contracts: the partner's own text, the PDFs, and what bears witness of a signature.
 
-Revision ID: 0017
-Revises: 0016
+Revision ID: 0019
+Revises: 0018
 """
 
 from hashlib import sha256
@@ -9,8 +9,8 @@ from hashlib import sha256
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0017"
-down_revision = "0016"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
