@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
+import fsspec
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -57,6 +59,9 @@ class Settings(BaseSettings):
     private_hosts: bool = False
     # How often an office page in view asks whether anything changed.
     live_seconds: float = Field(default=5, ge=0.05, le=3600)
+    # A folder, or an address that fsspec knows, and what it is opened with there, as a JSON object.
+    photos_url: str = Field(default=str(INSTANCE / "photos"), repr=False)
+    photos_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -121,6 +126,27 @@ class Settings(BaseSettings):
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc:
             raise ValueError("it is no public address such as https://portal.example.com")
         return value.rstrip("/")
+
+    @field_validator("photos_url")
+    @classmethod
+    def _known_place(cls, value: str) -> str:
+        protocol, separator, _ = value.partition("://")
+        if separator and protocol not in fsspec.available_protocols():
+            raise ValueError("it is neither a folder nor an address such as s3://bucket/photos")
+        return value
+
+    @field_validator("photos_options", mode="before")
+    @classmethod
+    def _an_object(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            options = json.loads(value)
+        except ValueError:
+            options = None
+        if not isinstance(options, dict):
+            raise ValueError('it is no JSON object such as {"key": "…", "secret": "…"}')
+        return options
 
     @field_validator("log_level")
     @classmethod
