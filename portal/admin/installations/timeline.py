@@ -19,6 +19,7 @@ from portal.web.i18n import translate, within
 
 WORDS = {
     "schedule": lazy_gettext("Scheduled"),
+    "create": lazy_gettext("Created"),
     "book": lazy_gettext("Visit planned"),
     "assign": lazy_gettext("Assigned"),
     "reassign": lazy_gettext("Reassigned"),
@@ -54,6 +55,7 @@ WORDS = {
 }
 # One installation among many: what was done to it, by whom.
 SENTENCES = {
+    "create": lazy_gettext("%(number)s was created by %(who)s."),
     "schedule": lazy_gettext("%(number)s was scheduled by %(who)s for %(start)s."),
     "book": lazy_gettext("A visit of %(number)s was planned by %(who)s for %(start)s."),
     "assign": lazy_gettext("%(number)s was assigned by %(who)s to %(technician)s."),
