@@ -31,6 +31,7 @@ from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -97,6 +98,7 @@ BY_ARGUMENT = {
     "customer_id": "customer",
     "job_id": "job",
     "contract_id": "contract",
+    "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
@@ -129,6 +131,7 @@ class Side:
     message_rule: MessageRule
     unreached: Unreachable
     contract: Contract
+    photo: Photo
 
 
 @dataclass(frozen=True)
@@ -233,8 +236,11 @@ def make_side(
         about = {"partner_id": partner.id, "customer_id": customer.id, "job_id": rejected.id, "revision": 1}
         sent = {"body": f"{word} contract", "sha256": "0" * 64, "sent_at": datetime.now(UTC)}
         contract = save(session, Contract(**about, **sent))
-        rest = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract)
-        return Side(*given, *listed, *rest)
+        taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
+        named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
+        photo = save(session, Photo(**taken, **named, **keys))
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo)
+        return Side(*given, *listed, *more)
 
     return make
 

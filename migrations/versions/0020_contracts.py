@@ -1,7 +1,7 @@
 """Contracts: the partner's own text, the PDFs, and what bears witness of a signature.
 
-Revision ID: 0019
-Revises: 0018
+Revision ID: 0020
+Revises: 0019
 """
 
 from hashlib import sha256
@@ -9,8 +9,8 @@ from hashlib import sha256
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0019"
-down_revision = "0018"
+revision = "0020"
+down_revision = "0019"
 branch_labels = None
 depends_on = None
 
