@@ -12,6 +12,7 @@ from wtforms import SelectField
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
 from portal.admin.channels import ChannelsForm
+from portal.admin.contracts import ContractTextForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
 from portal.admin.message_rules import QuietHoursForm, RuleForm
@@ -31,6 +32,7 @@ ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
     SettingKind.CHANNELS: lazy_gettext("Mail server and texts"),
+    SettingKind.CONTRACT_TEXT: lazy_gettext("Contract text"),
     SettingKind.CUSTOMER_CONTROLS: lazy_gettext("Feature controls of a customer"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
@@ -67,6 +69,7 @@ FIELDS: dict[str, Any] = {
     **_words_of(QuestionForm),
     **_words_of(RuleForm),
     **_words_of(QuietHoursForm),
+    **_words_of(ContractTextForm),
     "enabled": lazy_gettext("Active"),
     "minutes_before": lazy_gettext("Minutes before the visit"),
     "begins": lazy_gettext("From"),

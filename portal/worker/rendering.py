@@ -16,7 +16,7 @@ from portal.domain.access.models import AccessKind
 from portal.domain.access.services import token_for as access_token_for
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Channel, Message
+from portal.domain.messages.models import Channel, Message, MessageKind
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts
 from portal.domain.messages.services import ESSENTIAL
@@ -57,7 +57,7 @@ class Renderer:
                 "work": work_line(facts),
                 "phone": facts.partner.phone,
                 # Somebody without a log-in has no page to be sent to; nor has a contact.
-                "my_url": f"{self._base_url}/my/" if facts.has_login else None,
+                "my_url": self._my_url(facts) or None,
                 "unsubscribe_url": self._unsubscribe_url(facts),
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
@@ -82,7 +82,7 @@ class Renderer:
             g.now = now
             words = words_for(facts)
             track_url = self._track_url(facts) if words.to_track else ""
-            url = track_url or (f"{self._base_url}/my/" if facts.has_login else "")
+            url = track_url or self._my_url(facts)
             return Letter(
                 message_id=self._message_id(facts.message),
                 recipient=(facts.told or facts.reader).phone or facts.message.recipient,
@@ -159,6 +159,13 @@ class Renderer:
                 body_html=self._fill("invitation.html", values),
                 secret=token,
             )
+
+    def _my_url(self, facts: Facts) -> str:
+        """Return where the reader finds what the letter is about, once signed in; "" for who has no log-in."""
+        if not facts.has_login:
+            return ""
+        about = f"jobs/{facts.job.id}/contract" if facts.message.kind == MessageKind.CONTRACT else ""
+        return f"{self._base_url}/my/{about}"
 
     def access(self, facts: AccessFacts, now: datetime) -> Letter:
         """Return the letter or text to somebody who wants to get in, as of ``now`` (an instant)."""
