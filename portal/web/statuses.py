@@ -106,6 +106,7 @@ MESSAGE_KINDS = {
     MessageKind.CONTRACT: lazy_gettext("Contract"),
     MessageKind.SURVEY: lazy_gettext("Survey"),
     MessageKind.SURVEY_NUDGE: lazy_gettext("Survey, once more"),
+    MessageKind.FOLLOW_UP: lazy_gettext("After the visit"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
     MessageKind.TECHNICIAN_ASSIGNED: lazy_gettext("Technician: visit assigned"),
     MessageKind.TECHNICIAN_RELIEVED: lazy_gettext("Technician: visit taken off"),
