@@ -13,7 +13,7 @@ from typing import Any
 from flask import Response, current_app, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from flask_security import current_user
 from wtforms import IntegerField, SelectField, StringField, TelField, TextAreaField
 from wtforms.validators import Optional
@@ -56,7 +56,9 @@ class WordsForm(VersionedForm):
     """The parts of the words; a text has the second alone."""
 
     subject = StringField(lazy_gettext("Subject"), default="", render_kw={"autocomplete": "off", "data-words": True})
-    body = TextAreaField(lazy_gettext("Text"), default="", render_kw=AS_TYPED | {"data-words": True, "rows": 16})
+    body = TextAreaField(
+        lazy_pgettext("letter", "Text"), default="", render_kw=AS_TYPED | {"data-words": True, "rows": 16}
+    )
     body_html = TextAreaField(lazy_gettext("HTML"), default="", render_kw=AS_TYPED | {"data-words": True, "rows": 16})
 
     @classmethod
