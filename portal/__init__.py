@@ -100,6 +100,10 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         # Behind firewalls that drop idle connections without a word.
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800, **settings_of_driver(settings.database_url)},
         "LIVE_SECONDS": settings.live_seconds,
+        "POLL_SECONDS": settings.poll_seconds,
+        "TRAVEL_SPEED_KMH": settings.travel_speed_kmh,
+        "MAP_TILES_URL": settings.map_tiles_url,
+        "MAP_TILES_ATTRIBUTION": settings.map_tiles_attribution,
         # A form is good as long as its session.
         "WTF_CSRF_TIME_LIMIT": None,
         "RATELIMIT_ENABLED": settings.throttle,

@@ -38,7 +38,7 @@ from portal.settings import Settings
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.forms import Form, add_errors
-from portal.web.http import CSP
+from portal.web.http import POLICY
 from portal.web.i18n import BY_TAG, LANGUAGES, tag_of, translate
 from portal.web.letters.rendering import Renderer
 from portal.web.letters.segments import Size, size_of
@@ -239,19 +239,19 @@ class MessageWordsView(AdminPage):
             form.visit.choices.insert(0, (chosen, words))
         return form
 
-    def _shown(self, place: Place, words: Words, trial: TrialForm, harmless: bool = False) -> Shown:
+    def _shown(self, place: Place, words: Words, trial: TrialForm) -> Shown:
         warnings = templates.warnings_about(place, words)
         if not trial.visit.data:
             return Shown(None, None, warnings)
         facts = facts_about(db.session(), formats.now(), key_from(trial.visit.data), place)
         try:
-            letter = _renderer().letter_of(facts, formats.now(), words, harmless)
+            letter = _renderer().letter_of(facts, formats.now(), words, harmless=True)
         except Unusable as unusable:
             return Shown(None, None, warnings, unusable.problem.sentence)
         return Shown(letter, size_of(letter.body) if place.channel is Channel.TEXT else None, warnings)
 
     def _send_test(self, place: Place, form: WordsForm, trial: TrialForm) -> None:
-        shown = self._shown(place, form.words(), trial, harmless=True)
+        shown = self._shown(place, form.words(), trial)
         if shown.letter is None:
             problem = shown.problem
             no_visit = gettext("There is no visit yet with which a test could be filled in.")
@@ -317,7 +317,9 @@ class MessageWordsView(AdminPage):
         response = make_response(page, 409 if differences is not None else 422 if refused else 200)
         if shown.letter is not None and shown.letter.body_html:
             # The letter in its frame brings its own style, and this page knows exactly which.
-            response.headers["Content-Security-Policy"] = f"{CSP}; style-src 'self' {_hash_of(shown.letter.body_html)}"
+            response.headers["Content-Security-Policy"] = (
+                f"{current_app.extensions[POLICY]}; style-src 'self' {_hash_of(shown.letter.body_html)}"
+            )
         return response
 
 

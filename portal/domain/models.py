@@ -13,6 +13,7 @@ from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
 from portal.domain.surveys import models as surveys
+from portal.domain.tracking import models as tracking
 
 __all__ = [
     "Base",
@@ -28,4 +29,5 @@ __all__ = [
     "scheduling",
     "settings_log",
     "surveys",
+    "tracking",
 ]

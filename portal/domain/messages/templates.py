@@ -63,7 +63,7 @@ BESIDES: Mapping[MessageKind, tuple[str, ...]] = {
     MessageKind.PLEASE_CONFIRM: TO_CONFIRM,
     MessageKind.REMINDER: TO_CONFIRM,
     MessageKind.DECLINED: ("request.answer",),
-    MessageKind.ON_THE_WAY: ("visit.expected",),
+    MessageKind.ON_THE_WAY: ("visit.expected", "link.track"),
     MessageKind.SURVEY: TO_RATE,
     MessageKind.SURVEY_NUDGE: TO_RATE,
     MessageKind.TECHNICIAN_CANCELLED: ("visit.cancel_reason",),

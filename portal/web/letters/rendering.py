@@ -24,7 +24,7 @@ from portal.domain.messages.services import ESSENTIAL
 from portal.domain.messages.templates import Place
 from portal.domain.people.invitations import token_for
 from portal.domain.templating import Unusable
-from portal.settings import Settings
+from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
 from portal.web.letters.values import Known, values_of
 from portal.web.letters.words import (
@@ -54,6 +54,8 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
+        # What is kept of a letter is read in the demo as its reader has it; elsewhere the way is theirs alone.
+        self._keeps_track_links = settings.doorstep_env is Environment.DEMO
         self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
@@ -101,7 +103,9 @@ class Renderer:
 
     def _to_customer(self, facts: Facts, known: Known, own: templates.Words | None, harmless: bool) -> Letter:
         words = words_for(facts.message.kind, known)
-        unsubscribe_url = "" if harmless else self._unsubscribe_url(facts)
+        unsubscribe_url = self._unsubscribe_url(facts)
+        if harmless and unsubscribe_url:
+            unsubscribe_url = f"{self._base_url}/my/"
         values = {
             "facts": facts,
             "words": words,
@@ -115,9 +119,13 @@ class Renderer:
             "unsubscribe_url": unsubscribe_url,
             "confirm_url": known["link.confirm"] if words.to_confirm else "",
             "survey_url": known["link.survey"] if words.to_rate else "",
+            "track_url": known["link.track"] if words.to_track else "",
             **self._colours(facts),
         }
-        return self._letter(facts, own.subject if own else words.subject, "letter", values, unsubscribe_url)
+        letter = self._letter(facts, own.subject if own else words.subject, "letter", values)
+        return replace(
+            letter, unsubscribe_url="" if harmless else unsubscribe_url, secret=self._secret_of(known["link.track"])
+        )
 
     def _to_technician(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
         words = words_for(facts.message.kind, known)
@@ -133,9 +141,7 @@ class Renderer:
         }
         return self._letter(facts, own.subject if own else words.subject, "technician", values)
 
-    def _letter(
-        self, facts: Facts, subject: str, template: str, values: dict[str, object], unsubscribe_url: str = ""
-    ) -> Letter:
+    def _letter(self, facts: Facts, subject: str, template: str, values: dict[str, object]) -> Letter:
         told, recipient = facts.told, facts.reader.email
         if told is not None:
             recipient = facts.login or told.email or facts.message.recipient
@@ -146,7 +152,6 @@ class Renderer:
             subject=_one_line(subject),
             body=self._fill(f"{template}.txt", values),
             body_html=self._fill(f"{template}.html", values | {"subject": subject}),
-            unsubscribe_url=unsubscribe_url,
         )
 
     def _text(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
@@ -157,7 +162,11 @@ class Renderer:
             subject="",
             body=own.body if own is not None else text_for(known, words_for(facts.message.kind, known)),
             body_html="",
+            secret=self._secret_of(known["link.track"]),
         )
+
+    def _secret_of(self, track_url: str) -> str:
+        return "" if self._keeps_track_links else track_url.rpartition("/")[2]
 
     def _colours(self, facts: Facts) -> dict[str, object]:
         return {"light": _light(facts.partner.brand_colour), "dark": _dark(facts.partner.brand_colour)}

@@ -14,7 +14,7 @@ from portal.domain.jobs.states import MOVABLE, OPEN
 from portal.domain.messages.queries import Facts
 from portal.domain.surveys.asking import open_until
 from portal.web import formats
-from portal.web.links import confirm_path, survey_path
+from portal.web.links import confirm_path, survey_path, track_path
 
 # The last instant before an excluded end.
 SHORTEST = timedelta(microseconds=1)
@@ -41,6 +41,7 @@ MEANINGS: Mapping[str, Any] = {
     "partner.phone": lazy_gettext("Your telephone number, blank where there is none"),
     "link.confirm": lazy_gettext("Where the time is confirmed, blank once it is"),
     "link.my_schedule": lazy_gettext("My Schedule, blank for who has no log-in"),
+    "link.track": lazy_gettext("Where your way is followed on a map, blank where it cannot be"),
     "link.survey": lazy_gettext("Where the visit is rated"),
     "link.visit": lazy_gettext("The visit in the technician’s pages, blank where it is no longer theirs"),
 }
@@ -79,7 +80,7 @@ def values_of(facts: Facts, base_url: str, harmless: bool = False) -> dict[str, 
     until = open_until(visit.ended_at or visit.end_at) - SHORTEST
     is_theirs = facts.told is not None and visit.technician_id == facts.told.id and visit.status in OPEN
     has_pages = facts.told is not None and facts.told.user_id is not None
-    my_schedule = f"{base_url}/my/"
+    my_schedule, departure = f"{base_url}/my/", visit.departure
     return {
         "recipient.name": reader,
         "recipient.first_name": (reader.split() or [""])[0],
@@ -101,6 +102,7 @@ def values_of(facts: Facts, base_url: str, harmless: bool = False) -> dict[str, 
         "partner.phone": facts.partner.phone,
         "link.confirm": _link(base_url, confirm_path(visit.id, visit.start_at), harmless) if confirms else "",
         "link.my_schedule": my_schedule if facts.told is None and facts.has_login else "",
+        "link.track": _link(base_url, track_path(visit.id, departure), harmless) if departure is not None else "",
         "link.survey": _link(base_url, survey_path(visit.id), harmless),
         # What somebody else does is no longer theirs to see.
         "link.visit": f"{base_url}/field/visits/{visit.id}" if is_theirs and has_pages else "",

@@ -37,7 +37,8 @@ class Words:
     A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
     ``to_rate``: the letter carries the link to the survey of the visit (C12).
-    ``page`` is the placeholder of the page on which its reader finds more.
+    ``to_track``: the letter carries the link by which the technician's way is followed (C4).
+    ``pages`` are the placeholders of pages on which its reader finds more, the best first.
     """
 
     subject: str
@@ -47,7 +48,8 @@ class Words:
     text: str | None = None
     to_confirm: bool = False
     to_rate: bool = False
-    page: str = "link.my_schedule"
+    to_track: bool = False
+    pages: tuple[str, ...] = ("link.my_schedule",)
 
 
 def words_for(kind: str, known: Known) -> Words:
@@ -97,7 +99,9 @@ def text_for(known: Known, words: Words) -> str:
     hours = known["visit.window"] if words.text is None else ""
     said = " ".join(filter(None, (f"{', '.join(filter(None, (words.subject, hours)))}.", words.text)))
     call = _("Questions? Call %(phone)s.", phone=known["partner.phone"])
-    more = known.if_any(words.page, known[words.page], known.if_any("partner.phone", call))
+    more = known.if_any("partner.phone", call)
+    for page in reversed(words.pages):
+        more = known.if_any(page, known[page], more)
     line = " ".join(f"{known['partner.name']}: {said}".split())
     room = LONGEST_TEXT - len(more) - 1
     if len(line) > room and not known.as_source:
@@ -201,6 +205,8 @@ def _on_the_way(known: Known) -> Words:
         lead=_("we have set off for your visit:"),
         more=(expected,),
         text=expected,
+        to_track=True,
+        pages=("link.track", "link.my_schedule"),
     )
 
 
@@ -258,7 +264,7 @@ def _technician_assigned(known: Known) -> Words:
         subject=_("Yours: %(work)s on %(day)s", **said),
         heading=_("You have a visit on %(day)s", **said),
         lead=_("this visit is yours:"),
-        page="link.visit",
+        pages=("link.visit",),
     )
 
 
@@ -270,7 +276,7 @@ def _technician_relieved(known: Known) -> Words:
         heading=_("You need not come on %(day)s", **said),
         lead=_("this visit was taken off your list:"),
         more=(told,),
-        page="link.visit",
+        pages=("link.visit",),
     )
 
 
@@ -280,7 +286,7 @@ def _technician_moved(known: Known) -> Words:
         subject=_("New time: %(work)s is now on %(day)s", **said),
         heading=_("Your visit is now on %(day)s", **said),
         lead=_("this visit of yours has a new time:"),
-        page="link.visit",
+        pages=("link.visit",),
     )
 
 
@@ -292,7 +298,7 @@ def _technician_cancelled(known: Known) -> Words:
         heading=_("Your visit on %(day)s is cancelled", **said),
         lead=_("this visit of yours will not take place:"),
         more=(reason,),
-        page="link.visit",
+        pages=("link.visit",),
     )
 
 
@@ -363,6 +369,8 @@ def _plain_source(place: Place, words: Words) -> str:
     parts = [words.heading, _dear(place, words), "\n".join(f"    {line}" for line in (_when(), *_what(place)))]
     if words.to_confirm:
         parts.append(_block("link.confirm", _("Confirm this time: %(url)s") % {"url": SOURCE["link.confirm"]}))
+    if words.to_track:
+        parts.append(_block("link.track", _("Follow on the map: %(url)s") % {"url": SOURCE["link.track"]}))
     parts += words.more
     parts += [_block(name, line % {"url": SOURCE[name]}) for name, _button, line in _links(place, words)]
     if place.kind not in TO_TECHNICIANS:
@@ -377,6 +385,8 @@ def _html_source(place: Place, words: Words) -> str:
     parts = [f"<h1>{words.heading}</h1>", f"<p>{_dear(place, words)}</p>", f'<p class="what">{about}</p>']
     if words.to_confirm:
         parts.append(_block("link.confirm", _button("link.confirm", _("Confirm this time"))))
+    if words.to_track:
+        parts.append(_block("link.track", _button("link.track", _("Follow on the map"))))
     parts += [
         SOLE_CONDITION.sub(r"\1<p>\2</p>\3", one) if SOLE_CONDITION.match(one) else f"<p>{one}</p>"
         for one in words.more
