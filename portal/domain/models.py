@@ -1,5 +1,6 @@
 """Every model, imported once, so that the metadata is whole."""
 
+from portal.domain.access import models as access
 from portal.domain.background import models as background
 from portal.domain.base import Base
 from portal.domain.branding import models as branding
@@ -17,6 +18,7 @@ from portal.domain.tracking import models as tracking
 
 __all__ = [
     "Base",
+    "access",
     "background",
     "branding",
     "changes",

@@ -14,12 +14,14 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
+from portal.domain.access.models import AccessKind
+from portal.domain.access.services import token_for as access_token_for
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.errors import sentence
 from portal.domain.messages import templates
 from portal.domain.messages.models import Channel, Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.messages.templates import Place
 from portal.domain.people.invitations import token_for
@@ -28,6 +30,8 @@ from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
 from portal.web.letters.values import Known, values_of
 from portal.web.letters.words import (
+    access_text,
+    access_words,
     invitation_words,
     length_line,
     standard_source,
@@ -36,7 +40,7 @@ from portal.web.letters.words import (
     words_for,
     work_line,
 )
-from portal.web.links import unsubscribe_path
+from portal.web.links import access_path, unsubscribe_path
 
 log = structlog.get_logger("portal.letters")
 
@@ -54,8 +58,8 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
-        # What is kept of a letter is read in the demo as its reader has it; elsewhere the way is theirs alone.
-        self._keeps_track_links = settings.doorstep_env is Environment.DEMO
+        # What is kept of a letter is read in the demo as its reader has it; elsewhere its links are theirs alone.
+        self._keeps_links = settings.doorstep_env is Environment.DEMO
         self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
@@ -166,7 +170,7 @@ class Renderer:
         )
 
     def _secret_of(self, track_url: str) -> str:
-        return "" if self._keeps_track_links else track_url.rpartition("/")[2]
+        return "" if self._keeps_links else track_url.rpartition("/")[2]
 
     def _colours(self, facts: Facts) -> dict[str, object]:
         return {"light": _light(facts.partner.brand_colour), "dark": _dark(facts.partner.brand_colour)}
@@ -207,6 +211,35 @@ class Renderer:
                 body=self._fill("invitation.txt", values),
                 body_html=self._fill("invitation.html", values),
                 secret=token,
+            )
+
+    def access(self, facts: AccessFacts, now: datetime) -> Letter:
+        """Return the letter or text to somebody who wants to get in, as of ``now`` (an instant)."""
+        link, partner = facts.link, facts.partner
+        token, url = "", f"{self._base_url}/login"
+        if link is not None:
+            token = access_token_for(self._key, link.kind, link.seed)
+            url = self._base_url + access_path(AccessKind(link.kind), token)
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = access_words(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "url": url,
+                "phone": partner.phone,
+                "light": _light(partner.brand_colour),
+                "dark": _dark(partner.brand_colour),
+            }
+            is_text = facts.message.channel == Channel.TEXT
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=facts.message.recipient,
+                sender=_one_line(partner.name),
+                subject="" if is_text else _one_line(words.subject),
+                body=access_text(facts, words, url) if is_text else self._fill("access.txt", values),
+                body_html="" if is_text else self._fill("access.html", values),
+                secret="" if self._keeps_links else token,
             )
 
     def _fill(self, name: str, values: dict[str, object]) -> str:

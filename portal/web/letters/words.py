@@ -17,7 +17,7 @@ from portal.domain.actor import Role
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.messages import templates
 from portal.domain.messages.models import TO_TECHNICIANS, Channel, MessageKind
-from portal.domain.messages.queries import InvitationFacts
+from portal.domain.messages.queries import AccessFacts, InvitationFacts
 from portal.domain.messages.templates import Place
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
@@ -77,6 +77,41 @@ def invitation_words(facts: InvitationFacts) -> Words:
             _("If you did not expect this, there is nothing you need to do."),
         ),
     )
+
+
+def access_words(facts: AccessFacts) -> Words:
+    """Return the words to somebody who wants to get in; ``lead`` says what for, ``more`` how long the link works."""
+    partner = facts.partner.name
+    if facts.link is None:
+        said = _("This number cannot sign in. Please use your email address:")
+        return Words(subject=_("Sign in"), heading=_("Sign in"), lead=said)
+    until = formats.clock(facts.link.expires_at, ZoneInfo(facts.partner.timezone))
+    more = (
+        _(
+            "The link is for you alone. It works once, until %(time)s; a newer one ends it.",
+            time=until,
+        ),
+        _("If you did not ask for it, there is nothing you need to do: without this message nobody gets in."),
+    )
+    if facts.message.kind == MessageKind.NEW_PASSWORD:
+        return Words(
+            subject=_("Your new password"),
+            heading=_("Choose a new password"),
+            lead=_("you asked for a new password for %(partner)s.", partner=partner),
+            more=more,
+        )
+    return Words(
+        subject=_("Your link to sign in"),
+        heading=_("Your link to sign in"),
+        lead=_("you asked for a link to sign in to %(partner)s.", partner=partner),
+        more=more,
+        text=_("Your link to sign in, until %(time)s:", time=until),
+    )
+
+
+def access_text(facts: AccessFacts, words: Words, url: str) -> str:
+    """Return a text to somebody who wants to get in: who writes, and the link, which is never cut."""
+    return f"{' '.join(facts.partner.name.split())}: {words.text or words.lead} {url}"
 
 
 def test_words(facts: TrialFacts) -> Words:
