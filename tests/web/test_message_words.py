@@ -268,7 +268,7 @@ def test_a_test_goes_to_who_asks_with_the_words_as_typed_and_no_link_that_acts(
     assert alma.submit({"number": "+44 117 496 0123"}, button="Send a test text").status_code == 200
     [text] = send()
     assert text.recipient == "+44 117 496 0123"
-    assert text.body.startswith("Acme: Reminder: Heat pump on Tue 24 Nov")
+    assert text.body.startswith("Acme: Reminder: Heat pump on Wed 25 Nov")
     assert versions(office) == []
 
 
