@@ -10,6 +10,7 @@ from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
+from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
@@ -27,6 +28,7 @@ __all__ = [
     "jobs",
     "messages",
     "people",
+    "photos",
     "requests",
     "scheduling",
     "settings_log",

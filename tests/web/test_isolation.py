@@ -30,6 +30,7 @@ from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -95,6 +96,7 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
@@ -126,6 +128,7 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    photo: Photo
 
 
 @dataclass(frozen=True)
@@ -227,7 +230,11 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
+        taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
+        named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
+        photo = save(session, Photo(**taken, **named, **keys))
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, photo)
+        return Side(*given, *listed, *more)
 
     return make
 
