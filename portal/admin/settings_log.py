@@ -12,6 +12,7 @@ from wtforms import SelectField
 from portal.admin.base import Asked, Filters, ScopedModelView, SelectChoice
 from portal.admin.branding import BrandingForm
 from portal.admin.channels import ChannelsForm
+from portal.admin.contracts import ContractTextForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
 from portal.admin.message_rules import QuietHoursForm, RuleForm
@@ -32,6 +33,7 @@ ANY = ""
 SUBJECTS = {
     SettingKind.BRANDING: lazy_gettext("Branding and words"),
     SettingKind.CHANNELS: lazy_gettext("Mail server and texts"),
+    SettingKind.CONTRACT_TEXT: lazy_gettext("Contract text"),
     SettingKind.CUSTOMER_CONTROLS: lazy_gettext("Feature controls of a customer"),
     SettingKind.FEATURE_CONTROLS: lazy_gettext("Feature controls"),
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
@@ -71,6 +73,7 @@ FIELDS: dict[str, Any] = {
     **_words_of(QuietHoursForm),
     **_words_of(WordsForm),
     "own_words": lazy_gettext("Own words"),
+    **_words_of(ContractTextForm),
     "enabled": lazy_gettext("Active"),
     "minutes_before": lazy_gettext("Minutes before or after the visit"),
     "begins": lazy_gettext("From"),

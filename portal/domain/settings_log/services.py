@@ -24,6 +24,7 @@ class SettingKind(StrEnum):
 
     BRANDING = "branding"
     CHANNELS = "channels"
+    CONTRACT_TEXT = "contract_text"
     CUSTOMER_CONTROLS = "customer_controls"
     FEATURE_CONTROLS = "feature_controls"
     HOLIDAY = "holiday"

@@ -11,6 +11,7 @@ from flask_babel import gettext as _
 from flask_babel import lazy_gettext
 
 from portal.domain.jobs.states import MOVABLE, OPEN
+from portal.domain.messages.models import MessageKind
 from portal.domain.messages.queries import Facts
 from portal.domain.surveys.asking import open_until
 from portal.web import formats
@@ -80,7 +81,7 @@ def values_of(facts: Facts, base_url: str, harmless: bool = False) -> dict[str, 
     until = open_until(visit.ended_at or visit.end_at) - SHORTEST
     is_theirs = facts.told is not None and visit.technician_id == facts.told.id and visit.status in OPEN
     has_pages = facts.told is not None and facts.told.user_id is not None
-    my_schedule, departure = f"{base_url}/my/", visit.departure
+    departure = visit.departure
     return {
         "recipient.name": reader,
         "recipient.first_name": (reader.split() or [""])[0],
@@ -101,12 +102,20 @@ def values_of(facts: Facts, base_url: str, harmless: bool = False) -> dict[str, 
         "partner.name": facts.partner.name,
         "partner.phone": facts.partner.phone,
         "link.confirm": _link(base_url, confirm_path(visit.id, visit.start_at), harmless) if confirms else "",
-        "link.my_schedule": my_schedule if facts.told is None and facts.has_login else "",
+        "link.my_schedule": _own_page(facts, base_url),
         "link.track": _link(base_url, track_path(visit.id, departure), harmless) if departure is not None else "",
         "link.survey": _link(base_url, survey_path(visit.id), harmless),
         # What somebody else does is no longer theirs to see.
         "link.visit": f"{base_url}/field/visits/{visit.id}" if is_theirs and has_pages else "",
     }
+
+
+def _own_page(facts: Facts, base_url: str) -> str:
+    """Return where the reader finds what the message is about, once signed in; "" for who has no log-in."""
+    if facts.told is not None or not facts.has_login:
+        return ""
+    about = f"jobs/{facts.job.id}/contract" if facts.message.kind == MessageKind.CONTRACT else ""
+    return f"{base_url}/my/{about}"
 
 
 def _link(base_url: str, path: str, harmless: bool) -> str:
