@@ -40,6 +40,7 @@ from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
+from portal.web import papers
 from portal.web.auth import AREAS, area_of
 from portal.web.photos import STORE
 from tests.factories import Create, actor_for
@@ -284,6 +285,13 @@ def world(
             ours, mine, technicians[state], worked[state], jobs[STATES.index("CONTRACT_SENT")]
         )
         foreign[f"technician {state}"] = neighbours
+    session.rollback()
+    # Drawn when first read and kept from then on, which would look like a page that writes.
+    with app.app_context():
+        for contract in session.scalars(select(Contract)).all():
+            papers.sent_pdf(contract.id)
+            if contract.signed_online:
+                papers.signed_pdf(contract.id)
     session.rollback()
 
     people = {}
