@@ -651,6 +651,8 @@ def test_strangers_and_other_roles_reach_no_page(
         "feature-controls/",
         "background-jobs/",
         "channels/",
+        "message-words/",
+        "message-words/booked/email/en",
         "api/customers?q=a",
     ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
@@ -664,7 +666,13 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    paths = ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}")
+    paths = (
+        "service-types/",
+        "feature-controls/",
+        "channels/",
+        "message-words/booked/text/de",
+        f"service-types/edit/?id={world.ours.kind.id}",
+    )
     for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}
