@@ -49,6 +49,8 @@ RESULTS = Path(__file__).with_name("faults.md")
 ROOT = Path(__file__).resolve().parents[2]
 SENDER = "office@bench.test"
 LETTERS, ROUNDS = 200, 5
+# However busy the machine is, in seconds.
+PATIENT = {"PATIENCE": "1800"}
 ENGINES = ("sqlite", "postgresql")
 console = Console(highlight=False)
 
@@ -101,7 +103,7 @@ def kill(fault: Fault, engine: str) -> dict[str, int]:
     with tempfile.TemporaryDirectory() as folder, _own_database(fault.own_database) as own:
         path = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", engine, fault.test]
-        environment = {**os.environ, **fault.given, **own, "KILLS_REPORT": str(path)}
+        environment = {**os.environ, **PATIENT, **fault.given, **own, "KILLS_REPORT": str(path)}
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if not path.exists():
             console.print(done.stdout[-2000:], markup=False)
