@@ -198,7 +198,7 @@ def complete(
     service_notes: str = "",
     happened_at: datetime | None = None,
 ) -> Appointment:
-    """Finish the work, with notes that the customer may read later; where that ends the job, they are asked (J6)."""
+    """Finish the work, with notes that the customer may read later; what comes after a visit is planned (J6, N1)."""
     if len(service_notes) > MAX_TEXT:
         raise Invalid({"service_notes": too_long(MAX_TEXT)})
     step = _begin(session, actor, now, visit_id, move_number, "complete", happened_at)
@@ -206,6 +206,7 @@ def complete(
     step.visit.service_notes = service_notes.strip()
     visit = step.finish(session)
     ask_customer(session, step.job, visit, now)
+    announce(session, MessageKind.FOLLOW_UP, visit, now)
     return visit
 
 
