@@ -100,7 +100,6 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     expect(bar).to_contain_text("4 waiting to send")
     page.locator("#dock").get_by_role("button", name="Start work").click()
     expect(page.locator("#state")).to_contain_text("Work in progress")
-    page.screenshot(path="/tmp/off_f.png", full_page=True)
     assert overflow(page) == 0
     assert axe_complaints(page) == []
     # The page opens again, with all of it.
