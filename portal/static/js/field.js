@@ -8,7 +8,7 @@
   const { who, token: tokenUrl, worker, offline: offlineUrl } = bar.dataset;
   const words = scriptWords.field;
   const part = (name) => bar.querySelector(`[data-${name}]`);
-  const [said, signIn, again, list] = ["said", "sign-in", "again", "list"].map(part);
+  const [said, signIn, again, all, list] = ["said", "sign-in", "again", "all", "list"].map(part);
   const PAGES = "doorstep-field-pages";
   const FILES = "doorstep-field-files";
   const OWNER = "doorstep field pages of";
@@ -105,7 +105,9 @@
 
   // ---- Saying so ----
 
-  const clock = new Intl.DateTimeFormat(document.documentElement.lang, { hour: "2-digit", minute: "2-digit" });
+  const clock = new Intl.DateTimeFormat(document.documentElement.lang, {
+    hour: "numeric", minute: "2-digit", hourCycle: "h23", timeZone: bar.dataset.zone,
+  });
   const titled = (one) => fill(words.of, { what: one.what, time: clock.format(one.at) });
   const counted = (count, singular, plural) => (count === 1 ? singular : fill(plural, { count }));
 
@@ -139,6 +141,8 @@
     signIn.hidden = trouble !== "signedOut" || !waiting.length;
     again.hidden = !waiting.length || trouble === "signedOut";
     list.replaceChildren(...kept.map(line));
+    // What is to be decided on is in view; what merely waits is a press away.
+    if (refused) all.open = true;
     advance(waiting);
   };
 
@@ -168,8 +172,6 @@
     document.querySelector("#note-list")?.append(item);
   };
   const addPhoto = (one) => {
-    const form = document.querySelector('form[data-queue="photo"]');
-    if (!form) return;
     const figure = element("figure", "", { className: "photo" });
     figure.dataset.kept = "";
     const caption = element("figcaption", `${new Map(one.fields).get("caption") || one.what}, ${clock.format(one.at)} `);
@@ -183,7 +185,7 @@
     });
     if (photo instanceof Blob && photo.size) reader.readAsDataURL(photo);
     figure.append(caption);
-    form.before(figure);
+    document.querySelector("#photo-list")?.append(figure);
   };
   const takeSteps = (steps) => {
     if (!steps.length) return;
