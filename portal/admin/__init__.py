@@ -48,6 +48,7 @@ def register(app: Flask) -> None:
         operator.views,
         installations.views,
         calendar.views,
+        installations.service_views,
         attention.views,
         requests.views,
         unreachable.views,
