@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     from portal.domain.database import prepare_engine, reading
     from portal.extensions import READING, csrf, db, limiter, migrate
     from portal.web import (
+        access,
         assets,
         attention,
         auth,
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> Flask:
         logs,
         menu,
         partners,
+        photos,
         script_words,
         sessions,
         signin,
@@ -64,6 +66,7 @@ def create_app(settings: Settings) -> Flask:
     signin.init_app(app, settings)
     auth.init_app(app)
     for part in (
+        access,
         language,
         assets,
         partners,
@@ -78,6 +81,7 @@ def create_app(settings: Settings) -> Flask:
         invitations,
         job_pages,
         kept,
+        photos,
         script_words,
         slim,
         unsubscribe,
@@ -95,6 +99,8 @@ def settings_of_driver(url: str) -> dict[str, object]:
 
 def settings_of_flask(settings: Settings) -> dict[str, object]:
     """Return what Flask and its extensions read from ``app.config``."""
+    from portal.web.counts import counts_uri
+
     return {
         "SETTINGS": settings,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
@@ -102,6 +108,10 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         # Behind firewalls that drop idle connections without a word.
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800, **settings_of_driver(settings.database_url)},
         "LIVE_SECONDS": settings.live_seconds,
+        "POLL_SECONDS": settings.poll_seconds,
+        "TRAVEL_SPEED_KMH": settings.travel_speed_kmh,
+        "MAP_TILES_URL": settings.map_tiles_url,
+        "MAP_TILES_ATTRIBUTION": settings.map_tiles_attribution,
         # A form is good as long as its session.
         "WTF_CSRF_TIME_LIMIT": None,
         "RATELIMIT_ENABLED": settings.throttle,
@@ -109,5 +119,5 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         "RATELIMIT_HEADERS_ENABLED": True,
         # A throttle that cannot count lets people in; without its store nobody has a session anyway.
         "RATELIMIT_SWALLOW_ERRORS": True,
-        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_STORAGE_URI": settings.redis_url or counts_uri(settings),
     }

@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import demo_set_up
+from portal import demo_pictures, demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
@@ -49,6 +49,7 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.photos.services import PhotoInput, add_photo, drawn_photo
 from portal.domain.requests.models import Wish
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
@@ -61,8 +62,10 @@ from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_
 from portal.domain.surveys.models import QuestionKind
 from portal.domain.surveys.queries import survey_of
 from portal.domain.surveys.services import SurveyInput, answer_survey
+from portal.domain.tracking.services import Reading, keep_position
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
+from portal.web.photos import store as photo_store
 from portal.worker.channels import LogChannel, SendError
 from portal.worker.relay import Relay
 from portal.worker.store import Store
@@ -148,6 +151,8 @@ LONG, SHORT = (SOLAR, HEAT_PUMP), (BATTERY, CHARGER, THERMOSTAT)
 LONG_START = time(8, 30)
 SHORT_STARTS = (time(8), time(11), time(14))
 # Today's starts of the technician whom a visitor of the demo signs in as; each leaves room for travel.
+# Where the customer of the demo lives, and where somebody on the way to her was seen last: degrees north and east.
+HOME, ON_GLOUCESTER_ROAD = (51.4702, -2.5931), (51.4935, -2.5871)
 TODAYS_STARTS = (time(8), time(10), time(12), time(14), time(16))
 
 BRISTOL = (
@@ -183,6 +188,15 @@ ALBANY = (
     ("Mei-Ling Zhao", "9 Pine Hollow Lane", "12205"),
     ("Rosa Delgado", "76 Madison Avenue", "12208"),
 )
+
+# What technicians photograph at somebody's: the picture, what it shows, whether the customer sees it.
+PHOTOS = {
+    ("Priya Raman", "Smart thermostat"): (
+        (demo_pictures.thermostat, "Thermostat in the hall", True),
+        (demo_pictures.fuse_box, "Fuse box, for the office", False),
+    ),
+    ("Priya Raman", "Heat pump"): ((demo_pictures.roof, "Roof before we began", True),),
+}
 
 # How customers rate, most of them content, and what they say to it.
 RATINGS_GIVEN = (5, 5, 5, 5, 4, 4, 4, 3, 2)
@@ -402,6 +416,13 @@ class Company:
         technician = next(one for one in self.crew.values() if one.id == visit.technician_id)
         use_case(self.session, self.as_technician(technician), self.now, visit.id, visit.move_number, *inputs)
 
+    def photograph(self, job: Job, data: bytes, caption: str, shared: bool) -> None:
+        """Add a photo to the visit of ``job`` as its technician."""
+        visit, drawn = self.visit(job), drawn_photo(data)
+        technician = next(one for one in self.crew.values() if one.id == visit.technician_id)
+        name, given = photo_store().keep(drawn, self.now), PhotoInput(caption=caption, shared=shared)
+        add_photo(self.session, self.as_technician(technician), self.now, visit.id, name, drawn, given)
+
     def pause_reason(self, label: str) -> int:
         """Return the key of a pause reason."""
         reasons = select(PauseReason.id).where(PauseReason.partner_id == self.partner.id, PauseReason.label == label)
@@ -563,6 +584,8 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
     priya.access_notes = "Narrow drive, please park on the street."
+    home = session.get_one(Address, acme.homes[priya.id])
+    home.latitude, home.longitude = HOME
     _contacts(acme, priya)
     for number, (name, street, postcode) in enumerate(BRISTOL):
         acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
@@ -804,6 +827,9 @@ def _visited(company: Company, job: Job, order: Order, trouble: bool) -> Story:
         company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Fuse carrier, from the wholesaler")
         yield company.now + 35 * MINUTE
         company.step(fieldwork.resume, job)
+    for data, caption, shared in PHOTOS.get((order.customer.name, order.kind.name), ()):
+        yield company.now + 6 * MINUTE
+        company.photograph(job, data(), caption, shared)
     yield max(company.now + 15 * MINUTE, order.end - rng.randint(0, 20) * MINUTE)
     company.step(fieldwork.complete, job, rng.choice(order.kind.notes))
 
@@ -921,6 +947,14 @@ def _turned_back(company: Company, order: Order) -> Story:
     yield from _visited(company, job, Order(order.customer, order.kind, order.start + 3 * HOUR), trouble=False)
 
 
+def _says_where(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, latitude: float, longitude: float
+) -> Appointment:
+    """The technician's phone says where it is."""
+    keep_position(session, actor, now, visit_id, Reading(latitude, longitude, accuracy=12))
+    return session.get_one(Appointment, visit_id)
+
+
 def _under_way(
     company: Company, order: Order, steps: Sequence[tuple[int, Callable[..., Appointment], tuple[object, ...]]]
 ) -> Story:
@@ -999,7 +1033,11 @@ def _of_today(acme: Company) -> list[Story]:
 
     part = acme.pause_reason("Part needed")
     return [
-        _under_way(acme, of("Ines Kowalski", CHARGER, -15), [(10, fieldwork.set_off, (25,))]),
+        _under_way(
+            acme,
+            replace(of("Ines Kowalski", CHARGER, 5), customer=acme.customers["Priya Raman"]),
+            [(10, fieldwork.set_off, (25,)), (1, _says_where, ON_GLOUCESTER_ROAD)],
+        ),
         _under_way(acme, of("Sana Iqbal", THERMOSTAT, 10), [(35, fieldwork.set_off, (30,)), (4, fieldwork.arrive, ())]),
         _under_way(
             acme,

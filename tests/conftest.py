@@ -85,12 +85,14 @@ def make_settings(folder: Path, **given: Any) -> Settings:
     values: dict[str, Any] = {
         "doorstep_env": "test",
         "session_dir": folder / "sessions",
+        "photos_url": str(folder / "photos"),
         "throttle": False,
         "log_level": "WARNING",
         "redis_url": None,
         "smtp_url": None,
         # What a page does by itself comes in the middle of nobody's test.
         "live_seconds": 3600,
+        "poll_seconds": 3600,
     }
     return Settings.load(**(values | given))
 

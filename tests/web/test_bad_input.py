@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -32,11 +33,15 @@ from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message, MessageRule
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
+from portal.domain.photos.pictures import Drawn
+from portal.domain.photos.storage import PhotoStore
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
+from portal.web.photos import STORE
 from tests.factories import Create, actor_for
 from tests.helpers import PASSWORD, Site, fields_of, soup
 from tests.web.hostile import ODD_KEYS, SCRIPT, SQL, Intruder, Ledger, every_row, let_out
@@ -52,6 +57,8 @@ PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
     "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
     "language.choose", "confirm.show", "confirm.confirm", "survey.show", "survey.send",
+    "access.link_form", "access.ask_link", "access.password_form", "access.ask_password", "access.sent",
+    "track.show", "track.position",
 }  # fmt: skip
 # The states in which forms of their own are open, beside those of the technicians.
 STATES = (
@@ -70,6 +77,7 @@ class Rows:
     """One row of each kind that an address can name."""
 
     job: int
+    service_job: int
     visit: int
     contract: int
     customer: int
@@ -88,6 +96,7 @@ class Rows:
     time_off: int
     holiday: int
     message_rule: int
+    photo: int
 
 
 @dataclass
@@ -101,9 +110,18 @@ class World:
     foreign: dict[str, Rows]
 
 
+class Undying(PhotoStore):
+    """Where files stay, as rows come back after each request."""
+
+    def remove(self, name: str) -> bool:
+        return True
+
+
 @pytest.fixture
 def world(
     app: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     engine: Engine,
     session: Session,
     create_partner: Create,
@@ -113,6 +131,7 @@ def world(
     create_customer: Create,
     create_service_type: Create,
     create_installation_in: Create,
+    create_service_job: Create,
     set_controls: Create,
 ) -> Iterator[World]:
     """Everything that somebody can type holds a script that would run."""
@@ -125,6 +144,7 @@ def world(
     def rows(partner: Partner, customer: Customer, technician: Technician, job: Job, signed: Job) -> Rows:
         return Rows(
             job.id,
+            services[partner.id].id,
             job.appointments[0].id,
             session.scalars(select(Contract.id).where(Contract.job_id == signed.id)).one(),
             customer.id,
@@ -147,6 +167,7 @@ def world(
             absences[partner.id].id,
             days[partner.id].id,
             session.scalars(select(MessageRule.id).where(MessageRule.partner_id == partner.id)).first() or 0,
+            session.scalars(select(Photo.id).where(Photo.job_id == job.id)).first() or 0,
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -202,6 +223,10 @@ def world(
     far_away = make(theirs, stranger, ("INSTALLER_ASSIGNED",), technician=outsider) + make(
         theirs, stranger, ("CONTRACT_SENT",)
     )
+    services = {
+        customer.partner_id: create_service_job(one, customer, kind=kinds[one.id], notes=SCRIPT)
+        for one, customer in ((ours, mine), (theirs, stranger))
+    }
     next_month = (NOW + timedelta(days=30), NOW + timedelta(days=31))
     absences = {
         one.partner_id: TimeOff(
@@ -242,6 +267,19 @@ def world(
                     status="PENDING", wish="reschedule", words=SCRIPT, start_at=wished.start_at, asked_at=NOW,
                 )
             )  # fmt: skip
+
+        store = Undying(str(tmp_path))
+        monkeypatch.setitem(app.extensions, STORE, store)
+        file = store.keep(Drawn(b"whole", b"small", 16, 16), NOW)
+        every = (*jobs, *worked.values(), *next_door, *far_away)
+        session.add_all(
+            Photo(
+                partner_id=job.partner_id, customer_id=job.customer_id, job_id=job.id,
+                appointment_id=job.appointments[0].id, client_key="key", name=file, caption=SCRIPT,
+                width=16, height=16, taken_at=NOW, added_at=NOW, added_by_name=SCRIPT, shared_at=NOW,
+            )
+            for job in every
+        )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
     staff_foreign = rows(theirs, stranger, outsider, *far_away)
@@ -328,6 +366,9 @@ def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
+    kinds |= {"photo_id": "photo"}
+    if rule.endpoint.startswith("service_jobs.") and name == "job_id":
+        return "service_job"
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",

@@ -30,6 +30,7 @@ from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -53,6 +54,7 @@ LISTS = (
     "technicians",
     "service-types",
     "installations",
+    "service-jobs",
     "messages",
     "staff",
     "activity",
@@ -76,6 +78,7 @@ BY_ENDPOINT = {
     "service_types": "kind",
     "messages": "message",
     "installations": "job",
+    "service_jobs": "service",
     "skills": "skill",
     "pause_reasons": "pause_reason",
     "reject_reasons": "reject_reason",
@@ -95,6 +98,7 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
@@ -126,6 +130,8 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    photo: Photo
+    service: Job
 
 
 @dataclass(frozen=True)
@@ -159,6 +165,7 @@ def make_side(
     create_customer: Create,
     create_service_type: Create,
     create_installation: Create,
+    create_service_job: Create,
 ) -> Create:
     def make(word: str) -> Side:
         partner = create_partner(name=f"{word} Heating", phone="0117 496 0001")
@@ -227,7 +234,12 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
+        taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
+        named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
+        photo = save(session, Photo(**taken, **named, **keys))
+        service = create_service_job(partner, customer, kind=kind, notes=f"{word} service notes")
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, photo, service)
+        return Side(*given, *listed, *more)
 
     return make
 
@@ -611,7 +623,9 @@ def test_every_address_with_a_key_answers_a_foreign_one_as_a_missing_one(world: 
         for method in sorted(rule.methods & {"GET", "POST"}):
             answers = set()
             # A new view says here whose keys its addresses take.
-            name = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[rule.endpoint.partition(".")[0]]
+            view = rule.endpoint.partition(".")[0]
+            named = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[view]
+            name = BY_ENDPOINT.get(view, named) if named == "job" else named
             row = getattr(world.theirs, name)
             for key in (row.id, MISSING):
                 built = rule.build({**dict.fromkeys(ints, key), **rest})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from portal.admin.installations.kinds import INSTALLATIONS, SERVICE_JOBS
+from portal.admin.installations.kinds import INSTALLATIONS, KINDS, SERVICE_JOBS
 from portal.admin.installations.views import JobView
+
+__all__ = ["KINDS", "service_views", "views"]
 
 
 def views() -> list[JobView]:

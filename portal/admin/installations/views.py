@@ -46,6 +46,7 @@ from portal.admin.installations.forms import (
 )
 from portal.admin.installations.kinds import Kind
 from portal.admin.installations.listing import GROUP_NAMES, filter_form, term, wanted_of
+from portal.admin.installations.photos import PhotoActions
 from portal.admin.installations.timeline import moments
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
@@ -62,6 +63,8 @@ from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, MOVABLE, NEEDING_VISIT
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
+from portal.domain.photos.queries import photos_of
+from portal.domain.photos.services import photo_refusal
 from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
@@ -118,7 +121,7 @@ class SelfService:
     own: OwnRules
 
 
-class JobView(BulkActions, ScopedModelView):
+class JobView(BulkActions, PhotoActions, ScopedModelView):
     """Every job of the partner of one workflow (P1-P16, J2, J3)."""
 
     permission = Permission.SEE_JOBS
@@ -272,6 +275,8 @@ class JobView(BulkActions, ScopedModelView):
             message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
             responses=_responses(target),
+            photos=photos_of(db.session(), target.job.id),
+            may_add_photo=photo_refusal(target.job) is None,
             wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and target.job.status in NEEDING_VISIT,
             may_replace=replacement_refusal(target.job) is None,
