@@ -295,7 +295,7 @@ def _take(
 
 @pytest.fixture
 def create_service_job(session: Session, create_service_type: Create) -> Create:
-    """A service job of ``customer``, as a draft unless ``visits`` (starts, each with a technician or ``None``) are given."""
+    """A service job of ``customer``: a draft, or with ``visits``, each a start and a technician or ``None``."""
 
     def create(partner: Partner, customer: Customer, visits: Sequence[Any] = (), **values: Any) -> Job:
         staff, now = _dispatcher(partner), values.pop("now", None) or datetime.now(UTC)
