@@ -44,8 +44,10 @@ from portal.domain.scheduling.models import (
 )
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
+from tests.conftest import Database
 from tests.factories import actor_for, save
 from tests.helpers import Site, soup
+from tests.sharing import EVERYTHING
 
 Create = Callable[..., Any]
 WORD = "Xanadu"
@@ -55,6 +57,7 @@ LISTS = (
     "technicians",
     "service-types",
     "installations",
+    "service-jobs",
     "messages",
     "staff",
     "activity",
@@ -78,6 +81,7 @@ BY_ENDPOINT = {
     "service_types": "kind",
     "messages": "message",
     "installations": "job",
+    "service_jobs": "service",
     "skills": "skill",
     "pause_reasons": "pause_reason",
     "reject_reasons": "reject_reason",
@@ -132,6 +136,7 @@ class Side:
     unreached: Unreachable
     contract: Contract
     photo: Photo
+    service: Job
 
 
 @dataclass(frozen=True)
@@ -165,6 +170,7 @@ def make_side(
     create_customer: Create,
     create_service_type: Create,
     create_installation: Create,
+    create_service_job: Create,
 ) -> Create:
     def make(word: str) -> Side:
         partner = create_partner(name=f"{word} Heating", phone="0117 496 0001")
@@ -239,7 +245,8 @@ def make_side(
         taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
         named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
         photo = save(session, Photo(**taken, **named, **keys))
-        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo)
+        service = create_service_job(partner, customer, kind=kind, notes=f"{word} service notes")
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo, service)
         return Side(*given, *listed, *more)
 
     return make
@@ -475,17 +482,20 @@ def test_searches_find_own_rows_only(world: World) -> None:
 # 11. Sort and pages
 
 
-def test_no_order_and_no_page_leads_to_others(world: World) -> None:
+def test_no_order_and_no_page_leads_to_others(world: World, database: Database) -> None:
     foreign = world.theirs.job.id
     keys = [json.dumps(key) for key in (["", 0], ["W", 0], ["~", MISSING], [0], [foreign], [MISSING], [None], {}, 1)]
     keys += [json.dumps([datetime(year, 1, 1, tzinfo=UTC).isoformat(), 0]) for year in (1, 1970, 9999)]
     keys += ["", "x", "[" * 500, '["\\u0000", 1]', '["\\ud800", 1]', '["a", 1e400]', f'["a", {"9" * 40}]']
-    for name in LISTS:
-        for sort in ("name", "-name", "date", "-date", "number", "-number", "partner_id", "", "--name"):
+    sorts = ("name", "-name", "date", "-date", "number", "-number", "partner_id", "", "--name")
+    for index, name in enumerate(LISTS):
+        # Each list gets on the one database what the next one gets on the other.
+        first = (index + (database.name == "sqlite")) % 2
+        for sort in sorts if EVERYTHING else sorts[first::2]:
             answer = world.get(f"{name}/", sort=sort)
             assert answer.status_code == 200, (name, sort)
             assert world.hides(answer)
-        for key in keys:
+        for key in keys if EVERYTHING else keys[first::2]:
             for way in ("after", "before"):
                 answer = world.get(f"{name}/", **{way: key, "active": "all"})
                 assert answer.status_code == 200, (name, way, key)
@@ -624,7 +634,9 @@ def test_every_address_with_a_key_answers_a_foreign_one_as_a_missing_one(world: 
         for method in sorted(rule.methods & {"GET", "POST"}):
             answers = set()
             # A new view says here whose keys its addresses take.
-            name = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[rule.endpoint.partition(".")[0]]
+            view = rule.endpoint.partition(".")[0]
+            named = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[view]
+            name = BY_ENDPOINT.get(view, named) if named == "job" else named
             row = getattr(world.theirs, name)
             for key in (row.id, MISSING):
                 built = rule.build({**dict.fromkeys(ints, key), **rest})
