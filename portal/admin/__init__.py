@@ -27,9 +27,11 @@ def register(app: Flask) -> None:
         log,
         lookups,
         message_rules,
+        offers,
         operator,
         people,
         requests,
+        service_requests,
         settings_log,
         setup,
         staff,
@@ -46,9 +48,11 @@ def register(app: Flask) -> None:
     )
     for views in (
         operator.views,
+        offers.views,
         installations.views,
         calendar.views,
         attention.views,
+        service_requests.views,
         requests.views,
         unreachable.views,
         surveys.result_views,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import calendar, confirm, messages, modify, papers, requests, schedule, survey
+from portal.customer import calendar, confirm, messages, modify, new_service, papers, requests, schedule, survey
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, requests, papers, calendar, messages, survey):
+for part in (schedule, modify, requests, new_service, papers, calendar, messages, survey):
     part.add_to(pages)
 
 

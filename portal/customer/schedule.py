@@ -13,6 +13,7 @@ from portal.domain.errors import Refused
 from portal.domain.jobs import customer_queries, fieldwork, services
 from portal.domain.jobs.customer_queries import NEWEST_FIRST
 from portal.domain.paging import PAGE_ROWS, Cursor
+from portal.domain.requests.queries import own_service_requests
 from portal.domain.surveys.queries import survey_about
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
@@ -22,12 +23,13 @@ PAST_SHOWN = 5
 
 
 def schedule() -> str:
-    """Show My Schedule: the next appointment, what else is coming, what waits for a signature, past visits (C1)."""
+    """Show My Schedule: the next appointment, what else is coming, what was asked for, papers to sign (C1)."""
     return render_template(
         "customer/schedule.html",
         visits=customer_queries.upcoming_visits(session(), customer(), formats.now()),
         past=customer_queries.past_visits(session(), PAST_SHOWN),
         papers=customer_queries.waiting_papers(session()),
+        wishes=own_service_requests(session(), formats.now()),
     )
 
 

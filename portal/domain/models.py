@@ -8,6 +8,7 @@ from portal.domain.contracts import models as contracts
 from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
+from portal.domain.offers import models as offers
 from portal.domain.people import models as people
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
@@ -23,6 +24,7 @@ __all__ = [
     "delivery",
     "jobs",
     "messages",
+    "offers",
     "people",
     "requests",
     "scheduling",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Flask, g
@@ -16,13 +17,22 @@ from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
 from portal.domain.messages.models import Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import Facts, InvitationFacts
+from portal.domain.messages.queries import Facts, InvitationFacts, RequestFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.people.invitations import token_for
 from portal.settings import Settings
 from portal.web import branding, formats, i18n
 from portal.web.links import confirm_path, survey_path, unsubscribe_path
-from portal.worker.words import invitation_words, test_words, text_for, words_for, work_line
+from portal.worker.words import (
+    Words,
+    invitation_words,
+    request_words,
+    test_words,
+    text_for,
+    wished_line,
+    words_for,
+    work_line,
+)
 
 _light, _dark = lru_cache(branding.light), lru_cache(branding.dark)
 
@@ -46,40 +56,56 @@ class Renderer:
             g.now = now
             words = words_for(facts)
             values = {
-                "facts": facts,
-                "words": words,
                 "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
                 "work": work_line(facts),
-                "phone": facts.partner.phone,
-                # Somebody without a log-in has no page to be sent to; nor has a contact.
-                "my_url": f"{self._base_url}/my/" if facts.has_login else None,
-                "unsubscribe_url": self._unsubscribe_url(facts),
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
-                "light": _light(facts.partner.brand_colour),
-                "dark": _dark(facts.partner.brand_colour),
             }
-            return Letter(
-                message_id=self._message_id(facts.message),
-                recipient=facts.reader.email,
-                sender=_one_line(facts.partner.name),
-                subject=_one_line(words.subject),
-                body=self._fill("letter.txt", values),
-                body_html=self._fill("letter.html", values),
-                unsubscribe_url=self._unsubscribe_url(facts),
-            )
+            return self._to_customer(facts, words, values)
 
-    def text(self, facts: Facts, now: datetime) -> Letter:
+    def about_request(self, facts: RequestFacts, now: datetime) -> Letter:
+        """Return the letter about a request for new service, as of ``now`` (an instant)."""
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            values = {"when": wished_line(facts), "work": facts.service_type.name}
+            return self._to_customer(facts, request_words(facts), {**values, "confirm_url": None, "survey_url": None})
+
+    def _to_customer(self, facts: Facts | RequestFacts, words: Words, values: dict[str, Any]) -> Letter:
+        more: dict[str, Any] = {
+            "facts": facts,
+            "words": words,
+            "phone": facts.partner.phone,
+            # Somebody without a log-in has no page to be sent to; nor has a contact.
+            "my_url": f"{self._base_url}/my/" if facts.has_login else None,
+            "unsubscribe_url": self._unsubscribe_url(facts),
+            "light": _light(facts.partner.brand_colour),
+            "dark": _dark(facts.partner.brand_colour),
+        }
+        return Letter(
+            message_id=self._message_id(facts.message),
+            recipient=facts.reader.email,
+            sender=_one_line(facts.partner.name),
+            subject=_one_line(words.subject),
+            body=self._fill("letter.txt", values | more),
+            body_html=self._fill("letter.html", values | more),
+            unsubscribe_url=self._unsubscribe_url(facts),
+        )
+
+    def text(self, facts: Facts | RequestFacts, now: datetime) -> Letter:
         """Return the text that ``facts`` make, as of ``now`` (an instant): who, what, when and where to find more."""
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
             url = f"{self._base_url}/my/" if facts.has_login else ""
+            if isinstance(facts, RequestFacts):
+                phone, words = facts.reader.phone, request_words(facts)
+            else:
+                phone, words = (facts.told or facts.reader).phone, words_for(facts)
             return Letter(
                 message_id=self._message_id(facts.message),
-                recipient=(facts.told or facts.reader).phone or facts.message.recipient,
+                recipient=phone or facts.message.recipient,
                 sender=_one_line(facts.partner.name),
                 subject="",
-                body=text_for(facts, words_for(facts), url),
+                body=text_for(facts, words, url),
                 body_html="",
             )
 
@@ -156,7 +182,7 @@ class Renderer:
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"
 
-    def _unsubscribe_url(self, facts: Facts) -> str:
+    def _unsubscribe_url(self, facts: Facts | RequestFacts) -> str:
         """Return where the reader switches such mail off; "" for what comes all the same."""
         if facts.message.kind in ESSENTIAL:
             return ""

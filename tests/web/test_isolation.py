@@ -28,9 +28,10 @@ from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
+from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
-from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
     Holiday,
@@ -57,6 +58,8 @@ LISTS = (
     "staff",
     "activity",
     "change-requests",
+    "requests",
+    "job-offers",
     "survey-results",
     "unreachable",
 )
@@ -85,6 +88,9 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "service_requests": "asked_for",
+    "job_offers": "offer",
+    "offered_jobs": "offer",
     "message_rules": "message_rule",
     "unreachable": "unreached",
 }
@@ -97,7 +103,7 @@ BY_ARGUMENT = {
     "job_id": "job",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
-OPERATORS = {"partners"}
+OPERATORS = {"partners", "offered_jobs"}
 
 pytestmark = pytest.mark.row("C7")
 
@@ -126,6 +132,8 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    asked_for: ServiceRequest
+    offer: JobOffer
 
 
 @dataclass(frozen=True)
@@ -227,7 +235,17 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
+        where = {"address_id": customer.addresses[0].id, "service_type_id": kind.id, "form_key": f"{customer.id}:"}
+        asked = {"status": "NEW", "notes": f"{word} request", "asked_at": datetime.now(UTC)}
+        asked_for = save(session, ServiceRequest(**whom, **where, **asked))
+        until = datetime.now(UTC) + timedelta(days=1)
+        work = {"service": f"{word} work", "customer_name": f"{word} Newcomer", "line": f"2 {word} Street"}
+        offered = save(
+            session, OfferedJob(**work, offered_at=datetime.now(UTC), offered_by_name="Robin", expires_at=until)
+        )
+        offer = save(session, JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED"))
+        own = (membership, invitation, absence, holiday, wish, question, rule, unreached, asked_for, offer)
+        return Side(*given, *listed, *own)
 
     return make
 

@@ -56,7 +56,9 @@ from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
-from portal.domain.requests.queries import pending_requests
+from portal.domain.requests.dates import Part
+from portal.domain.requests.new_service import answer_refusal, convert_into_installation
+from portal.domain.requests.queries import pending_requests, service_request
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.surveys.models import SurveyResponse
@@ -78,6 +80,7 @@ OWNER_NAMES = {
 ONLINE = {"reschedule": lazy_gettext("Move it"), "cancel": lazy_gettext("Cancel it")}
 # When a partner without a working week begins its day.
 MORNING = time(9)
+AFTERNOON = time(13)
 # A choice of customers that is still read at a glance.
 MOST_FOUND = 20
 
@@ -358,8 +361,9 @@ class InstallationView(BulkActions, ScopedModelView):
 
     def _schedule(self, replaced: Installation | None) -> ResponseReturnValue:
         replaces_id = replaced.job.id if replaced is not None else None
+        answered = None if replaced is not None else _answered()
         if request.method != "POST":
-            form = ScheduleForm(data=self._first_values(replaced))
+            form = ScheduleForm(data=self._first_values(replaced, answered))
             if replaced is not None:
                 fill_items(form, replaced.job.items)
             return self._schedule_page(form, replaces_id)
@@ -373,9 +377,14 @@ class InstallationView(BulkActions, ScopedModelView):
         try:
             booking = _booking(form, replaces_id)
             with unit_of_work(db.session()) as session:
-                job = schedule_installation(
-                    session, the_actor(), formats.now(), booking, despite_warnings=form.despite_warnings.data
-                )
+                if answered is None:
+                    job = schedule_installation(
+                        session, the_actor(), formats.now(), booking, despite_warnings=form.despite_warnings.data
+                    )
+                else:
+                    job = convert_into_installation(
+                        session, the_actor(), formats.now(), answered, booking, form.despite_warnings.data
+                    )
                 job_id = job.id
         except Invalid as error:
             form.refuse(error)
@@ -387,7 +396,7 @@ class InstallationView(BulkActions, ScopedModelView):
         flash(self._scheduled(job_id), "ok")
         return self._go(self.get_url(".index_view"))
 
-    def _first_values(self, replaced: Installation | None) -> dict[str, Any]:
+    def _first_values(self, replaced: Installation | None, answered: int | None) -> dict[str, Any]:
         partner_id = the_partner_id(the_actor())
         zone = formats.zone_of()
         start = queries.usual_start(db.session(), partner_id, formats.now(), zone)
@@ -402,6 +411,8 @@ class InstallationView(BulkActions, ScopedModelView):
                 "service_type": str(job.service_type_id),
                 "notes": job.notes,
             }
+        elif answered is not None:
+            values |= _wished(answered, values)
         elif (key := whole(request.args.get("customer"))) is not None:
             found = customer_choices(db.session(), key)
             # With several addresses there is a choice to make.
@@ -459,6 +470,7 @@ class InstallationView(BulkActions, ScopedModelView):
             found=found,
             value_of=_value,
             replaced=replaced,
+            wish=service_request(session, key) if (key := whole(form.request.data)) is not None else None,
             title=title,
             button=gettext("Schedule and assign %(name)s", name=name) if name else gettext("Schedule installation"),
             close=self.get_url(".index_view"),
@@ -522,6 +534,34 @@ DAY_MINUTES = 24 * 60
 
 def _minutes(visit: Appointment) -> int:
     return (visit.end_at - visit.start_at) // MINUTE
+
+
+def _answered() -> int | None:
+    """Return the key of the request for new service that the form would convert; 409 for one that is answered."""
+    key = whole(request.values.get("request"))
+    if key is None:
+        return None
+    refusal = answer_refusal(the_actor(), service_request(db.session(), key), "convert")
+    if refusal is not None:
+        raise Refused(refusal)
+    return key
+
+
+def _wished(key: int, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the form begins with for a request: whom, where, what, and the first date that is not over."""
+    wish = service_request(db.session(), key)
+    ahead = [one for one in wish.preferred if one.until(formats.zone_of()) > formats.now()]
+    day = ahead[0].day.isoformat() if ahead else usual["date"]
+    clock = AFTERNOON.strftime("%H:%M") if ahead and ahead[0].part is Part.AFTERNOON else usual["time"]
+    return {
+        "request": str(key),
+        "customer": f"{wish.customer_id}:{wish.address_id}",
+        "service_type": str(wish.service_type_id),
+        "date": day,
+        "time": clock,
+        "items": [{"name": wish.service_type.name, "quantity": "1"}],
+        "notes": wish.notes,
+    }
 
 
 def _visit_line(target: Installation) -> str:

@@ -237,7 +237,7 @@ def reschedule(
     if chosen is not None:
         # Somebody who has the visit already keeps it, Available or not.
         newly = chosen != visit.technician_id
-        _check_staff_choice(session, job.partner_id, chosen, wanted, start, visit.id, despite_warnings, "start", newly)
+        check_staff_choice(session, job.partner_id, chosen, wanted, start, visit.id, despite_warnings, "start", newly)
     confirmed = (now, actor.role.value) if agreed_with_customer else (None, "")
     previous = visit.technician_id
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, chosen, confirmed)
@@ -458,7 +458,7 @@ def _assign(
 ) -> None:
     kind = find(session, ServiceType, job.service_type_id)
     wanted = wanted_for(kind, visit.end_at - visit.start_at)
-    technician = _check_staff_choice(
+    technician = check_staff_choice(
         session, job.partner_id, technician_id, wanted, visit.start_at, visit.id, despite_warnings, "technician"
     )
     if visit.technician_id == technician.id:
@@ -498,7 +498,7 @@ def _plan_follow_up(
     if errors:
         raise Invalid(errors)
     if technician_id is not None:
-        _check_staff_choice(session, job.partner_id, technician_id, wanted, start, None, despite_warnings, "start")
+        check_staff_choice(session, job.partner_id, technician_id, wanted, start, None, despite_warnings, "start")
     visit = book_linked_visit(
         session, actor, now, job, current_visit(visits), start, wanted.duration, kind.window_minutes, technician_id
     )
@@ -613,7 +613,7 @@ def customers_controls(asked: Situation) -> Controls:
     return asked.controls
 
 
-def _check_staff_choice(
+def check_staff_choice(
     session: Session,
     partner_id: int,
     technician_id: int,
@@ -624,6 +624,12 @@ def _check_staff_choice(
     field: str,
     newly: bool = True,
 ) -> Technician:
+    """Lock the technician whom staff choose for a visit at ``start`` (an instant) and return them.
+
+    Raises ``Invalid`` where they are not available or booked, and ``Warned`` at ``field`` for what staff may tick past,
+    unless ``despite_warnings``. ``visit_id`` is the key of the visit that does not count against itself; ``newly``
+    whether they do not have it already.
+    """
     find(session, Technician, technician_id)
     technician = lock_technicians(session, [technician_id])[0]
     if newly and not technician.is_available:

@@ -39,6 +39,10 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
+    REQUEST_RECEIVED = "request_received"
+    REQUEST_OFFERED = "request_offered"
+    REQUEST_DECLINED = "request_declined"
+    REQUEST_CONVERTED = "request_converted"
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
     INVITATION = "invitation"
@@ -62,6 +66,15 @@ TO_TECHNICIANS = frozenset(
         MessageKind.TECHNICIAN_CANCELLED,
     }
 )
+# What is about a request for new service, of which there is no visit yet (C5).
+ABOUT_REQUESTS = frozenset(
+    {
+        MessageKind.REQUEST_RECEIVED,
+        MessageKind.REQUEST_OFFERED,
+        MessageKind.REQUEST_DECLINED,
+        MessageKind.REQUEST_CONVERTED,
+    }
+)
 # What comes at a moment before the visit, which its rule says; everything else follows from what somebody did.
 TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
 
@@ -75,6 +88,7 @@ GROUPS = {
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
     MessageKind.CONTRACT: MessageGroup.CONTRACT,
+    **dict.fromkeys(ABOUT_REQUESTS, MessageGroup.VISITS),
     MessageKind.SURVEY: MessageGroup.VISITS,
     MessageKind.SURVEY_NUDGE: MessageGroup.VISITS,
 }
@@ -195,7 +209,8 @@ class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
     It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, or to whom an invitation
-    invites. ``rule_id`` is the rule by which it was decided, where there is one.
+    invites. ``rule_id`` is the rule by which it was decided, where there is one. What is about a request for new
+    service names that and no visit; its ``occurrence`` is the number of dates offered so far.
 
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
@@ -218,6 +233,9 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         ForeignKeyConstraint(["partner_id", "rule_id"], ["message_rules.partner_id", "message_rules.id"]),
+        ForeignKeyConstraint(
+            ["partner_id", "service_request_id"], ["service_requests.partner_id", "service_requests.id"]
+        ),
         UniqueConstraint("key"),
         CheckConstraint(ONE_RECIPIENT, name="recipient"),
         CheckConstraint("status IN ('PENDING', 'SENT', 'SKIPPED', 'FAILED')", name="status"),
@@ -234,6 +252,7 @@ class Message(Tenant, CustomerOwned, Base):
     rule_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)
+    service_request_id: Mapped[int | None] = mapped_column(Key)
     key: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(20))
     channel: Mapped[str] = mapped_column(String(10))
