@@ -14,7 +14,7 @@ PASSWORD = "correct horse battery"
 
 def soup(response: TestResponse) -> BeautifulSoup:
     """Return the page of ``response``."""
-    return BeautifulSoup(response.get_data(as_text=True), "html.parser")
+    return BeautifulSoup(response.get_data(as_text=True), "lxml")
 
 
 def fields_of(form: Tag) -> dict[str, list[str]]:
@@ -42,20 +42,54 @@ class Site:
 
     def __init__(self, client: FlaskClient) -> None:
         self.client = client
-        self.last: TestResponse | None = None
-        self.url = "/"
+        self._url = "/"
+        self._last: TestResponse | None = None
+        self._read: tuple[TestResponse, BeautifulSoup] | None = None
+
+    @property
+    def last(self) -> TestResponse | None:
+        """The latest answer; where signing in leads is opened by the first who looks."""
+        if self._last is not None and self._last.status_code == 302 and self._last.request.path == "/login":
+            self.get(self._last.location)
+        return self._last
+
+    @last.setter
+    def last(self, answer: TestResponse) -> None:
+        self._last = answer
+
+    @property
+    def url(self) -> str:
+        """The address of the page in front of the person."""
+        return self._url if self.last is not None else "/"
+
+    @url.setter
+    def url(self, address: str) -> None:
+        self._url = address
+
+    @property
+    def status(self) -> int:
+        """The status code of the latest answer."""
+        assert self.last is not None
+        return self.last.status_code
 
     def get(self, url: str, **kwargs: Any) -> TestResponse:
         """Open ``url``, which may be relative to the page in front of the person, and follow redirects."""
-        self.last = self.client.get(urljoin(self.url, url), follow_redirects=True, **kwargs)
-        self.url = self.last.request.full_path.rstrip("?")
-        return self.last
+        target = url if url.startswith("/") else urljoin(self.url, url)
+        return self._came(self.client.get(target, follow_redirects=True, **kwargs))
+
+    def _came(self, answer: TestResponse) -> TestResponse:
+        self.last = answer
+        self.url = answer.request.full_path.rstrip("?")
+        return answer
 
     @property
     def page(self) -> BeautifulSoup:
         """The page in front of the person."""
-        assert self.last is not None
-        return soup(self.last)
+        answer = self.last
+        assert answer is not None
+        if self._read is None or self._read[0] is not answer:
+            self._read = (answer, soup(answer))
+        return self._read[1]
 
     @property
     def text(self) -> str:
@@ -67,7 +101,7 @@ class Site:
 
         Without either, the one in ``main``. Fails unless exactly one fits.
         """
-        forms = self.page.select("form" if action or button else "main form, dialog form")
+        forms: list[Tag] = self.page.select("form" if action or button else "main form, dialog form")
         if action:
             forms = [form for form in forms if urlsplit(str(form.get("action") or self.url)).path.endswith(action)]
         if button:
@@ -88,9 +122,7 @@ class Site:
         target = urljoin(self.url, str(form.get("action") or self.url))
         if str(form.get("method", "get")).lower() == "get":
             return self.get(urlsplit(target).path, query_string=values, **kwargs)
-        self.last = self.client.post(target, data=values, follow_redirects=True, **kwargs)
-        self.url = self.last.request.full_path.rstrip("?")
-        return self.last
+        return self._came(self.client.post(target, data=values, **({"follow_redirects": True} | kwargs)))
 
     def token(self) -> str:
         """Return a CSRF token of this browser's session, for posts that no form on a page makes."""
@@ -100,13 +132,15 @@ class Site:
     def post(self, url: str, data: dict[str, Any] | None = None, **kwargs: Any) -> TestResponse:
         """Send ``data`` to ``url`` by hand, with a good token, past whatever the screen offers."""
         values = {"csrf_token": self.token(), **(data or {})}
-        self.last = self.client.post(url, data=values, **kwargs)
-        return self.last
+        answer = self.client.post(url, data=values, **kwargs)
+        self.last = answer
+        return answer
 
-    def sign_in(self, who: Any, password: str = PASSWORD) -> TestResponse:
-        """Sign in by the form as ``who``: a user or an e-mail address."""
+    def sign_in(self, who: Any, password: str = PASSWORD) -> None:
+        """Sign in by the form as ``who``: a user or an e-mail address. ``last`` is where that leads."""
         self.get("/login")
-        return self.submit({"email": getattr(who, "email", who), "password": password}, action="/login")
+        values = {"email": getattr(who, "email", who), "password": password}
+        self.submit(values, action="/login", follow_redirects=False)
 
     def sign_out(self) -> TestResponse:
         """Sign out by the form."""

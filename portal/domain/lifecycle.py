@@ -6,7 +6,7 @@ button is the guard that refuses the POST and says why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -85,12 +85,19 @@ class Workflow(Generic[A]):
     """A vocabulary of statuses and the table of transitions between them."""
 
     def __init__(
-        self, name: str, statuses: Sequence[Status], transitions: Sequence[Transition[A]], with_what: str = ""
+        self,
+        name: str,
+        statuses: Sequence[Status],
+        transitions: Sequence[Transition[A]],
+        with_what: str = "",
+        with_several: Collection[tuple[str, str]] = (),
     ) -> None:
         self.name = name
         self.statuses = tuple(statuses)
         self.transitions = tuple(transitions)
         self.with_what = with_what
+        # Where a status may lead besides, when there are several of what it goes with.
+        self.with_several = frozenset(with_several)
         self._statuses = {status.name: status for status in statuses}
         self._transitions = {transition.name: transition for transition in transitions}
 
@@ -101,6 +108,10 @@ class Workflow(Generic[A]):
     def transition(self, name: str) -> Transition[A]:
         """Return the transition called ``name``; ``KeyError`` if the table has none."""
         return self._transitions[name]
+
+    def has(self, name: str) -> bool:
+        """Whether the table has a transition called ``name``."""
+        return name in self._transitions
 
     def is_end(self, status: str) -> bool:
         """Whether nothing leads out of ``status`` in the ordinary course."""
@@ -141,6 +152,17 @@ class Workflow(Generic[A]):
         if subject.status not in transition.sources:
             raise Refused(self._wrong_status(transition, subject.status))
         self._set(subject, transition, target)
+
+    def lead(self, subject: HasStatus, target: str) -> None:
+        """Move ``subject`` to where what it goes with has put it; ``ValueError`` where no row leads there.
+
+        Nobody's role is asked: whoever moved the other was.
+        """
+        here = subject.status
+        rows = any(here in row.sources and target in row.targets for row in self.transitions)
+        if not rows and (here, target) not in self.with_several:
+            raise ValueError(f"{self.name}: nothing leads from {here} to {target}")
+        subject.status = target
 
     def start(self, name: str, asked: A) -> str:
         """Return the first status of something new made by ``name``; raises ``Refused``."""

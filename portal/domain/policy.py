@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from portal.domain.actor import Role
-from portal.domain.jobs.states import APPOINTMENT, WORKFLOWS, Situation
+from portal.domain.jobs.states import APPOINTMENT, Situation, job_refusal, takes_job_along
 from portal.domain.scheduling.rules import Action, Decision, under_rules
 
 
@@ -16,9 +16,9 @@ def decide(action: Action, asked: Situation) -> Decision:
     if asked.visit is None or asked.job is None:
         raise ValueError("a decision needs the visit and its job")
     refusal = APPOINTMENT.refusal(action, asked.visit.status, asked)
-    # A cancelled follow-up leaves the job as it is (M7), so the job's own table is asked only where the job moves too.
-    if refusal is None and (action == "reschedule" or asked.job.work_began_at is None):
-        refusal = WORKFLOWS[asked.job.workflow].refusal(action, asked.job.status, asked)
+    # The job's own table is asked only where the job moves too (M7).
+    if refusal is None and (action == "reschedule" or takes_job_along(asked)):
+        refusal = job_refusal(action, asked)
     if asked.actor.role is not Role.CUSTOMER or asked.controls is None:
         return Decision(refusal, "status")
     rules = under_rules(action, asked.controls, asked.visit, asked.now)

@@ -110,8 +110,10 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
         elif step == "time off":
             rota(hours.add_time_off, technician, TimeOffInput(day, day))
         elif step == "give up":
-            failed = select(Message).where(Message.status == "PENDING", Message.customer_id.is_not(None)).limit(1)
-            for message in office.looking.scalars(failed).all():
+            failed = select(Message).where(
+                Message.partner_id == people.partner_id, Message.status == "PENDING", Message.customer_id.is_not(None)
+            )
+            for message in office.looking.scalars(failed.limit(1)).all():
                 with unit_of_work(office.looking) as session:
                     session.get_one(Message, message.id).status = "FAILED"
                     unreachable.open_task(session, office.now, message.id, "", Fault.SILENT, "no answer")

@@ -17,7 +17,8 @@ from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import Booking, ItemInput, JobEdit
 from portal.domain.people.models import Customer, Partner, Technician, TechnicianStatus
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff
-from portal.domain.tenancy import set_scope
+from portal.domain.scheduling.queries import board
+from portal.domain.tenancy import set_scope, system_scope
 from tests.domain.by_hand import PAIRS
 from tests.domain.office import DAY, HOUR, NOW, PANEL, Office
 
@@ -616,7 +617,23 @@ def test_free_times_of_many_technicians_and_days_cost_as_many_statements_as_of_f
             counted.add(len(statements))
         assert [day for day in wanted if any(slot.technician_id for slot in found[day])] == wanted
         office.close()
-    assert len(counted) == 1, counted
+    # The service type, its skills, who there is, and everything about their time.
+    assert counted == {4}
+
+
+@pytest.mark.row("M4", "C7")
+def test_the_statement_that_reads_everybodys_time_reads_no_other_partners(office: Office, neighbour: Office) -> None:
+    start = NOW + 2 * DAY
+    neighbour.schedule(0, start)
+    neighbour.add(TimeOff(technician_id=neighbour.people.technician_id(0), start_at=start, end_at=start + HOUR))
+    neighbour.add(Holiday(day=start.date(), name="Theirs"))
+    with neighbour.sessions() as session:
+        set_scope(session, system_scope("system"))
+        theirs = session.get_one(Technician, neighbour.people.technician_id(0))
+        for partner_id, counts in ((neighbour.people.partner_id, (1, 1, 1)), (office.people.partner_id, (0, 0, 0))):
+            found = board(session, partner_id, [theirs], start, start + HOUR)
+            (calendar,) = found.calendars
+            assert (len(calendar.booked), len(calendar.time_off), len(found.holidays)) == counts
 
 
 @pytest.mark.row("M4", "M5")

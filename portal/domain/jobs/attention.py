@@ -174,8 +174,10 @@ def queue_order(queue: Queue) -> Order:
     """Return the order in which the pages of a queue follow one another."""
     if queue is Queue.UNREACHABLE:
         return Order((Unreachable.opened_at, Unreachable.id))
+    if queue is Queue.NEEDS_VISIT:
+        # Some of these never had a visit.
+        return Order((Job.id,))
     models: dict[Queue, Any] = {
-        Queue.NEEDS_VISIT: Job,
         Queue.HIT: VisitHit,
         Queue.CHANGE_REQUESTS: ChangeRequest,
     }

@@ -22,6 +22,7 @@ from portal.domain.jobs.mechanics import (
     demand,
     demand_unmoved,
     flush_booking,
+    follow_job,
     lock_visit,
     required_text,
     start_errors,
@@ -29,7 +30,7 @@ from portal.domain.jobs.mechanics import (
 )
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import situation
-from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
+from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.lookup import find, lock_technicians
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
@@ -83,7 +84,6 @@ def set_off(
     step.visit.on_the_way_at = now
     step.visit.eta_minutes = minutes
     step.visit.occurrence += 1
-    step.follow("set_off", "INSTALLER_ASSIGNED")
     visit = step.finish(session)
     announce(session, MessageKind.ON_THE_WAY, visit, now)
     return visit
@@ -97,7 +97,7 @@ def arrive(session: Session, actor: Actor, now: datetime, visit_id: int, move_nu
 
 
 def start_work(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
-    """Begin the work; from here on the installation counts as begun."""
+    """Begin the work; from here on the job counts as begun."""
     step = _begin(session, actor, now, visit_id, move_number, "start_work")
     step.work_begins()
     return step.finish(session)
@@ -133,14 +133,13 @@ def continue_later(
     """End a paused visit and plan its continuation at ``start`` (an instant); returns the visit that ended.
 
     The same technician comes again if free then, else the new visit waits for one. ``start`` may be left out once work
-    has begun; the installation then needs a visit.
+    has begun; the job then needs a visit.
     """
     step = _begin(session, actor, now, visit_id, move_number, "continue_later")
     job, visit = step.job, step.visit
     if start is None and job.work_began_at is None:
         raise Invalid({"start": sentence("Choose when the visit continues")})
     visit.ended_at = now
-    following: Appointment | None = None
     if start is not None:
         kind = find(session, ServiceType, job.service_type_id)
         wanted = wanted_for(kind)
@@ -148,12 +147,11 @@ def continue_later(
         if errors:
             raise Invalid(errors)
         technician_id = _if_free(session, job, visit, wanted, start)
-        following = book_linked_visit(
-            session, actor, now, job, visit, start, wanted.duration, kind.window_minutes, technician_id
+        step.visits.append(
+            book_linked_visit(
+                session, actor, now, job, visit, start, wanted.duration, kind.window_minutes, technician_id
+            )
         )
-        step.visits.append(following)
-        target = "INSTALLER_ASSIGNED" if technician_id is not None else "SCHEDULED"
-        step.follow("continue_later", "EN_ROUTE", target)
     return step.finish(session)
 
 
@@ -166,7 +164,6 @@ def complete(
     step = _begin(session, actor, now, visit_id, move_number, "complete")
     step.visit.ended_at = now
     step.visit.service_notes = service_notes.strip()
-    step.follow("complete_work", "INSTALLATION_IN_PROGRESS")
     visit = step.finish(session)
     ask_customer(session, step.job, visit, now)
     return visit
@@ -181,13 +178,12 @@ def turn_back(
     back_to_planned(step.visit)
     step.visit.move_number += 1
     step.reason = text
-    step.follow("turn_back", "EN_ROUTE")
     return step.finish(session)
 
 
 @dataclass(slots=True)
 class _Step:
-    """One step of a visit under way of being written: the visit has moved, the job follows, history comes last."""
+    """One step of a visit under way of being written: the visit has moved, job and history follow at the end."""
 
     actor: Actor
     now: datetime
@@ -199,19 +195,14 @@ class _Step:
     old_job: str
     reason: str = ""
 
-    def follow(self, name: str, source: str, target: str | None = None) -> None:
-        """Move the installation along where it stands in ``source``; a follow-up visit leaves it in progress."""
-        if self.job.status == source:
-            INSTALLATION.follow(self.job, name, target)
-
     def work_begins(self) -> None:
-        """Record when work on this visit and on the job began, and move the installation along."""
+        """Record when work on this visit and on the job began."""
         self.visit.work_began_at = self.visit.work_began_at or self.now
         self.job.work_began_at = self.job.work_began_at or self.now
-        self.follow("start_work", "EN_ROUTE")
 
     def finish(self, session: Session) -> Appointment:
-        """Write history for visit and, if it moved, job; return the visit."""
+        """Move the job along, write history for visit and, if it moved, job; return the visit."""
+        follow_job(self.job, self.visit, self.visits)
         before, after = {"status": self.old_visit}, {"status": self.visit.status}
         record(session, self.actor, self.now, self.name, self.job, self.visit, before, after, self.reason)
         if self.job.status != self.old_job:

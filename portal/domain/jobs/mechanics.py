@@ -13,7 +13,7 @@ from portal.domain.errors import Conflict, Invalid, Refusal, Refused, Sentence, 
 from portal.domain.jobs.history import record
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import current_visit, visits_of
-from portal.domain.jobs.states import APPOINTMENT, OPEN
+from portal.domain.jobs.states import APPOINTMENT, OPEN, WORKFLOWS, followed
 from portal.domain.lookup import find, lock
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce, tell_technician
@@ -164,6 +164,13 @@ def back_to_planned(visit: Appointment) -> None:
     visit.eta_minutes = None
     visit.arrived_at = None
     visit.pause_reason = ""
+
+
+def follow_job(job: Job, visit: Appointment, visits: Sequence[Appointment]) -> None:
+    """Move ``job`` along with ``visit``, one of its ``visits``, to where the table of pairs has it."""
+    target = followed(job, visit, visits)
+    if target != job.status:
+        WORKFLOWS[job.workflow].lead(job, target)
 
 
 def touch(session: Session, job: Job, visits: Sequence[Appointment], now: datetime) -> None:

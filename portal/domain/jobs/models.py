@@ -25,7 +25,7 @@ from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
 from portal.domain.changes.models import Numbered
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, SERVICE
+from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, EXPECTED, INSTALLATION, NEEDING_VISIT, SERVICE
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
 
@@ -45,7 +45,6 @@ def queue_index(name: str, where: str, *columns: str, on_sqlite: str = "") -> In
     return Index(name, "partner_id", *columns, "start_at", "id", postgresql_where=usual, sqlite_where=spelled)
 
 
-JOB_STATUSES = tuple(sorted({status.name for flow in (INSTALLATION, SERVICE) for status in flow.statuses}))
 APPOINTMENT_STATUSES = tuple(status.name for status in APPOINTMENT.statuses)
 MAX_QUANTITY = 100_000
 
@@ -76,7 +75,13 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         UniqueConstraint("partner_id", "number"),
         UniqueConstraint("partner_id", "customer_id", "id"),
         CheckConstraint("workflow IN ('installation', 'service')", name="workflow"),
-        CheckConstraint(one_of("status", JOB_STATUSES), name="status"),
+        CheckConstraint(
+            " OR ".join(
+                f"workflow = '{flow.name}' AND {one_of('status', [status.name for status in flow.statuses])}"
+                for flow in (INSTALLATION, SERVICE)
+            ),
+            name="status",
+        ),
         CheckConstraint("status <> 'REJECTED' OR length(trim(reject_reason)) > 0", name="reject_reason"),
         Index("ix_jobs_list", "partner_id", "workflow", "start_at", "id"),
         Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
@@ -84,10 +89,10 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_jobs_customer", "partner_id", "customer_id"),
         queue_index(
             "ix_jobs_needing_visit",
-            f"{one_of('status', BEGUN)} AND NOT visit_open",
+            f"{one_of('status', NEEDING_VISIT)} AND NOT visit_open",
             "workflow",
             "status",
-            on_sqlite=f"{one_of('status', BEGUN)} AND visit_open = 0",
+            on_sqlite=f"{one_of('status', NEEDING_VISIT)} AND visit_open = 0",
         ),
     )
 
@@ -161,7 +166,8 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
 
     ``move_number`` rises with each move, turn-back and change of technician, so that a tap made before it is refused;
     ``occurrence`` with each move, departure, cancel and reactivation, and is part of every message's key.
-    ``cancel_at`` is when a customer's pending cancel takes effect.
+    ``cancel_at`` is when a customer's pending cancel takes effect. ``cancelled_with_job`` marks those that the job's
+    cancelling took along, and that its reactivation looks at.
     """
 
     __tablename__ = "appointments"
@@ -213,6 +219,7 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     service_notes: Mapped[str] = mapped_column(Text, default="")
     cancel_at: Mapped[datetime | None] = mapped_column()
     cancel_reason: Mapped[str] = mapped_column(Text, default="")
+    cancelled_with_job: Mapped[bool] = mapped_column(Boolean, default=False)
 
     job: Mapped[Job] = relationship(
         primaryjoin=lambda: foreign(Appointment.job_id) == Job.id, lazy="raise", viewonly=True

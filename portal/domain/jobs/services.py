@@ -1,4 +1,7 @@
-"""The use cases of installations: schedule, assign, reassign, reject, reschedule, cancel, edit.
+"""The use cases of jobs: schedule an installation; assign, reassign, reject, reschedule, cancel and edit either kind.
+
+What a job does is what the table of its workflow says; of several visits a use case is about the one it is told, else
+the open one. What only service jobs have is in ``service_jobs``.
 
 Each runs within one ``unit_of_work``: load and lock, guard, change, history, outbox. ``now`` is an instant, ``actor``
 who asks. They raise ``NotFound`` for what is out of the actor's scope, ``Refused`` where the tables say no, ``Invalid``
@@ -39,6 +42,7 @@ from portal.domain.jobs.mechanics import (
     demand_unmoved,
     end_visit,
     flush_booking,
+    follow_job,
     follow_visits,
     lock_visit,
     open_visits,
@@ -50,7 +54,7 @@ from portal.domain.jobs.mechanics import (
 )
 from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
 from portal.domain.jobs.situations import current_visit, open_visit, situation, visits_of
-from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, Situation
+from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, WORK_DONE, WORKFLOWS, Situation, job_refusal
 from portal.domain.lookup import find, lock, lock_customer, lock_technicians
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
@@ -69,6 +73,7 @@ from portal.domain.scheduling.slots import (
     time_refusal,
 )
 from portal.domain.scheduling.zones import local_day
+from portal.domain.surveys.asking import ask_customer
 from portal.domain.texts import one_line, shows
 
 MAX_NAME = 200
@@ -156,17 +161,29 @@ def schedule_installation(
 
 
 def assign(
-    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, despite_warnings: bool = False
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job_id: int,
+    technician_id: int,
+    despite_warnings: bool = False,
+    visit_id: int | None = None,
 ) -> Job:
-    """Assign an unassigned installation to a technician who is Available and free (P9)."""
-    return _assign_locked(session, actor, now, job_id, technician_id, "assign", despite_warnings)
+    """Assign an unassigned job, or one of its visits, to a technician who is Available and free (P9)."""
+    return _assign_locked(session, actor, now, job_id, technician_id, "assign", despite_warnings, visit_id)
 
 
 def reassign(
-    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, despite_warnings: bool = False
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job_id: int,
+    technician_id: int,
+    despite_warnings: bool = False,
+    visit_id: int | None = None,
 ) -> Job:
-    """Give an installation to another technician (P9); an old departure ends, the visit is planned again."""
-    return _assign_locked(session, actor, now, job_id, technician_id, "reassign", despite_warnings)
+    """Give a job's visit to another technician (P9); an old departure ends, the visit is planned again."""
+    return _assign_locked(session, actor, now, job_id, technician_id, "reassign", despite_warnings, visit_id)
 
 
 def reject(
@@ -179,7 +196,7 @@ def reject(
     job = lock(session, Job, job_id)
     visits = visits_of(session, job)
     asked = situation(session, actor, now, job, None, visits)
-    demand(INSTALLATION.refusal("reject", job.status, asked))
+    demand(job_refusal("reject", asked))
     text = rejection_reason(session, reason, reason_id)
     before = job.status
     job.reject_reason = text
@@ -214,18 +231,19 @@ def reschedule(
     notify: bool = False,
     agreed_with_customer: bool = False,
     despite_warnings: bool = False,
+    visit_id: int | None = None,
 ) -> Job:
-    """Move an installation's planned visit for staff (P13), or plan the follow-up visit of one that needs it.
+    """Move a job's planned visit for staff (P13), or plan the follow-up visit of an installation that needs it.
 
-    ``technician_id`` is for a follow-up only. Nobody is told unless ``notify``. A staff move makes the visit
-    unconfirmed unless ``agreed_with_customer``.
+    ``technician_id`` is for an installation's follow-up only. Nobody is told unless ``notify``. A staff move makes the
+    visit unconfirmed unless ``agreed_with_customer``.
     """
     job = lock(session, Job, job_id)
     demand_role(actor.is_staff)
     visits = visits_of(session, job)
-    visit = open_visit(visits)
+    visit = chosen_visit(visits, visit_id)
     asked = situation(session, actor, now, job, visit, visits)
-    demand(INSTALLATION.refusal("reschedule", job.status, asked))
+    demand(job_refusal("reschedule", asked))
     kind = find(session, ServiceType, job.service_type_id)
     if visit is None:
         return _plan_follow_up(session, actor, now, job, visits, kind, start, duration, technician_id, despite_warnings)
@@ -233,7 +251,7 @@ def reschedule(
     errors = start_errors(start, wanted.duration, now)
     if errors:
         raise Invalid(errors)
-    chosen = technician_id if technician_id is not None and job.work_began_at is not None else visit.technician_id
+    chosen = technician_id if technician_id is not None and names_technician(job) else visit.technician_id
     if chosen is not None:
         # Somebody who has the visit already keeps it, Available or not.
         newly = chosen != visit.technician_id
@@ -242,7 +260,7 @@ def reschedule(
     previous = visit.technician_id
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, chosen, confirmed)
     if chosen != previous:
-        _record_technician(session, actor, now, "reschedule", job, job.status, previous)
+        _record_technician(session, actor, now, "reschedule", job, job.status, previous, visit)
     if notify:
         announce(session, MessageKind.MOVED, visit, now)
     tell_of_change(session, actor, now, visit, previous, moved=notify)
@@ -270,36 +288,55 @@ def move_by_customer(
     wanted = wanted_for(kind, visit.end_at - visit.start_at)
     technician_id = _take_free_time(session, job, visit, asked, wanted, start)
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
-    previous = visit.technician_id
+    previous, before = visit.technician_id, job.status
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
     visit.customer_moves += 1
     if previous is None:
-        before = job.status
-        # A follow-up visit gets its technician and leaves the installation in progress.
-        if job.work_began_at is None:
-            INSTALLATION.follow(job, "assign")
-        _record_technician(session, SYSTEM, now, "assign", job, before, None)
+        _record_technician(session, SYSTEM, now, "assign", job, before, None, visit)
     announce(session, MessageKind.MOVED, visit, now)
     tell_of_change(session, actor, now, visit, previous, moved=True)
     return visit
 
 
 def cancel(session: Session, actor: Actor, now: datetime, job_id: int, reason: str) -> Job:
-    """Cancel an installation for staff, with a reason (P14); its open visits end, nothing is deleted."""
+    """Cancel a job for staff, with a reason (P14, J7); its open visits end, nothing is deleted."""
     job = lock(session, Job, job_id)
     demand_role(actor.is_staff)
     visits = visits_of(session, job)
     asked = situation(session, actor, now, job, None, visits)
-    demand(INSTALLATION.refusal("cancel", job.status, asked))
+    demand(job_refusal("cancel", asked))
     text = cancel_reason(reason)
     before = job.status
-    INSTALLATION.move(job, "cancel", asked)
+    WORKFLOWS[job.workflow].move(job, "cancel", asked)
     job.cancel_reason = text
     record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, text)
     for visit in open_visits(visits):
         end_visit(session, actor, now, job, visit, text)
+        visit.cancelled_with_job = True
     touch(session, job, visits, now)
     return job
+
+
+def cancel_visit(
+    session: Session, actor: Actor, now: datetime, visit_id: int, reason: str, move_number: int | None = None
+) -> Appointment:
+    """Cancel one of a service job's visits for staff, with a reason; the last one takes the job along (M7).
+
+    ``move_number`` is the one of the page that showed the visit; ``Conflict`` if it was moved since.
+    """
+    visit, job, visits = lock_visit(session, visit_id)
+    demand_role(actor.is_staff)
+    demand(visit_cancel_refusal(situation(session, actor, now, job, visit, visits)))
+    demand_unmoved(visit, move_number)
+    _finish_cancel(session, actor, now, job, visit, visits, cancel_reason(reason))
+    return visit
+
+
+def visit_cancel_refusal(asked: Situation) -> Refusal | None:
+    """Say why staff may not cancel ``asked.visit`` by itself, or ``None``; an installation goes with its visit."""
+    if asked.job is not None and asked.job.workflow == INSTALLATION.name:
+        return Refusal("only_visit", sentence("This is the only visit; cancel the installation instead."))
+    return APPOINTMENT.refusal("cancel", asked.visit.status if asked.visit is not None else None, asked)
 
 
 def cancel_reason(text: str) -> str:
@@ -376,7 +413,7 @@ def pending_cancel_refusal(visit: Appointment, actor: Actor, now: datetime, fina
 
 @dataclass(frozen=True, slots=True)
 class JobEdit:
-    """The edit form of an installation. ``version`` is the one the form was made from."""
+    """The edit form of a job. ``version`` is the one the form was made from."""
 
     version: int
     address_id: int
@@ -387,7 +424,7 @@ class JobEdit:
 def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEdit) -> Job:
     """Change items, address and notes for staff; raises ``Conflict`` for a form from before somebody else's change.
 
-    Items and address freeze once the contract is sent; an ended installation takes notes only (``lifecycles.md``).
+    Items and address freeze once the contract is sent; an ended job takes notes only (``lifecycles.md``).
     """
     job = lock(session, Job, job_id)
     demand_role(actor.is_staff)
@@ -403,7 +440,7 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
     if frozen and (new_items != old_items or form.address_id != job.address_id):
         raise Refused(Refusal("frozen", sentence("Items and address can no longer be changed; only the notes can.")))
     if not frozen:
-        errors |= item_errors(form.items)
+        errors |= item_errors(form.items, required=job.workflow == INSTALLATION.name)
         address = find(session, Address, form.address_id)
         if address.customer_id != job.customer_id:
             raise NotFound
@@ -419,7 +456,7 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
         job.address_id = form.address_id
         if new_items != old_items:
             set_items(session, job, form.items)
-            job.title = title_of(form.items)
+            job.title = title_of(form.items) or find(session, ServiceType, job.service_type_id).name
     after = {"notes": job.notes, "items": _items_text(new_items), "address": _address_text(session, job.address_id)}
     job.updated_at = now
     record(session, actor, now, "edit", job, None, before, after)
@@ -427,20 +464,27 @@ def edit(session: Session, actor: Actor, now: datetime, job_id: int, form: JobEd
 
 
 def title_of(items: Sequence[ItemInput]) -> str:
-    """Return an installation's title: the item names joined (P4)."""
+    """Return a job's title: the item names joined (P4)."""
     title = ", ".join(one_line(item.name) for item in items)
     return title if len(title) <= MAX_TITLE else title[: MAX_TITLE - 1] + "…"
 
 
 def _assign_locked(
-    session: Session, actor: Actor, now: datetime, job_id: int, technician_id: int, name: str, despite_warnings: bool
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    job_id: int,
+    technician_id: int,
+    name: str,
+    despite_warnings: bool,
+    visit_id: int | None,
 ) -> Job:
     job = lock(session, Job, job_id)
     visits = visits_of(session, job)
-    visit = open_visit(visits)
-    demand(INSTALLATION.refusal(name, job.status, situation(session, actor, now, job, visit, visits)))
+    visit = chosen_visit(visits, visit_id)
+    demand(job_refusal(name, situation(session, actor, now, job, visit, visits)))
     if visit is None:
-        raise RuntimeError(f"installation {job.id} in {job.status} has no open visit")
+        raise RuntimeError(f"job {job.id} in {job.status} has no open visit")
     _assign(session, actor, now, job, visit, visits, technician_id, name, despite_warnings)
     return job
 
@@ -462,15 +506,15 @@ def _assign(
         session, job.partner_id, technician_id, wanted, visit.start_at, visit.id, despite_warnings, "technician"
     )
     if visit.technician_id == technician.id:
-        raise Invalid({"technician": sentence("%(name)s has this installation already.", name=technician.name)})
+        raise Invalid({"technician": already_theirs(job, technician.name)})
     previous_id = visit.technician_id
     previous = technician_name(session, previous_id)
     asked = situation(session, actor, now, job, visit, visits)
     old_job, old_visit = job.status, visit.status
     APPOINTMENT.move(visit, name, asked)
-    INSTALLATION.move(job, name, asked)
     back_to_planned(visit)
     visit.technician_id = technician.id
+    follow_job(job, visit, visits)
     visit.move_number += 1
     flush_booking(session, technician.id)
     change = ({"technician": previous}, {"technician": technician.name})
@@ -531,14 +575,22 @@ def _move_visit(
     flush_booking(session, technician_id)
     after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
     record(session, actor, now, "reschedule", job, visit, before, after)
+    follow_job(job, visit, visits)
     touch(session, job, visits, now)
 
 
 def _record_technician(
-    session: Session, actor: Actor, now: datetime, action: str, job: Job, old_status: str, previous_id: int | None
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    action: str,
+    job: Job,
+    old_status: str,
+    previous_id: int | None,
+    visit: Appointment,
 ) -> None:
     before = {"status": old_status, "technician": technician_name(session, previous_id)}
-    after = {"status": job.status, "technician": technician_name(session, job.technician_id)}
+    after = {"status": job.status, "technician": technician_name(session, visit.technician_id)}
     record(session, actor, now, action, job, None, before, after)
 
 
@@ -552,13 +604,18 @@ def _finish_cancel(
     reason: str,
 ) -> None:
     end_visit(session, actor, now, job, visit, reason)
-    # Where work has begun the installation stays as it is and needs a visit; else it goes with its last visit (M7).
-    if job.work_began_at is None and not open_visits(visits):
-        before = job.status
-        INSTALLATION.follow(job, "cancel")
-        job.cancel_reason = reason
+    before = job.status
+    # Where work has begun an installation stays as it is and needs a visit; else a job goes with its last visit (M7).
+    follow_job(job, visit, visits)
+    if job.status != before:
+        if not open_visits(visits) and job.status not in WORK_DONE:
+            job.cancel_reason = reason
+            visit.cancelled_with_job = True
         record(session, actor, now, "cancel", job, None, {"status": before}, {"status": job.status}, reason)
     touch(session, job, visits, now)
+    made = [one for one in visits if one.is_complete]
+    if job.status != before and made:
+        ask_customer(session, job, max(made, key=lambda one: (one.start_at, one.id)), now)
 
 
 def _take_free_time(
@@ -575,6 +632,28 @@ def _take_free_time(
     if slot.technician_id is None:
         raise Conflict(slot.refusal or not_offered())
     return slot.technician_id
+
+
+def chosen_visit(visits: Sequence[Appointment], visit_id: int | None) -> Appointment | None:
+    """Return which of a job's ``visits`` is meant: without a key the open one; ``NotFound`` for another job's."""
+    if visit_id is None:
+        return open_visit(visits)
+    for visit in visits:
+        if visit.id == visit_id:
+            return visit
+    raise NotFound
+
+
+def names_technician(job: Job) -> bool:
+    """Whether *Reschedule* says who comes: for the follow-up of an installation, which nothing else assigns."""
+    return job.work_began_at is not None and "technician" in WORKFLOWS[job.workflow].transition("reschedule").optional
+
+
+def already_theirs(job: Job, name: str) -> Sentence:
+    """Return that a job is ``name``'s as it is."""
+    if job.workflow == INSTALLATION.name:
+        return sentence("%(name)s has this installation already.", name=name)
+    return sentence("%(name)s has this visit already.", name=name)
 
 
 def choice_refusal(visit: Appointment, start: datetime, now: datetime) -> Refusal | None:
@@ -624,11 +703,9 @@ def check_staff_choice(
     field: str,
     newly: bool = True,
 ) -> Technician:
-    """Lock the technician whom staff choose for a visit at ``start`` (an instant) and return them.
+    """Lock and return whom staff chose for a visit at ``start`` (an instant); errors and warnings at ``field``.
 
-    Raises ``Invalid`` where they are not available or booked, and ``Warned`` at ``field`` for what staff may tick past,
-    unless ``despite_warnings``. ``visit_id`` is the key of the visit that does not count against itself; ``newly``
-    whether they do not have it already.
+    ``visit_id`` is the visit that is moved or reassigned, whose own time does not count; ``newly`` unless they have it.
     """
     find(session, Technician, technician_id)
     technician = lock_technicians(session, [technician_id])[0]

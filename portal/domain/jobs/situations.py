@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import ACTIVE, OPEN, UNDER_WAY, Situation
+from portal.domain.jobs.states import ACTIVE, MOVABLE, OPEN, UNDER_WAY, Situation
 from portal.domain.scheduling.queries import controls_for, zone_of
 
 
@@ -29,14 +29,15 @@ V = TypeVar("V", bound=Planned)
 
 def current_visit(visits: Sequence[V]) -> V | None:
     """Return the visit that a job's lists and buttons are about: the open one, else the latest."""
-    opened = [visit for visit in visits if visit.status in OPEN]
-    return max(opened or visits, key=lambda visit: (visit.start_at, visit.id), default=None)
+    return open_visit(visits) or max(visits, key=lambda visit: (visit.start_at, visit.id), default=None)
 
 
 def open_visit(visits: Sequence[V]) -> V | None:
-    """Return the visit that is planned, under way or paused, if there is one."""
-    return max(
-        (visit for visit in visits if visit.status in OPEN), key=lambda visit: (visit.start_at, visit.id), default=None
+    """Return the visit that is under way, else the one that is paused, else the one planned next, if there is one."""
+    return min(
+        (visit for visit in visits if visit.status in OPEN),
+        key=lambda visit: (visit.status not in UNDER_WAY, visit.status in MOVABLE, visit.start_at, visit.id),
+        default=None,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -150,8 +150,13 @@ def _nobody_at_work(asked: Situation) -> Refusal | None:
     return None
 
 
+def _nobody_cancelling(asked: Situation) -> Refusal | None:
+    pending = next((visit for visit in asked.visits if visit.cancel_at is not None), None)
+    return None if pending is None else _no_pending_cancel(replace(asked, visit=pending))
+
+
 def _no_work_begun_under_way(asked: Situation) -> Refusal | None:
-    if any(visit.status == "WORK_IN_PROGRESS" for visit in asked.visits):
+    if asked.visit is not None and asked.visit.status == "WORK_IN_PROGRESS":
         return Refusal("work_began", sentence("Work has begun, so nobody else can take over this visit."))
     return None
 
@@ -218,6 +223,7 @@ def _modify(action: Action) -> Guard[Situation]:
 
 
 NO_PENDING_CANCEL = Guard("no_cancel_pending", _no_pending_cancel)
+NOBODY_CANCELLING = Guard("no_cancel_pending_of_any_visit", _nobody_cancelling)
 NO_TECHNICIAN = Guard("no_technician", _no_technician)
 ASSIGNED = Guard("technician_assigned", _visit_assigned)
 NOT_ASSIGNED = Guard("no_technician_yet", _visit_not_assigned)
@@ -377,7 +383,7 @@ SERVICE: Workflow[Situation] = Workflow(
             ("SCHEDULED",),
             STAFF,
             ("technician",),
-            guards=(HAS_VISIT, NO_PENDING_CANCEL),
+            guards=(HAS_VISIT, NOT_ASSIGNED, NO_PENDING_CANCEL),
         ),
         Transition(
             "reassign",
@@ -386,7 +392,7 @@ SERVICE: Workflow[Situation] = Workflow(
             ("SCHEDULED",),
             STAFF,
             ("technician",),
-            guards=(NO_WORK_BEGUN, NO_PENDING_CANCEL),
+            guards=(ASSIGNED, NO_WORK_BEGUN, NO_PENDING_CANCEL),
         ),
         Transition(
             "reschedule",
@@ -411,7 +417,7 @@ SERVICE: Workflow[Situation] = Workflow(
             ("CANCELLED",),
             STAFF_AND_CUSTOMER,
             ("reason",),
-            guards=(NO_PENDING_CANCEL, NOBODY_AT_WORK, CANCEL_RULES),
+            guards=(NOBODY_CANCELLING, NOBODY_AT_WORK, CANCEL_RULES),
         ),
         Transition(
             "reactivate",
@@ -422,6 +428,14 @@ SERVICE: Workflow[Situation] = Workflow(
         ),
     ],
     with_what="visit",
+    # The rows say what one visit does; of several the one that is furthest counts.
+    with_several={
+        ("IN_PROGRESS", "APPROVED"),
+        ("SCHEDULED", "APPROVED"),
+        ("SCHEDULED", "COMPLETED"),
+        ("APPROVED", "COMPLETED"),
+        ("PAUSED", "COMPLETED"),
+    },
 )
 
 APPOINTMENT: Workflow[Situation] = Workflow(
@@ -575,6 +589,8 @@ EXPECTED = ("ON_THE_WAY", "PREPARING", "SCHEDULED")
 AT_WORK = tuple(sorted(OPEN - MOVABLE))
 # Where an installation stays when work has begun and its last visit ended without completing it (lifecycles.md).
 BEGUN = INSTALLATION.transition("start_work").targets
+# In which a job without an open visit waits for one to be planned; sorted, for conditions of indexes.
+NEEDING_VISIT = tuple(sorted((*BEGUN, *SERVICE.transition("approve").targets)))
 
 # The customer's six steps; a status without one has ended otherwise.
 STEPS = {
@@ -587,9 +603,10 @@ STEPS = {
     "COMPLETE": 6,
 }
 
-# Once the contract is sent, items, customer and address are frozen.
+# Once the contract is sent, and at an end, items, customer and address are frozen.
 EDITABLE = frozenset(
     {"SCHEDULED", "INSTALLER_ASSIGNED", "EN_ROUTE", "INSTALLATION_IN_PROGRESS", "INSTALLATION_COMPLETED"}
+    | {"DRAFT", "APPROVED", "IN_PROGRESS", "PAUSED"}
 )
 AFTER_WORK = frozenset({"INSTALLATION_COMPLETED", "CONTRACT_SENT", "CONTRACT_SIGNED", "CUSTOMER_APPROVED"})
 # In which a job of either workflow has its work behind it.
@@ -614,3 +631,77 @@ def installation_statuses(visit: VisitFacts | None, work_began: bool) -> frozens
     if visit.status in MOVABLE:
         return frozenset({"SCHEDULED" if visit.technician_id is None else "INSTALLER_ASSIGNED"})
     return frozenset({"EN_ROUTE"})
+
+
+def followed(job: JobFacts, visit: VisitFacts, visits: Sequence[VisitFacts]) -> str:
+    """Return the status of ``job`` after ``visit``, one of its ``visits``, has changed: "How the two move together"."""
+    if job.workflow == SERVICE.name:
+        return _service_status(visit, visits)
+    counts = next((one for one in visits if one.status in OPEN), visit)
+    statuses = installation_statuses(counts, job.work_began_at is not None)
+    if job.status in statuses:
+        return job.status
+    if counts.status == "COMPLETE":
+        return "INSTALLATION_COMPLETED"
+    if len(statuses) == 1:
+        return next(iter(statuses))
+    return "CANCELLED"
+
+
+def _service_status(visit: VisitFacts, visits: Sequence[VisitFacts]) -> str:
+    standing = _furthest(visits)
+    if standing is not None:
+        return standing
+    if visit.status == "INCOMPLETE":
+        return "APPROVED"
+    return "COMPLETED" if any(one.status == "COMPLETE" for one in visits) else "CANCELLED"
+
+
+def planned_status(visits: Sequence[VisitFacts], approved: bool) -> str:
+    """Return the status of a service job that is set back, by the ``visits`` that came back with it."""
+    return _furthest(visits) or ("APPROVED" if approved else "DRAFT")
+
+
+def _furthest(visits: Sequence[VisitFacts]) -> str | None:
+    """Return the status of a service job by the furthest of its open visits; ``None`` where none is open."""
+    statuses = {visit.status for visit in visits}
+    if statuses & UNDER_WAY:
+        return "IN_PROGRESS"
+    if "PAUSED" in statuses:
+        return "PAUSED"
+    planned = [visit for visit in visits if visit.status in MOVABLE]
+    if any(visit.technician_id is not None for visit in planned):
+        return "SCHEDULED"
+    return "APPROVED" if planned else None
+
+
+# What is done to a job is done to one of its visits.
+ABOUT_ONE_VISIT = frozenset({"assign", "reassign", "reschedule"})
+
+
+def job_refusal(name: str, asked: Situation) -> Refusal | None:
+    """Say why ``asked.actor`` may not do ``name`` to ``asked.job`` or, where it is about one, ``asked.visit``.
+
+    Of a service job with several visits each is asked about as if it were the only one: that another is under way
+    keeps nobody from moving this one.
+    """
+    job, visit = asked.job, asked.visit
+    if job is None:
+        raise ValueError("there is no job to ask about")
+    workflow = WORKFLOWS[job.workflow]
+    if not workflow.has(name):
+        return Refusal("not_of_this_kind", sentence("That is not done with a job of this kind."))
+    status = job.status
+    if workflow is SERVICE and name in ABOUT_ONE_VISIT and visit is not None:
+        status = _furthest([visit]) or status
+    return workflow.refusal(name, status, asked)
+
+
+def takes_job_along(asked: Situation) -> bool:
+    """Whether cancelling ``asked.visit`` is cancelling its job: it is the last, and no begun installation's."""
+    job, visit = asked.job, asked.visit
+    if job is None or visit is None:
+        return False
+    if job.workflow == INSTALLATION.name:
+        return job.work_began_at is None
+    return not any(other is not visit and other.status in OPEN for other in asked.visits)

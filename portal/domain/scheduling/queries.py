@@ -6,12 +6,26 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, select
+from sqlalchemy import (
+    CompoundSelect,
+    Date,
+    Integer,
+    Select,
+    and_,
+    bindparam,
+    cast,
+    literal_column,
+    null,
+    select,
+    union_all,
+)
 from sqlalchemy.orm import Session, aliased, selectinload
 
+from portal.domain.base import Key, UtcDateTime
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
@@ -194,45 +208,41 @@ def board(
     end: datetime,
     without_visit: int | None = None,
 ) -> Board:
-    """Gather the calendars of ``technicians`` between two instants, in six statements.
+    """Gather the calendars of ``technicians`` between two instants, in one statement.
 
     ``without_visit`` is the key of an appointment that does not count against itself, for a move.
     """
-    keys = [technician.id for technician in technicians]
     own: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
     shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    hours = select(
-        WorkingHours.technician_id, WorkingHours.weekday, WorkingHours.start_minute, WorkingHours.end_minute
-    ).where(
-        WorkingHours.partner_id == partner_id,
-        WorkingHours.technician_id.in_(keys) | WorkingHours.technician_id.is_(None),
-    )
-    for owner, weekday, start_minute, end_minute in session.execute(hours):
-        week = shared if owner is None else own[owner]
-        week[weekday].append((start_minute, end_minute))
     absences: dict[int, list[Span]] = defaultdict(list)
-    time_off = select(TimeOff.technician_id, TimeOff.start_at, TimeOff.end_at).where(
-        TimeOff.partner_id == partner_id,
-        TimeOff.technician_id.in_(keys),
-        TimeOff.end_at > start - REACH,
-        TimeOff.start_at < end + REACH,
-    )
-    for technician_id, off_from, off_until in session.execute(time_off):
-        absences[technician_id].append(Span(off_from, off_until))
     skills: dict[int, set[int]] = defaultdict(set)
-    known = select(TechnicianSkill.technician_id, TechnicianSkill.skill_id).where(
-        TechnicianSkill.partner_id == partner_id, TechnicianSkill.technician_id.in_(keys)
-    )
-    for technician_id, skill_id in session.execute(known):
-        skills[technician_id].add(skill_id)
-    booked = _booked(session, partner_id, keys, start, end, without_visit)
-    holidays = select(Holiday.day).where(
-        Holiday.partner_id == partner_id,
-        Holiday.day.between((start - REACH).date(), (end + REACH).date()),
-    )
+    booked: dict[int, list[Booked]] = defaultdict(list)
+    holidays: set[date] = set()
+    zone = ""
+    keys = [technician.id for technician in technicians]
+    start, end = start - REACH, end + REACH
+    given = {"partner": partner_id, "people": keys, "since": start, "until": end, "moved": without_visit}
+    given |= {"first_day": start.date(), "last_day": end.date()}
+    lengths: dict[int, timedelta] = {}
+    for part, owner, since, until, first, second, third, day, name in session.execute(_board_query(), given):
+        if part == _VISIT:
+            before = lengths.get(first) or lengths.setdefault(first, timedelta(minutes=first))
+            after = lengths.get(second) or lengths.setdefault(second, timedelta(minutes=second))
+            booked[owner].append(Booked(Span(since, until), before, after))
+        elif part == _TIME_OFF:
+            absences[owner].append(Span(since, until))
+        elif part == _HOURS:
+            week = shared if owner is None else own[owner]
+            week[first].append((second, third))
+        elif part == _SKILL:
+            skills[owner].add(first)
+        elif part == _HOLIDAY:
+            holidays.add(day)
+        else:
+            zone = name
     return Board(
-        zone=zone_of(session, partner_id),
-        holidays=frozenset(session.scalars(holidays)),
+        zone=ZoneInfo(zone),
+        holidays=frozenset(holidays),
         calendars=[
             Calendar(
                 technician_id=technician.id,
@@ -247,38 +257,67 @@ def board(
     )
 
 
-def _booked(
-    session: Session,
-    partner_id: int,
-    keys: Sequence[int],
-    start: datetime,
-    end: datetime,
-    without_visit: int | None,
-) -> dict[int, list[Booked]]:
+_VISIT, _TIME_OFF, _HOURS, _SKILL, _HOLIDAY, _ZONE = range(6)
+
+
+@lru_cache(maxsize=1)
+def _board_query() -> CompoundSelect[*tuple[Any, ...]]:
     # A customer's session sees only their own visits, but free times depend on everyone's: so this statement names the
     # partner itself and reads nothing but times.
+    partner_id, keys = bindparam("partner", type_=Key), bindparam("people", type_=Key, expanding=True)
+    start, end = bindparam("since", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
+    moved = bindparam("moved", type_=Integer())
     visit, job, kind = Appointment.__table__.c, Job.__table__.c, ServiceType.__table__.c
-    query = (
-        select(visit.technician_id, visit.start_at, visit.end_at, kind.buffer_before_minutes, kind.buffer_after_minutes)
+    absence, hours, known = TimeOff.__table__.c, WorkingHours.__table__.c, TechnicianSkill.__table__.c
+    holiday, partner = Holiday.__table__.c, Partner.__table__.c
+    no_one, no_time = cast(null(), visit.technician_id.type), cast(null(), visit.start_at.type)
+    no_day, no_name = cast(null(), holiday.day.type), cast(null(), partner.timezone.type)
+    no_number = cast(null(), kind.buffer_before_minutes.type)
+
+    def part(number: int, owner: Any, times: Any, numbers: Any, day: Any = no_day, name: Any = no_name) -> Select[Any]:
+        numbers = (*numbers, no_number, no_number, no_number)[:3]
+        return select(literal_column(str(number)).label("part"), owner, *times, *numbers, day, name)
+
+    visits = (
+        part(
+            _VISIT,
+            visit.technician_id,
+            (visit.start_at, visit.end_at),
+            (kind.buffer_before_minutes, kind.buffer_after_minutes),
+        )
         .join(Job.__table__, job.id == visit.job_id)
         .join(ServiceType.__table__, kind.id == job.service_type_id)
         .where(
             visit.partner_id == partner_id,
             visit.technician_id.in_(keys),
             visit.status.in_(sorted(ACTIVE)),
-            visit.end_at > start - REACH,
-            visit.start_at < end + REACH,
+            visit.end_at > start,
+            visit.start_at < end,
+            visit.id.is_distinct_from(moved),
         )
-        .execution_options(**NAMES_PARTNER)
     )
-    if without_visit is not None:
-        query = query.where(visit.id != without_visit)
-    booked: dict[int, list[Booked]] = defaultdict(list)
-    for technician_id, visit_start, visit_end, before, after in session.execute(query):
-        booked[technician_id].append(
-            Booked(Span(visit_start, visit_end), timedelta(minutes=before), timedelta(minutes=after))
-        )
-    return booked
+    never = (no_time, no_time)
+    parts = [
+        visits,
+        part(_TIME_OFF, absence.technician_id, (absence.start_at, absence.end_at), ()).where(
+            absence.partner_id == partner_id,
+            absence.technician_id.in_(keys),
+            absence.end_at > start,
+            absence.start_at < end,
+        ),
+        part(_HOURS, hours.technician_id, never, (hours.weekday, hours.start_minute, hours.end_minute)).where(
+            hours.partner_id == partner_id, hours.technician_id.in_(keys) | hours.technician_id.is_(None)
+        ),
+        part(_SKILL, known.technician_id, never, (known.skill_id,)).where(
+            known.partner_id == partner_id, known.technician_id.in_(keys)
+        ),
+        part(_HOLIDAY, no_one, never, (), holiday.day).where(
+            holiday.partner_id == partner_id,
+            holiday.day.between(bindparam("first_day", type_=Date()), bindparam("last_day", type_=Date())),
+        ),
+        part(_ZONE, no_one, never, (), name=partner.timezone).where(partner.id == partner_id),
+    ]
+    return union_all(*parts).execution_options(**NAMES_PARTNER)
 
 
 def week_of(session: Session, partner_id: int, technician_id: int | None) -> Stretches:

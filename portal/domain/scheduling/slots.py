@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
@@ -13,6 +13,8 @@ from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_
 
 DAY_MINUTES = 24 * 60
 NOTHING = timedelta(0)
+# How far a visit and the buffers of another could be apart and yet be in each other's way.
+NEAR = timedelta(days=1)
 # What is in the way of one technician; every other refusal is as true of all who work the same week.
 OF_ONE = frozenset({"time_off", "booked", "buffer"})
 
@@ -83,11 +85,13 @@ class Calendar:
     skills: frozenset[int] = frozenset()
     _ordered: tuple[Booked, ...] = field(init=False, repr=False, compare=False, default=())
     _starts: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
+    _ends: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
 
     def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.booked, key=lambda entry: entry.visit.start))
+        ordered = tuple(sorted(self.booked, key=_start_of))
         object.__setattr__(self, "_ordered", ordered)
-        object.__setattr__(self, "_starts", tuple(entry.visit.start for entry in ordered))
+        object.__setattr__(self, "_starts", tuple([entry.visit.start for entry in ordered]))
+        object.__setattr__(self, "_ends", tuple([entry.visit.end for entry in ordered]))
 
     def stretches(self, day: date, zone: ZoneInfo) -> list[Span]:
         """Return the working hours of a local date as instants; a clock change keeps their wall-clock ends."""
@@ -98,18 +102,13 @@ class Calendar:
                 spans.append(span)
         return spans
 
-    def booked_near(self, span: Span, reach: timedelta) -> Iterable[Booked]:
-        """Yield the visits that could touch ``span`` when both are widened by ``reach``.
+    def booked_near(self, span: Span, reach: timedelta) -> Sequence[Booked]:
+        """Return the visits that could touch ``span`` when both are widened by ``reach``, in time order.
 
         A technician's active visits never overlap, so ordered by start they are ordered by end too.
         """
-        index = bisect_right(self._starts, span.end + reach)
-        while index > 0:
-            index -= 1
-            entry = self._ordered[index]
-            if entry.visit.end <= span.start - reach:
-                return
-            yield entry
+        first = bisect_right(self._ends, span.start - reach)
+        return self._ordered[first : bisect_right(self._starts, span.end + reach, first)]
 
     def taken(self, wanted: Wanted, span: Span) -> list[tuple[datetime, datetime]]:
         """Return between which instants, themselves left out, no start within ``span`` is free of visits and absences.
@@ -119,18 +118,20 @@ class Calendar:
         around = wanted.duration + wanted.after
         between = [
             (entry.visit.start - entry.before - around, entry.visit.end + entry.after + wanted.before)
-            for entry in self.booked_near(span, timedelta(days=1))
+            for entry in self.booked_near(span, NEAR)
         ]
         between += [(absence.start - wanted.duration, absence.end) for absence in self.time_off]
-        return [(after, before) for after, before in between if after < span.end and span.start < before]
+        return between
 
     def booked_on(self, span: Span) -> timedelta:
         """Return how long this technician is booked within ``span``."""
         total = NOTHING
         for entry in self.booked_near(span, NOTHING):
-            start, end = max(entry.visit.start, span.start), min(entry.visit.end, span.end)
-            if start < end:
-                total += end - start
+            visit = entry.visit
+            if visit.start < span.start or span.end < visit.end:
+                visit = Span(max(visit.start, span.start), min(visit.end, span.end))
+            if visit.start < visit.end:
+                total += visit.end - visit.start
         return total
 
 
@@ -196,7 +197,7 @@ def booking_refusal(calendar: Calendar, wanted: Wanted, start: datetime) -> Refu
     """Say whether another visit, or its buffers, is in the way at ``start``; buffers of neighbours add up."""
     visit = Span(start, start + wanted.duration)
     near = None
-    for entry in calendar.booked_near(visit, timedelta(days=1)):
+    for entry in calendar.booked_near(visit, NEAR):
         if visit.overlaps(entry.visit):
             return Refusal("booked", sentence("%(name)s is booked at that time.", name=calendar.name))
         gap_before = visit.start - entry.visit.end if entry.visit.end <= visit.start else None
@@ -233,17 +234,21 @@ def free_times(
         for calendar in sorted(calendars, key=lambda one: (one.booked_on(span), one.name, one.technician_id)):
             stretches = tuple(calendar.hours.get(day.weekday(), ()))
             if stretches not in weeks:
-                weeks[stretches] = list(_candidates(calendar, wanted, day, zone))
+                weeks[stretches] = sorted(_candidates(calendar, wanted, day, zone))
             open_starts = weeks[stretches]
             if not open_starts:
                 continue
-            taken = calendar.taken(wanted, Span(span.start, open_starts[-1] + wanted.duration))
+            covered: set[datetime] = set()
+            for after, before in calendar.taken(wanted, Span(span.start, open_starts[-1] + wanted.duration)):
+                covered.update(open_starts[bisect_right(open_starts, after) : bisect_left(open_starts, before)])
+            if len(covered) == len(open_starts) and slots.keys() >= covered:
+                continue
             left = []
             for start in open_starts:
                 known = slots.get(start)
                 if known is not None and known.refusal is None:
                     continue
-                if known is not None and any(after < start < before for after, before in taken):
+                if known is not None and start in covered:
                     left.append(start)
                     continue
                 refusal = refusal_for(calendar, wanted, start, zone, holidays, limits)
@@ -255,6 +260,10 @@ def free_times(
                         left.append(start)
             weeks[stretches] = left
     return [slots[start] for start in sorted(slots)]
+
+
+def _start_of(entry: Booked) -> datetime:
+    return entry.visit.start
 
 
 def _candidates(calendar: Calendar, wanted: Wanted, day: date, zone: ZoneInfo) -> Iterable[datetime]:
