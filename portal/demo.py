@@ -927,6 +927,8 @@ def _wished(
 def _requests(acme: Company) -> list[Story]:
     """What customers asked for: two wait for the office, one for its customer; the others were answered."""
     dana = acme.office[1]
+    # Nothing is booked by an offer, but the time has to be free.
+    acme.taken.add(("Ines Kowalski", acme.workday(11)))
 
     def waits(name: str, kind: Kind, hours_ago: int, words: str, *dates: PreferredDate) -> Story:
         yield from _wished(acme, name, kind, hours_ago, dates, words)

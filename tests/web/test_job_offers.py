@@ -18,6 +18,7 @@ from portal.domain.offers.services import due_to_expire, expire_offers
 from portal.domain.people.models import Customer, Partner
 from portal.domain.people.partners import suspend_partner
 from portal.domain.unit_of_work import unit_of_work
+from portal.web import attention
 from tests.factories import Create
 from tests.helpers import Site
 from tests.web.office import NOW, Office, clock, office  # noqa: F401
@@ -92,7 +93,10 @@ def market(
 
 
 @pytest.mark.row("P18")
-def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so(market: Market) -> None:
+def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so(
+    market: Market,
+    clock: Any,  # noqa: F811
+) -> None:
     at_acme, at_globex = market.both()
     assert "Boiler repair is added." in market.robin.text
     dana, gina = market.office.site, market.gina
@@ -129,6 +133,7 @@ def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so
     assert "Taken by another partner" in dana.text
     assert gina.post(at_globex, {"service_type": str(job.service_type_id)}).status_code == 409
     assert len(market.office.jobs()) == 1
+    clock.shift(attention.FRESH)
     dana.get("/admin/")
     assert menu(dana)["Job offers"] == ""
     market.robin.get(f"{OPERATORS}{market.offers()[0].offered_job_id}")

@@ -58,7 +58,7 @@ from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.requests.dates import Part
 from portal.domain.requests.new_service import answer_refusal, convert_into_installation
-from portal.domain.requests.queries import pending_requests, service_request
+from portal.domain.requests.queries import address_in_use, pending_requests, service_request
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.surveys.models import SurveyResponse
@@ -555,7 +555,7 @@ def _wished(key: int, usual: Mapping[str, Any]) -> dict[str, Any]:
     clock = AFTERNOON.strftime("%H:%M") if ahead and ahead[0].part is Part.AFTERNOON else usual["time"]
     return {
         "request": str(key),
-        "customer": f"{wish.customer_id}:{wish.address_id}",
+        "customer": f"{wish.customer_id}:{address_in_use(db.session(), wish)}",
         "service_type": str(wish.service_type_id),
         "date": day,
         "time": clock,

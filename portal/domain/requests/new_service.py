@@ -31,6 +31,7 @@ from portal.domain.people.models import Address, Customer
 from portal.domain.people.services import AddressInput, add_address, place_errors
 from portal.domain.requests.dates import PreferredDate, date_errors, kept_dates
 from portal.domain.requests.models import ServiceRequest
+from portal.domain.requests.queries import address_in_use
 from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import controls_for, wanted_for, zone_of
@@ -116,7 +117,8 @@ def convert_into_draft(session: Session, actor: Actor, now: datetime, request_id
     """Convert a request into a service job that is a draft, and write that to the customer."""
     request = _lock(session, request_id)
     demand(answer_refusal(actor, request, "convert"))
-    draft = ServiceDraft(request.customer_id, request.address_id, request.service_type_id, request.notes)
+    address_id = address_in_use(session, request)
+    draft = ServiceDraft(request.customer_id, address_id, request.service_type_id, request.notes)
     try:
         job = create_service_job(session, actor, now, draft, follows=True)
     except Invalid as error:
@@ -183,7 +185,7 @@ def accept_proposal(session: Session, actor: Actor, now: datetime, request_id: i
     kind = find(session, ServiceType, request.service_type_id)
     booking = Booking(
         customer_id=request.customer_id,
-        address_id=request.address_id,
+        address_id=address_in_use(session, request),
         service_type_id=kind.id,
         start=_proposed(request),
         items=[ItemInput(kind.name, 1)],

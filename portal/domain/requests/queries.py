@@ -120,6 +120,20 @@ def service_request(session: Session, request_id: int) -> ServiceRequest:
     return request
 
 
+def address_in_use(session: Session, request: ServiceRequest) -> int:
+    """Return the key of the address that a request is for: its own or, once that is retired, one at the same place.
+
+    An address is retired when its customer turns out to be another's double who has one there (P23).
+    """
+    own = session.scalars(select(Address).where(Address.id == request.address_id)).one()
+    if own.active:
+        return own.id
+    same = select(Address.id).where(
+        Address.customer_id == request.customer_id, Address.active.is_(True), Address.place_key == own.place_key
+    )
+    return session.scalars(same.order_by(Address.id).limit(1)).first() or own.id
+
+
 def own_service_requests(session: Session, now: datetime | None = None) -> Sequence[ServiceRequest]:
     """Return the customer's latest requests for new service, newest first, in one statement (C5).
 
