@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     from portal.domain.database import prepare_engine, reading
     from portal.extensions import READING, csrf, db, limiter, migrate
     from portal.web import (
+        access,
         assets,
         attention,
         auth,
@@ -64,6 +65,7 @@ def create_app(settings: Settings) -> Flask:
     signin.init_app(app, settings)
     auth.init_app(app)
     for part in (
+        access,
         language,
         assets,
         partners,
@@ -95,6 +97,8 @@ def settings_of_driver(url: str) -> dict[str, object]:
 
 def settings_of_flask(settings: Settings) -> dict[str, object]:
     """Return what Flask and its extensions read from ``app.config``."""
+    from portal.web.counts import counts_uri
+
     return {
         "SETTINGS": settings,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
@@ -102,6 +106,10 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         # Behind firewalls that drop idle connections without a word.
         "SQLALCHEMY_ENGINE_OPTIONS": {"pool_recycle": 1800, **settings_of_driver(settings.database_url)},
         "LIVE_SECONDS": settings.live_seconds,
+        "POLL_SECONDS": settings.poll_seconds,
+        "TRAVEL_SPEED_KMH": settings.travel_speed_kmh,
+        "MAP_TILES_URL": settings.map_tiles_url,
+        "MAP_TILES_ATTRIBUTION": settings.map_tiles_attribution,
         # A form is good as long as its session.
         "WTF_CSRF_TIME_LIMIT": None,
         "RATELIMIT_ENABLED": settings.throttle,
@@ -109,5 +117,5 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         "RATELIMIT_HEADERS_ENABLED": True,
         # A throttle that cannot count lets people in; without its store nobody has a session anyway.
         "RATELIMIT_SWALLOW_ERRORS": True,
-        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_STORAGE_URI": settings.redis_url or counts_uri(settings),
     }

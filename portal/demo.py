@@ -11,7 +11,7 @@ import heapq
 import random
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import cycle
 from zoneinfo import ZoneInfo
@@ -72,6 +72,7 @@ from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_
 from portal.domain.surveys.models import QuestionKind
 from portal.domain.surveys.queries import survey_of
 from portal.domain.surveys.services import SurveyInput, answer_survey
+from portal.domain.tracking.services import Reading, keep_position
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
 from portal.worker.channels import LogChannel, SendError
@@ -159,6 +160,8 @@ LONG, SHORT = (SOLAR, HEAT_PUMP), (BATTERY, CHARGER, THERMOSTAT)
 LONG_START = time(8, 30)
 SHORT_STARTS = (time(8), time(11), time(14))
 # Today's starts of the technician whom a visitor of the demo signs in as; each leaves room for travel.
+# Where the customer of the demo lives, and where somebody on the way to her was seen last: degrees north and east.
+HOME, ON_GLOUCESTER_ROAD = (51.4702, -2.5931), (51.4935, -2.5871)
 TODAYS_STARTS = (time(8), time(10), time(12), time(14), time(16))
 
 BRISTOL = (
@@ -607,6 +610,8 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
     priya.access_notes = "Narrow drive, please park on the street."
+    home = session.get_one(Address, acme.homes[priya.id])
+    home.latitude, home.longitude = HOME
     _contacts(acme, priya)
     for number, (name, street, postcode) in enumerate(BRISTOL):
         acme.add_customer(name, street, "Bristol", postcode, f"07700 9002{number + 10}")
@@ -1037,6 +1042,14 @@ def _turned_back(company: Company, order: Order) -> Story:
     yield from _visited(company, job, Order(order.customer, order.kind, order.start + 3 * HOUR), trouble=False)
 
 
+def _says_where(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, latitude: float, longitude: float
+) -> Appointment:
+    """The technician's phone says where it is."""
+    keep_position(session, actor, now, visit_id, Reading(latitude, longitude, accuracy=12))
+    return session.get_one(Appointment, visit_id)
+
+
 def _under_way(
     company: Company, order: Order, steps: Sequence[tuple[int, Callable[..., Appointment], tuple[object, ...]]]
 ) -> Story:
@@ -1115,7 +1128,11 @@ def _of_today(acme: Company) -> list[Story]:
 
     part = acme.pause_reason("Part needed")
     return [
-        _under_way(acme, of("Ines Kowalski", CHARGER, -15), [(10, fieldwork.set_off, (25,))]),
+        _under_way(
+            acme,
+            replace(of("Ines Kowalski", CHARGER, 5), customer=acme.customers["Priya Raman"]),
+            [(10, fieldwork.set_off, (25,)), (1, _says_where, ON_GLOUCESTER_ROAD)],
+        ),
         _under_way(acme, of("Sana Iqbal", THERMOSTAT, 10), [(35, fieldwork.set_off, (30,)), (4, fieldwork.arrive, ())]),
         _under_way(
             acme,

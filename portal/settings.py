@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from enum import StrEnum
 from pathlib import Path
@@ -57,6 +58,13 @@ class Settings(BaseSettings):
     private_hosts: bool = False
     # How often an office page in view asks whether anything changed.
     live_seconds: float = Field(default=5, ge=0.05, le=3600)
+    # How often a customer's page in view asks how today's visit goes.
+    poll_seconds: float = Field(default=30, ge=0.05, le=3600)
+    # Where pictures of the map come from, with {z}, {x} and {y} in it; without it pins stand on a plain ground.
+    map_tiles_url: str | None = None
+    map_tiles_attribution: str = ""
+    # How fast somebody on the way gets on, as the crow flies, where they gave no estimate of their own.
+    travel_speed_kmh: float = Field(default=30, ge=1, le=200)
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -84,6 +92,11 @@ class Settings(BaseSettings):
         """What seals and opens the secrets in the database; the last key tried is the one made from ``SECRET_KEY``."""
         own = [secret for secret in map(str.strip, self.encryption_key.get_secret_value().split(",")) if secret]
         return Vault([*own, self.secret_key.get_secret_value()])
+
+    @property
+    def map_tiles_host(self) -> str | None:
+        """The origin from which browsers load map tiles: "https://tiles.example.com"; ``None`` for nowhere."""
+        return f"https://{urlsplit(self.map_tiles_url).netloc}" if self.map_tiles_url else None
 
     @property
     def is_production(self) -> bool:
@@ -121,6 +134,18 @@ class Settings(BaseSettings):
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc:
             raise ValueError("it is no public address such as https://portal.example.com")
         return value.rstrip("/")
+
+    @field_validator("map_tiles_url")
+    @classmethod
+    def _known_tiles(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        parts = urlsplit(value)
+        # The host goes into the policy that tells browsers whence pictures may come.
+        known = parts.scheme == "https" and re.fullmatch(r"[a-z0-9.-]+(:[0-9]+)?", parts.netloc)
+        if not known or not all(sign in value for sign in ("{z}", "{x}", "{y}")):
+            raise ValueError("it is no address of map tiles such as https://tiles.example.com/{z}/{x}/{y}.png")
+        return value
 
     @field_validator("log_level")
     @classmethod

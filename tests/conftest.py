@@ -91,6 +91,7 @@ def make_settings(folder: Path, **given: Any) -> Settings:
         "smtp_url": None,
         # What a page does by itself comes in the middle of nobody's test.
         "live_seconds": 3600,
+        "poll_seconds": 3600,
     }
     return Settings.load(**(values | given))
 

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import calendar, confirm, messages, modify, new_service, papers, requests, schedule, survey
+from portal.customer import (
+    calendar,
+    confirm,
+    live,
+    messages,
+    modify,
+    new_service,
+    papers,
+    requests,
+    schedule,
+    survey,
+    track,
+)
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, modify, requests, new_service, papers, calendar, messages, survey):
+for part in (schedule, live, modify, requests, new_service, papers, calendar, messages, survey):
     part.add_to(pages)
 
 
@@ -17,3 +29,4 @@ def register(app: Flask) -> None:
     app.register_blueprint(pages)
     app.register_blueprint(confirm.pages)
     app.register_blueprint(survey.links)
+    app.register_blueprint(track.pages)

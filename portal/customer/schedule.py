@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from flask import Blueprint, flash, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 
+from portal.customer import live
 from portal.customer.blueprint import customer, go, move_number, page_of_visit, session, visit_of
 from portal.domain.errors import Refused
 from portal.domain.jobs import customer_queries, fieldwork, services
 from portal.domain.jobs.customer_queries import NEWEST_FIRST
+from portal.domain.jobs.models import Appointment
 from portal.domain.paging import PAGE_ROWS, Cursor
 from portal.domain.requests.queries import own_service_requests
 from portal.domain.surveys.queries import survey_about
@@ -24,13 +27,25 @@ PAST_SHOWN = 5
 
 def schedule() -> str:
     """Show My Schedule: the next appointment, what else is coming, what was asked for, papers to sign (C1)."""
+    visits = customer_queries.upcoming_visits(session(), customer(), formats.now())
+    past = customer_queries.past_visits(session(), PAST_SHOWN)
+    following = live.follow(visits, url_for("my.live"))
     return render_template(
         "customer/schedule.html",
-        visits=customer_queries.upcoming_visits(session(), customer(), formats.now()),
-        past=customer_queries.past_visits(session(), PAST_SHOWN),
+        visits=customer_queries.foremost_first(visits),
+        following=following,
+        past=past,
+        finished=None if following else _finished_today(past.rows),
         papers=customer_queries.waiting_papers(session()),
         wishes=own_service_requests(session(), formats.now()),
     )
+
+
+def _finished_today(visits: Sequence[Appointment]) -> Appointment | None:
+    """Return a visit of today that is complete, so that its last step shows too."""
+    now = formats.now()
+    complete = (visit for visit in visits if visit.is_complete)
+    return next((one for one in complete if customer_queries.is_live(one, now, formats.zone_of(one.partner_id))), None)
 
 
 def past() -> str:
@@ -51,7 +66,8 @@ def visit(visit_id: int) -> str:
     item = visit_of(visit_id)
     own_cancel = item.is_over and customer_queries.cancelled_by_customer(session(), item.visit)
     survey = survey_about(session(), customer(), formats.now(), item.visit) if item.visit.is_complete else None
-    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel, survey=survey)
+    following = live.follow([item], url_for("my.live_visit", visit_id=visit_id))
+    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel, survey=survey, following=following)
 
 
 def confirm(visit_id: int) -> ResponseReturnValue:

@@ -1,5 +1,6 @@
 """Every model, imported once, so that the metadata is whole."""
 
+from portal.domain.access import models as access
 from portal.domain.background import models as background
 from portal.domain.base import Base
 from portal.domain.branding import models as branding
@@ -14,9 +15,11 @@ from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
 from portal.domain.surveys import models as surveys
+from portal.domain.tracking import models as tracking
 
 __all__ = [
     "Base",
+    "access",
     "background",
     "branding",
     "changes",
@@ -30,4 +33,5 @@ __all__ = [
     "scheduling",
     "settings_log",
     "surveys",
+    "tracking",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
+from portal.field import position  # noqa: F401  (puts its page into the blueprint)
 from portal.field.visits import pages
 
 

@@ -114,7 +114,7 @@ FIELDS = {"start": "day"}
 @pages.get("/")
 def start() -> str:
     """Today's visits, what is left from earlier days, what is done, and the days to come."""
-    actor, day, zone = _technician(), today(), zone_of()
+    actor, day, zone = technician(), today(), zone_of()
     return render_template(
         "field/today.html",
         work=field_day(db.session(), actor, day, zone, with_earlier=True),
@@ -130,7 +130,7 @@ def one_day(day: str) -> ResponseReturnValue:
         return redirect(url_for("field.start"))
     return render_template(
         "field/day.html",
-        work=field_day(db.session(), _technician(), chosen, zone_of()),
+        work=field_day(db.session(), technician(), chosen, zone_of()),
         before=chosen - timedelta(days=1),
         after=chosen + timedelta(days=1),
     )
@@ -149,7 +149,7 @@ def ask(visit_id: int, name: str) -> ResponseReturnValue:
     if step.page is None:
         abort(405, valid_methods=["POST"])
     shown = _shown(visit_id)
-    refusal = step_refusal(db.session(), _technician(), now(), shown, name, zone_of())
+    refusal = step_refusal(db.session(), technician(), now(), shown, name, zone_of())
     if refusal is not None:
         return _visit_page(shown, stopped=translate(refusal.sentence)), 409
     return render_template(step.page, shown=shown, name=name, form=_form(step))
@@ -159,7 +159,7 @@ def ask(visit_id: int, name: str) -> ResponseReturnValue:
 def take(visit_id: int, name: str) -> ResponseReturnValue:
     """Take a step. One that was taken already leads to the visit as it is, without being counted again."""
     step = _step(name)
-    own_visit(db.session(), _technician(), visit_id)
+    own_visit(db.session(), technician(), visit_id)
     move_number = request.form.get("move_number", type=int)
     if move_number is None:
         abort(400)
@@ -168,7 +168,7 @@ def take(visit_id: int, name: str) -> ResponseReturnValue:
         return _not_taken(visit_id, name, move_number, form)
     try:
         with unit_of_work(db.session()) as session:
-            step.take(session, _technician(), now(), visit_id, move_number, form)
+            step.take(session, technician(), now(), visit_id, move_number, form)
     except Invalid as error:
         add_errors(form, {FIELDS.get(field, field): text for field, text in error.errors.items()})
         return _not_taken(visit_id, name, move_number, form)
@@ -186,7 +186,7 @@ def _not_taken(
         return redirect(url_for("field.visit", visit_id=visit_id))
     if shown.visit.move_number != move_number:
         return _visit_page(shown, moved=True), 409
-    refusal = step_refusal(db.session(), _technician(), now(), shown, name, zone_of())
+    refusal = step_refusal(db.session(), technician(), now(), shown, name, zone_of())
     if refusal is not None:
         reason = translate(refusal.sentence)
     if reason is not None:
@@ -222,7 +222,7 @@ def _form(step: Step, data: Any = None) -> StepForm:
 
 
 def _shown(visit_id: int) -> FieldVisit:
-    return field_visit(db.session(), _technician(), now(), visit_id, zone_of())
+    return field_visit(db.session(), technician(), now(), visit_id, zone_of())
 
 
 def _step(name: str) -> Step:
@@ -231,7 +231,8 @@ def _step(name: str) -> Step:
     return STEPS[name]
 
 
-def _technician() -> Actor:
+def technician() -> Actor:
+    """Return who asks."""
     actor = current_actor()
     assert actor is not None, "the blueprint lets nobody else in"
     return actor

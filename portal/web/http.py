@@ -18,17 +18,22 @@ BIGGEST_FORM_FIELDS = 1000
 WRAPPING = 64 * 1024
 A_YEAR = 365 * 24 * 3600
 BIGGER = "bigger_requests"
-CSP = "; ".join(
-    (
-        "default-src 'self'",
-        # Bootstrap draws its small signs as data: pictures.
-        "img-src 'self' data:",
-        "object-src 'none'",
-        "base-uri 'none'",
-        "form-action 'self'",
-        "frame-ancestors 'none'",
+POLICY = "policy"
+
+
+def policy(pictures_from: str | None = None) -> str:
+    """Return the content security policy: nothing but our own, and pictures of the map where it has a host."""
+    return "; ".join(
+        (
+            "default-src 'self'",
+            # Bootstrap draws its small signs as data: pictures.
+            " ".join(filter(None, ("img-src 'self' data:", pictures_from))),
+            "object-src 'none'",
+            "base-uri 'none'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+        )
     )
-)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -38,6 +43,7 @@ def init_app(app: Flask, settings: Settings) -> None:
         hops = settings.proxy_hops
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.extensions[BIGGER] = {}
+    app.extensions[POLICY] = policy(settings.map_tiles_host)
     app.before_request(_name_request)
     app.before_request(_measure)
     app.before_request(_refuse_unreadable)
@@ -83,7 +89,7 @@ def _has_nul(pairs: Iterable[tuple[str, str]]) -> bool:
 
 
 def _headers(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", CSP)
+    response.headers.setdefault("Content-Security-Policy", current_app.extensions[POLICY])
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     response.headers.setdefault("Referrer-Policy", "same-origin")
     response.headers.setdefault("X-Request-ID", g.get("request_id", ""))

@@ -14,8 +14,11 @@ from enum import StrEnum
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
 
+from portal.domain.access.models import AccessKind
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 TICK = timedelta(microseconds=1)
+ACCESS = {AccessKind.SIGN_IN: "link", AccessKind.PASSWORD: "password"}
 
 
 class Purpose(StrEnum):
@@ -23,6 +26,7 @@ class Purpose(StrEnum):
 
     CONFIRM = "confirm"
     SURVEY = "survey"
+    TRACK = "track"
     UNSUBSCRIBE = "unsubscribe"
 
 
@@ -78,6 +82,22 @@ def survey_path(visit_id: int) -> str:
 def visit_to_rate(token: str) -> int:
     """Return which visit the link to a survey with ``token`` was made for; raises ``Tampered``."""
     return read(Purpose.SURVEY, token)["visit"]
+
+
+def access_path(kind: AccessKind, token: str) -> str:
+    """Return the address, below the site's own, of the link of ``kind`` with ``token`` (C9)."""
+    return f"/login/{ACCESS[kind]}/{token}"
+
+
+def track_path(visit_id: int, departure: int) -> str:
+    """Return the address, below the site's own, at which one ``departure`` to a visit is followed (C4)."""
+    return f"/track/{sign(Purpose.TRACK, {'visit': visit_id, 'departure': departure})}"
+
+
+def departure_to_track(token: str) -> tuple[int, int]:
+    """Return which visit, and which departure to it, the link with ``token`` was made for; raises ``Tampered``."""
+    payload = read(Purpose.TRACK, token)
+    return payload["visit"], payload["departure"]
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

@@ -13,18 +13,22 @@ from flask_babel import force_locale
 from flask_babel import gettext as _
 from jinja2 import StrictUndefined
 
+from portal.domain.access.models import AccessKind
+from portal.domain.access.services import token_for as access_token_for
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.jobs.states import OPEN
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Channel, Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import Facts, InvitationFacts, RequestFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, RequestFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.people.invitations import token_for
-from portal.settings import Settings
+from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
-from portal.web.links import confirm_path, survey_path, unsubscribe_path
+from portal.web.links import access_path, confirm_path, survey_path, track_path, unsubscribe_path
 from portal.worker.words import (
     Words,
+    access_text,
+    access_words,
     invitation_words,
     request_words,
     test_words,
@@ -47,6 +51,8 @@ class Renderer:
         i18n.init_app(self._app)
         formats.init_app(self._app)
         self._base_url = settings.base_url
+        # What is kept of a letter is read in the demo as its reader has it; elsewhere its links are theirs alone.
+        self._keeps_links = settings.doorstep_env is Environment.DEMO
         self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
@@ -55,22 +61,27 @@ class Renderer:
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
             words = words_for(facts)
+            track_url = self._track_url(facts) if words.to_track else ""
             values = {
                 "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
                 "work": work_line(facts),
                 "confirm_url": self._confirm_url(facts) if words.to_confirm else None,
                 "survey_url": self._base_url + survey_path(facts.visit.id) if words.to_rate else None,
+                "track_url": track_url,
             }
-            return self._to_customer(facts, words, values)
+            return self._to_customer(facts, words, values, self._secret_of(track_url))
 
     def about_request(self, facts: RequestFacts, now: datetime) -> Letter:
         """Return the letter about a request for new service, as of ``now`` (an instant)."""
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
-            values = {"when": wished_line(facts), "work": facts.service_type.name}
-            return self._to_customer(facts, request_words(facts), {**values, "confirm_url": None, "survey_url": None})
+            values: dict[str, Any] = {"when": wished_line(facts), "work": facts.service_type.name}
+            no_links = dict.fromkeys(("confirm_url", "survey_url", "track_url"))
+            return self._to_customer(facts, request_words(facts), values | no_links)
 
-    def _to_customer(self, facts: Facts | RequestFacts, words: Words, values: dict[str, Any]) -> Letter:
+    def _to_customer(
+        self, facts: Facts | RequestFacts, words: Words, values: dict[str, Any], secret: str = ""
+    ) -> Letter:
         more: dict[str, Any] = {
             "facts": facts,
             "words": words,
@@ -89,6 +100,7 @@ class Renderer:
             body=self._fill("letter.txt", values | more),
             body_html=self._fill("letter.html", values | more),
             unsubscribe_url=self._unsubscribe_url(facts),
+            secret=secret,
         )
 
     def text(self, facts: Facts | RequestFacts, now: datetime) -> Letter:
@@ -96,10 +108,13 @@ class Renderer:
         with self._app.app_context(), force_locale(_locale(facts.locale)):
             g.now = now
             url = f"{self._base_url}/my/" if facts.has_login else ""
+            track_url = ""
             if isinstance(facts, RequestFacts):
                 phone, words = facts.reader.phone, request_words(facts)
             else:
                 phone, words = (facts.told or facts.reader).phone, words_for(facts)
+                track_url = self._track_url(facts) if words.to_track else ""
+            url = track_url or url
             return Letter(
                 message_id=self._message_id(facts.message),
                 recipient=phone or facts.message.recipient,
@@ -107,6 +122,7 @@ class Renderer:
                 subject="",
                 body=text_for(facts, words, url),
                 body_html="",
+                secret=self._secret_of(track_url),
             )
 
     def test(self, facts: TrialFacts, now: datetime) -> Letter:
@@ -176,8 +192,45 @@ class Renderer:
                 secret=token,
             )
 
+    def access(self, facts: AccessFacts, now: datetime) -> Letter:
+        """Return the letter or text to somebody who wants to get in, as of ``now`` (an instant)."""
+        link, partner = facts.link, facts.partner
+        token, url = "", f"{self._base_url}/login"
+        if link is not None:
+            token = access_token_for(self._key, link.kind, link.seed)
+            url = self._base_url + access_path(AccessKind(link.kind), token)
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words = access_words(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "url": url,
+                "phone": partner.phone,
+                "light": _light(partner.brand_colour),
+                "dark": _dark(partner.brand_colour),
+            }
+            is_text = facts.message.channel == Channel.TEXT
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=facts.message.recipient,
+                sender=_one_line(partner.name),
+                subject="" if is_text else _one_line(words.subject),
+                body=access_text(facts, words, url) if is_text else self._fill("access.txt", values),
+                body_html="" if is_text else self._fill("access.html", values),
+                secret="" if self._keeps_links else token,
+            )
+
     def _confirm_url(self, facts: Facts) -> str:
         return self._base_url + confirm_path(facts.visit.id, facts.visit.start_at)
+
+    def _track_url(self, facts: Facts) -> str:
+        """Return where the present departure is followed; "" where there is none."""
+        departure = facts.visit.departure
+        return self._base_url + track_path(facts.visit.id, departure) if departure is not None else ""
+
+    def _secret_of(self, track_url: str) -> str:
+        return "" if self._keeps_links else track_url.rpartition("/")[2]
 
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"

@@ -21,6 +21,7 @@ from portal.domain.messages.reminders import decide_reminders
 from portal.domain.offers.services import due_to_expire, expire_offers
 from portal.domain.requests.services import due_to_lapse, lapse_started
 from portal.domain.scheduling.hours import forget_hits
+from portal.domain.tracking.services import forget_positions
 from portal.settings import Settings
 from portal.worker.election import Election
 from portal.worker.relay import Relay, utc_now
@@ -117,6 +118,7 @@ def _fold_counts(work: Work) -> None:
 def _keep_house(work: Work) -> None:
     with work.store.writing() as session:
         forget_hits(session, work.clock())
+        forget_positions(session, work.clock())
     # PostgreSQL sees to its own statistics; SQLite wants to be asked now and then.
     if work.store.engine.dialect.name == "sqlite":
         # As a writer from the start: one that began as a reader is refused, not made to wait, when it comes to write.

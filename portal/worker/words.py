@@ -12,7 +12,7 @@ from flask_babel import gettext as _
 from portal.domain.actor import Role
 from portal.domain.delivery.trials import TrialFacts
 from portal.domain.messages.models import Channel, MessageKind
-from portal.domain.messages.queries import Facts, InvitationFacts, RequestFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, RequestFacts
 from portal.domain.surveys.asking import open_until
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
@@ -32,6 +32,7 @@ class Words:
     A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
     ``to_rate``: the letter carries the link to the survey of the visit (C12).
+    ``to_track``: the letter carries the link by which the technician's way is followed (C4).
     """
 
     subject: str
@@ -41,6 +42,7 @@ class Words:
     text: str | None = None
     to_confirm: bool = False
     to_rate: bool = False
+    to_track: bool = False
 
 
 def words_for(facts: Facts) -> Words:
@@ -80,6 +82,41 @@ def wished_line(facts: RequestFacts) -> str:
     if request.is_proposed and request.proposed_at is not None:
         return formats.window(request.proposed_at, facts.service_type.window_minutes, facts.zone)
     return preferred_words(request.preferred)
+
+
+def access_words(facts: AccessFacts) -> Words:
+    """Return the words to somebody who wants to get in; ``lead`` says what for, ``more`` how long the link works."""
+    partner = facts.partner.name
+    if facts.link is None:
+        said = _("This number cannot sign in. Please use your email address:")
+        return Words(subject=_("Sign in"), heading=_("Sign in"), lead=said)
+    until = formats.clock(facts.link.expires_at, ZoneInfo(facts.partner.timezone))
+    more = (
+        _(
+            "The link is for you alone. It works once, until %(time)s; a newer one ends it.",
+            time=until,
+        ),
+        _("If you did not ask for it, there is nothing you need to do: without this message nobody gets in."),
+    )
+    if facts.message.kind == MessageKind.NEW_PASSWORD:
+        return Words(
+            subject=_("Your new password"),
+            heading=_("Choose a new password"),
+            lead=_("you asked for a new password for %(partner)s.", partner=partner),
+            more=more,
+        )
+    return Words(
+        subject=_("Your link to sign in"),
+        heading=_("Your link to sign in"),
+        lead=_("you asked for a link to sign in to %(partner)s.", partner=partner),
+        more=more,
+        text=_("Your link to sign in, until %(time)s:", time=until),
+    )
+
+
+def access_text(facts: AccessFacts, words: Words, url: str) -> str:
+    """Return a text to somebody who wants to get in: who writes, and the link, which is never cut."""
+    return f"{' '.join(facts.partner.name.split())}: {words.text or words.lead} {url}"
 
 
 def test_words(facts: TrialFacts) -> Words:
@@ -211,6 +248,7 @@ def _on_the_way(facts: Facts) -> Words:
         lead=_("we have set off for your visit:"),
         more=more,
         text=" ".join(more),
+        to_track=True,
     )
 
 

@@ -53,6 +53,8 @@ PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
     "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
     "language.choose", "confirm.show", "confirm.confirm", "survey.show", "survey.send",
+    "access.link_form", "access.ask_link", "access.password_form", "access.ask_password", "access.sent",
+    "track.show", "track.position",
 }  # fmt: skip
 # The states in which forms of their own are open, beside those of the technicians.
 STATES = (

@@ -20,7 +20,7 @@ from portal.domain.errors import NotFound, Refusal, sentence
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import choice_refusal, customer_limits, pending_cancel_refusal, slot_at
 from portal.domain.jobs.situations import situation
-from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, Situation
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, STEPS, UNDER_WAY, Situation
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.paging import Cursor, Order, Page, page_of
@@ -40,6 +40,7 @@ from portal.domain.scheduling.queries import (
 from portal.domain.scheduling.rules import Controls, Decision, in_force
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
+from portal.domain.tracking.models import Position
 
 DAYS_SHOWN = 7
 NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
@@ -56,6 +57,7 @@ class CustomerVisit:
     """A visit with its job, and what its customer may do to it now: a refusal each, or ``None`` where they may.
 
     ``request`` is the change request that waits for the office's answer; ``wishes`` are what may be asked for (C6).
+    ``position`` is the last one known of the technician on the way (C4).
     """
 
     visit: Appointment
@@ -67,6 +69,7 @@ class CustomerVisit:
     undo: Refusal | None
     request: ChangeRequest | None
     wishes: Sequence[Wish]
+    position: Position | None
 
     @property
     def job(self) -> Job:
@@ -87,6 +90,11 @@ class CustomerVisit:
     def is_cancelled(self) -> bool:
         """Whether nobody comes any more."""
         return self.visit.status == "CANCELLED"
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it goes through its six steps now: somebody is under way or at work, or it is today's (C3)."""
+        return is_live(self.visit, self.asked.now, self.asked.zone)
 
     @property
     def is_planned(self) -> bool:
@@ -180,6 +188,18 @@ class WhatFollows:
 def upcoming_visits(session: Session, actor: Actor, now: datetime) -> list[CustomerVisit]:
     """Return the visits that are planned, under way or paused, in time order, in two statements (C1)."""
     return _visits(session, actor, now, Appointment.status.in_(sorted(OPEN)))
+
+
+def is_live(visit: Appointment, now: datetime, zone: ZoneInfo) -> bool:
+    """Whether a visit is one of the local today of ``now`` (an instant) that takes place, or is being made (C3)."""
+    if visit.status in UNDER_WAY:
+        return True
+    return visit.status in STEPS and local_day(visit.start_at, zone) == local_day(now, zone)
+
+
+def foremost_first(visits: Sequence[CustomerVisit]) -> list[CustomerVisit]:
+    """Return ``visits`` with the one that counts now first: under way, else today's, else the next in time order."""
+    return sorted(visits, key=lambda item: (item.visit.status not in UNDER_WAY, not item.is_live))
 
 
 def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int) -> CustomerVisit:
@@ -372,17 +392,18 @@ def _job(session: Session, job_id: int) -> Job:
 
 def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
     query = (
-        select(Appointment, FeatureControls, Partner.timezone, ChangeRequest)
+        select(Appointment, FeatureControls, Partner.timezone, ChangeRequest, Position)
         .join(Job, Job.id == Appointment.job_id)
         .join(Partner, Partner.id == Appointment.partner_id)
         .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
         .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
+        .outerjoin(Position, Position.appointment_id == Appointment.id)
         .where(condition)
         .options(*EVERYTHING)
         .order_by(Appointment.start_at, Appointment.id)
     )
     return [
-        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3])
+        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3], row[4])
         for row in session.execute(with_overrides(query))
     ]
 
@@ -394,6 +415,7 @@ def _with_answers(
     controls: Controls,
     timezone: str,
     request: ChangeRequest | None,
+    position: Position | None,
 ) -> CustomerVisit:
     asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
     decisions = {wish: decide(wish.value, asked) for wish in Wish}
@@ -408,6 +430,7 @@ def _with_answers(
         undo=pending_cancel_refusal(visit, actor, now),
         request=request,
         wishes=[wish for wish in Wish if wish_refusal(asked, decisions[wish], waits) is None],
+        position=position,
     )
 
 

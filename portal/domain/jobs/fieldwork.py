@@ -7,6 +7,7 @@ their behalf. ``move_number`` is the one the page was made with; a step from bef
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -41,6 +42,8 @@ from portal.domain.scheduling.slots import Wanted, booking_refusal
 from portal.domain.surveys.asking import ask_customer
 
 MAX_ETA_MINUTES = 12 * 60
+# As many as a key of either database holds.
+DEPARTURE_BITS = 63
 
 
 def confirm(
@@ -83,6 +86,7 @@ def set_off(
     step = _begin(session, actor, now, visit_id, move_number, "set_off")
     step.visit.on_the_way_at = now
     step.visit.eta_minutes = minutes
+    step.visit.departure = secrets.randbits(DEPARTURE_BITS)
     step.visit.occurrence += 1
     visit = step.finish(session)
     announce(session, MessageKind.ON_THE_WAY, visit, now)

@@ -162,6 +162,7 @@ def back_to_planned(visit: Appointment) -> None:
     """Forget a departure that did not lead to work."""
     visit.on_the_way_at = None
     visit.eta_minutes = None
+    visit.departure = None
     visit.arrived_at = None
     visit.pause_reason = ""
 

@@ -25,7 +25,16 @@ from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
 from portal.domain.changes.models import Numbered
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, EXPECTED, INSTALLATION, NEEDING_VISIT, SERVICE
+from portal.domain.jobs.states import (
+    ACTIVE,
+    APPOINTMENT,
+    AT_WORK,
+    EXPECTED,
+    INSTALLATION,
+    NEEDING_VISIT,
+    SERVICE,
+    TRACKED,
+)
 from portal.domain.people.models import Address, Customer, Technician, utc_now
 from portal.domain.scheduling.models import ServiceType
 
@@ -167,7 +176,8 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     ``move_number`` rises with each move, turn-back and change of technician, so that a tap made before it is refused;
     ``occurrence`` with each move, departure, cancel and reactivation, and is part of every message's key.
     ``cancel_at`` is when a customer's pending cancel takes effect. ``cancelled_with_job`` marks those that the job's
-    cancelling took along, and that its reactivation looks at.
+    cancelling took along, and that its reactivation looks at. ``departure`` is drawn by lot with each setting off: the
+    link to follow that way names it, and opens nothing once another or none stands here.
     """
 
     __tablename__ = "appointments"
@@ -212,6 +222,7 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     previous_id: Mapped[int | None] = mapped_column(Key)
     on_the_way_at: Mapped[datetime | None] = mapped_column()
     eta_minutes: Mapped[int | None] = mapped_column(Integer)
+    departure: Mapped[int | None] = mapped_column(Key)
     arrived_at: Mapped[datetime | None] = mapped_column()
     work_began_at: Mapped[datetime | None] = mapped_column()
     ended_at: Mapped[datetime | None] = mapped_column()
@@ -232,6 +243,16 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     def is_active(self) -> bool:
         """Whether the visit holds its time."""
         return self.status in ACTIVE
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether the technician has set off and not arrived yet."""
+        return self.status == "ON_THE_WAY"
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether the customer may follow the technician: from setting off until work begins (C4)."""
+        return self.status in TRACKED
 
     @property
     def is_complete(self) -> bool:

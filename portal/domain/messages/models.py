@@ -46,14 +46,19 @@ class MessageKind(StrEnum):
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
     INVITATION = "invitation"
+    SIGN_IN = "sign_in"
+    NEW_PASSWORD = "new_password"
+    USE_EMAIL = "use_email"
     TECHNICIAN_ASSIGNED = "technician_assigned"
     TECHNICIAN_RELIEVED = "technician_relieved"
     TECHNICIAN_MOVED = "technician_moved"
     TECHNICIAN_CANCELLED = "technician_cancelled"
 
 
+# What somebody gets who wants to get in and asked for it, whatever the partner's rules are (C9).
+ACCESS = frozenset({MessageKind.SIGN_IN, MessageKind.NEW_PASSWORD, MessageKind.USE_EMAIL})
 # What a partner's rules are about; an invitation is sent because somebody presses the button.
-RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
+RULED = frozenset(MessageKind) - ACCESS - {MessageKind.INVITATION}
 # What asks for an answer to the survey, with the link to it.
 SURVEYS = frozenset({MessageKind.SURVEY, MessageKind.SURVEY_NUDGE})
 
@@ -200,7 +205,8 @@ class DecidedUntil(Base):
 
 
 ONE_RECIPIENT = " + ".join(
-    f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END" for name in ("customer_id", "invitation_id", "technician_id")
+    f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END"
+    for name in ("customer_id", "invitation_id", "technician_id", "access_link_id")
 )
 ONE_RECIPIENT = f"{ONE_RECIPIENT} = 1"
 
@@ -208,9 +214,9 @@ ONE_RECIPIENT = f"{ONE_RECIPIENT} = 1"
 class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
-    It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, or to whom an invitation
-    invites. ``rule_id`` is the rule by which it was decided, where there is one. What is about a request for new
-    service names that and no visit; its ``occurrence`` is the number of dates offered so far.
+    It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, to whom an invitation
+    invites, or to whom a link lets in. ``rule_id`` is the rule by which it was decided, where there is one. What is
+    about a request for new service names that and no visit; its ``occurrence`` is the number of dates offered so far.
 
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
@@ -232,6 +238,7 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["access_link_id"], ["access_links.id"]),
         ForeignKeyConstraint(["partner_id", "rule_id"], ["message_rules.partner_id", "message_rules.id"]),
         ForeignKeyConstraint(
             ["partner_id", "service_request_id"], ["service_requests.partner_id", "service_requests.id"]
@@ -249,6 +256,7 @@ class Message(Tenant, CustomerOwned, Base):
     contact_id: Mapped[int | None] = mapped_column(Key)
     invitation_id: Mapped[int | None] = mapped_column(Key)
     technician_id: Mapped[int | None] = mapped_column(Key)
+    access_link_id: Mapped[int | None] = mapped_column(Key)
     rule_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)

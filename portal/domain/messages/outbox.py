@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.delivery import unreachable
 from portal.domain.errors import Refusal
-from portal.domain.messages.models import AttemptOutcome, Fault, Message, MessageAttempt, MessageStatus
+from portal.domain.messages.models import ACCESS, AttemptOutcome, Fault, Message, MessageAttempt, MessageStatus
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -78,9 +78,9 @@ class Failure:
 def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     """Take up to ``limit`` messages that are due and that nobody else holds, earliest first.
 
-    Those of a suspended partner wait (P20). Several workers never get the same one: PostgreSQL skips rows that another
-    is claiming, SQLite lets one write at a time. A lease that ran out is taken over and the try it stood for recorded
-    as LOST.
+    Those of a suspended partner wait (P20), but for what lets people in. Several workers never get the same one:
+    PostgreSQL skips rows that another is claiming, SQLite lets one write at a time. A lease that ran out is taken over
+    and the try it stood for recorded as LOST.
     """
     require_unit_of_work(session)
     free = or_(Message.lease_until.is_(None), Message.lease_until <= now)
@@ -88,7 +88,7 @@ def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     due = (
         select(Message.id, Message.partner_id, Message.kind, Message.channel, Message.lease_until)
         .where(Message.status == MessageStatus.PENDING, Message.due_at <= now, free)
-        .where(Message.partner_id.not_in(held_back))
+        .where(or_(Message.partner_id.not_in(held_back), Message.kind.in_(sorted(ACCESS))))
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Message)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
+from portal.domain.access.models import AccessLink
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.lookup import MAX_KEY
@@ -46,7 +47,7 @@ SUPERSEDED_BY = {
 
 
 # Whom a message is for.
-NAME = func.coalesce(Customer.name, Invitation.name, Technician.name)
+NAME = func.coalesce(Customer.name, Invitation.name, Technician.name, func.nullif(User.name, ""), User.email)
 MESSAGES_BY = {"number": (Message.id,)}
 NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 
@@ -178,6 +179,20 @@ class InvitationFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class AccessFacts:
+    """A message to somebody who wants to get in, as it stands now.
+
+    Without a ``link`` it says that their number opens nothing. ``locale``: the reader's choice, else the partner's.
+    """
+
+    message: Message
+    link: AccessLink | None
+    user: User
+    partner: Partner
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
 class Backlog:
     """What waits in the outbox: due and not sent, since when at the longest, held for suspended partners, given up."""
 
@@ -273,6 +288,8 @@ def _with_name(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
         query.join(Customer, Customer.id == Message.customer_id, isouter=True)
         .join(Invitation, Invitation.id == Message.invitation_id, isouter=True)
         .join(Technician, Technician.id == Message.technician_id, isouter=True)
+        .join(AccessLink, AccessLink.id == Message.access_link_id, isouter=True)
+        .join(User, User.id == AccessLink.user_id, isouter=True)
     )
 
 
@@ -332,6 +349,22 @@ def request_facts(session: Session, message_id: int) -> RequestFacts:
         rule,
         settings,
     )
+
+
+def access_facts(session: Session, message_id: int) -> AccessFacts:
+    """Return the facts of a message to somebody who wants to get in, in one statement and as they are now."""
+    whose = func.coalesce(AccessLink.user_id, Customer.user_id, Technician.user_id)
+    query = (
+        select(Message, AccessLink, User, Partner)
+        .join(AccessLink, AccessLink.id == Message.access_link_id, isouter=True)
+        .join(Customer, Customer.id == Message.customer_id, isouter=True)
+        .join(Technician, Technician.id == Message.technician_id, isouter=True)
+        .join(User, User.id == whose)
+        .join(Partner, Partner.id == Message.partner_id)
+        .where(Message.id == message_id)
+    )
+    message, link, user, partner = session.execute(query, execution_options={"populate_existing": True}).one()
+    return AccessFacts(message, link, user, partner, user.locale or partner.locale)
 
 
 def backlog(session: Session, now: datetime) -> Backlog:

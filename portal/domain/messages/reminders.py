@@ -184,9 +184,9 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
         .cte("stretch")
     )
     own = person is Customer
-    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
+    is_text = stretch.c.channel == Channel.TEXT.value
+    address = case((is_text, person.phone), else_=person.email)
     contact_id: Any = cast(null(), Key) if own else person.id
-    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
     due_at = case(
         (stretch.c.minutes > 0, MinutesBefore(Appointment.start_at, stretch.c.minutes)), else_=stretch.c.moment
     )
@@ -249,6 +249,8 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
             true() if own else Contact.active.is_(True),
             # Somebody who is reached in another way was never meant.
             true() if own else address != "",
+            # Of two who share a number, the customer is told.
+            true() if own else ~(is_text & Customer.gets_reminders & (Contact.phone == Customer.phone)),
             ~reminded,
         )
         # Workers that decide at once insert in the same order and never wait for each other in a ring; of two about

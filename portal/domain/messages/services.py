@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.domain.access.models import AccessLink
 from portal.domain.actor import Actor
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
@@ -49,12 +50,16 @@ CANCELLING = Refusal("cancelling", sentence("The visit is being cancelled."))
 NOT_CANCELLED = Refusal("not_cancelled", sentence("The visit is not cancelled."))
 NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer on the way."))
 INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
+LINK_OVER = Refusal("link_over", sentence("The link has run out, or there is a newer one."))
 SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
 THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
 REQUEST_ANSWERED = Refusal("request_answered", sentence("The request stands otherwise by now."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
+
+# For how long it is of use to hear that a number opens nothing.
+ACCESS_WORD = timedelta(minutes=15)
 
 # What goes out by e-mail whoever has switched e-mail off: without it they would wait in vain, or miss what is asked of
 # them. No text goes out against somebody's wish, since what is essential comes by e-mail as well.
@@ -393,6 +398,17 @@ def invitation_still_wanted(message: Message, invitation: Invitation, now: datet
         return SENT_ANEW
     over = invitation.accepted_at is not None or invitation.revoked_at is not None or now >= invitation.expires_at
     return INVITATION_OVER if over else None
+
+
+def access_still_wanted(message: Message, link: AccessLink | None, now: datetime) -> Refusal | None:
+    """Say why a message to somebody who wants to get in is not to be sent any more at ``now``, or ``None``.
+
+    What says that a number opens nothing is of use as long as a link would be.
+    """
+    if link is None:
+        return LINK_OVER if now >= message.created_at + ACCESS_WORD else None
+    over = link.used_at is not None or link.ended_at is not None or now >= link.expires_at
+    return LINK_OVER if over else None
 
 
 def waits_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:

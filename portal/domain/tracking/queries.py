@@ -1,0 +1,128 @@
+"""What a customer sees of today's visit while it happens: whether anything is new, and the way of the technician."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+from sqlalchemy.orm import Session, joinedload
+
+from portal.domain.branding.models import PartnerLogo
+from portal.domain.errors import NotFound
+from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.states import OPEN
+from portal.domain.lookup import MAX_KEY
+from portal.domain.people.models import Customer, Partner
+from portal.domain.tracking.arrival import Estimate, distance_km, estimate
+from portal.domain.tracking.models import Position
+from portal.domain.tracking.services import LASTS
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """What the link of one departure opens now: the visit with job, address, service type and technician.
+
+    ``is_open`` is whether there is still a way to follow; without it nothing else is to be shown. ``position`` is the
+    last one known, ``away_km`` how far that is from the address. ``logo`` is the digest of the partner's picture, ""
+    for none; ``has_login`` whether the customer can sign in.
+    """
+
+    visit: Appointment
+    partner: Partner
+    logo: str
+    has_login: bool
+    is_open: bool
+    position: Position | None
+    away_km: float | None
+    estimate: Estimate | None
+
+
+def tracked_visit(session: Session, now: datetime, visit_id: int, departure: int, speed_kmh: float) -> Tracked:
+    """Return what the link made for one ``departure`` of a visit opens at ``now`` (an instant); raises ``NotFound``.
+
+    ``departure`` is the number that setting off drew. ``session`` has the scope ``token``. One statement.
+    """
+    query = (
+        select(Appointment, Partner, PartnerLogo.digest, Customer.user_id, Position)
+        .join(Partner, Partner.id == Appointment.partner_id)
+        .join(Customer, Customer.id == Appointment.customer_id)
+        .outerjoin(PartnerLogo, PartnerLogo.partner_id == Appointment.partner_id)
+        .outerjoin(Position, Position.appointment_id == Appointment.id)
+        .where(Appointment.id == visit_id)
+        .options(
+            joinedload(Appointment.job).options(joinedload(Job.service_type), joinedload(Job.address)),
+            joinedload(Appointment.technician),
+        )
+    )
+    row = session.execute(query).one_or_none() if 0 < visit_id <= MAX_KEY else None
+    if row is None:
+        raise NotFound
+    visit, partner, logo, user_id, position = row
+    return Tracked(
+        visit=visit,
+        partner=partner,
+        logo=logo or "",
+        has_login=user_id is not None,
+        is_open=is_followed(visit, now) and visit.departure == departure,
+        position=position,
+        away_km=away_km(visit, position),
+        estimate=arrival_of(visit, position, speed_kmh),
+    )
+
+
+def is_followed(visit: Appointment, now: datetime) -> bool:
+    """Whether the way to ``visit`` is followed at ``now`` (an instant): until work begins, and not for ever (C4)."""
+    return visit.is_tracked and visit.on_the_way_at is not None and now < visit.on_the_way_at + LASTS
+
+
+def away_km(visit: Appointment, position: Position | None) -> float | None:
+    """Return how far ``position`` is from the visit's address in kilometres, while on the way; ``None`` if unknown."""
+    if position is None or not visit.is_on_the_way:
+        return None
+    return distance_km(position, visit.job.address)
+
+
+def arrival_of(visit: Appointment, position: Position | None, speed_kmh: float) -> Estimate | None:
+    """Return when the technician of ``visit`` arrives, while they are on the way; ``None`` where nothing tells."""
+    return estimate(visit, position, visit.job.address, speed_kmh) if visit.is_on_the_way else None
+
+
+def position_of(session: Session, visit_id: int) -> Position | None:
+    """Return the last known position of the technician on the way to a visit, if there is one."""
+    return session.scalars(select(Position).where(Position.appointment_id == visit_id)).one_or_none()
+
+
+def marks_of_open_visits(session: Session) -> list[tuple[Any, ...]]:
+    """Return for each visit of the session's scope that has not ended what is new with whatever pages show of it.
+
+    One statement; two answers that are equal mean that nothing is new.
+    """
+    return [tuple(row) for row in session.execute(_open_marks())]
+
+
+def marks_of_visit(session: Session, visit_id: int) -> list[tuple[Any, ...]]:
+    """Return the same of one visit, ended or not; raises ``NotFound`` for one outside the session's scope (C7)."""
+    found = session.execute(_marks_of_one(), {"visit_id": visit_id}).all() if 0 < visit_id <= MAX_KEY else []
+    if not found:
+        raise NotFound
+    return [tuple(row) for row in found]
+
+
+# Put together once: every customer with a visit today asks every half minute.
+@cache
+def _marks() -> Select[*tuple[Any, ...]]:
+    query: Select[*tuple[Any, ...]] = select(Appointment.id, Appointment.version, Position.at)
+    return query.outerjoin(Position, Position.appointment_id == Appointment.id)
+
+
+@cache
+def _open_marks() -> Select[*tuple[Any, ...]]:
+    return _marks().where(Appointment.status.in_(sorted(OPEN))).order_by(Appointment.id)
+
+
+@cache
+def _marks_of_one() -> Select[*tuple[Any, ...]]:
+    return _marks().where(Appointment.id == bindparam("visit_id"))

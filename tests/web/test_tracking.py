@@ -1,0 +1,356 @@
+"""Today's visit as its customer follows it, and the position of who is on the way: real forms, both databases."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Actor, Role
+from portal.domain.jobs import services
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.people.models import Address, Customer, Partner, Technician, User
+from portal.domain.scheduling.models import PauseReason
+from portal.domain.tracking.models import Position
+from portal.domain.tracking.services import forget_positions
+from portal.domain.unit_of_work import unit_of_work
+from portal.web.links import track_path
+from tests.factories import Create
+from tests.helpers import Site
+
+# A Tuesday morning; London keeps UTC in winter.
+NOW = datetime(2026, 11, 24, 8, 40, tzinfo=UTC)
+NINE = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+MINUTE = timedelta(minutes=1)
+# The address, and a place 3 km west of it.
+HOME, FAR = (51.4700, -2.5900), (51.4700, -2.6360)
+LABELS = [
+    "Appointment Confirmed",
+    "Getting Ready",
+    "On the Way 🚗",
+    "Technician Arrived",
+    "Work in Progress",
+    "Visit Complete ✅",
+]
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Coordinates]:
+    with time_machine.travel(NOW, tick=False) as coordinates:
+        yield coordinates
+
+
+@dataclass
+class Day:
+    """Priya waits for Tomás, each at a browser of their own; ``stranger`` holds a link at most."""
+
+    app: Flask
+    session: Session
+    partner: Partner
+    tomas: Technician
+    ines: Technician
+    user: User
+    priya: Customer
+    job: Job
+    customer: Site
+    phone: Site
+    stranger: Site
+
+    @property
+    def visit_id(self) -> int:
+        key: int = self.job.appointments[0].id
+        return key
+
+    @property
+    def visit(self) -> Appointment:
+        self.session.rollback()
+        return self.session.scalars(
+            select(Appointment).where(Appointment.id == self.visit_id), execution_options={"populate_existing": True}
+        ).one()
+
+    @property
+    def at(self) -> str:
+        return f"/my/visits/{self.visit_id}"
+
+    @property
+    def link(self) -> str:
+        with self.app.app_context():
+            return track_path(self.visit_id, self.visit.departure or 0)
+
+    def take(self, name: str, **data: Any) -> None:
+        """Take a step on the technician's phone."""
+        url = f"/field/visits/{self.visit_id}"
+        asks = name in {"pause", "turn_back"}
+        self.phone.get(f"{url}/{name}" if asks else url)
+        answer = self.phone.submit(data, action=name)
+        assert answer.status_code == 200, (name, self.phone.text)
+
+    def pause(self) -> None:
+        self.session.rollback()
+        reason = self.session.scalars(select(PauseReason.id)).first()
+        self.take("pause", pause_reason=reason)
+
+    def send(self, place: tuple[Any, Any] = FAR, accuracy: Any = 20, by: Site | None = None) -> int:
+        """Send a position as the phone's page does and return the status."""
+        phone = by or self.phone
+        url = f"/field/visits/{self.visit_id}"
+        values = {"latitude": place[0], "longitude": place[1], "accuracy": accuracy}
+        return phone.post(f"{url}/position", values).status_code
+
+    def positions(self) -> list[Position]:
+        self.session.rollback()
+        return list(self.session.scalars(select(Position), execution_options={"populate_existing": True}))
+
+    def reassign(self, technician: Technician) -> None:
+        dana = Actor(None, Role.DISPATCHER, "Dana Okafor", frozenset({self.partner.id}))
+        with unit_of_work(self.session):
+            services.reassign(self.session, dana, datetime.now(UTC), self.job.id, technician.id, despite_warnings=True)
+
+    def poll(self, url: str, revision: str) -> Any:
+        return self.customer.client.get(url, headers={"If-None-Match": f'"{revision}"'})
+
+
+@pytest.fixture
+def day(
+    app: Flask,
+    session: Session,
+    create_partner: Create,
+    create_user: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+) -> Day:
+    partner = create_partner(name="Brightwell", phone="0117 496 0180")
+    users = [create_user(name=name) for name in ("Tomás Reyes", "Ines Kowalski", "Priya Raman")]
+    tomas, ines = (create_technician(partner, user) for user in users[:2])
+    priya = create_customer(partner, users[2])
+    with unit_of_work(session):
+        place = session.get_one(Address, priya.addresses[0].id)
+        place.latitude, place.longitude = HOME
+    job = create_installation(partner, priya, tomas, start=NINE, now=NOW - timedelta(days=3))
+    sites = [Site(app.test_client()) for _ in range(3)]
+    sites[0].sign_in(users[2])
+    sites[1].sign_in(users[0])
+    return Day(app, session, partner, tomas, ines, users[1], priya, job, *sites)
+
+
+def step_now(site: Site) -> tuple[str, str]:
+    """Return the label of the present step and what the page says of it."""
+    now = site.page.select("ol.steps li[aria-current=step]")
+    assert len(now) == 1
+    detail = now[0].select_one(".detail")
+    label = now[0].strong
+    assert detail is not None
+    assert label is not None
+    return label.text, detail.text
+
+
+@pytest.mark.row("C3")
+@pytest.mark.row("C4")
+@pytest.mark.row("C13")
+def test_six_steps_arrive_and_an_unchanged_question_costs_two_statements(day: Day, statements: list[str]) -> None:
+    ways: list[tuple[str, Any]] = [
+        ("", lambda: None),
+        ("prepare", lambda: day.take("prepare")),
+        ("set_off", lambda: day.take("set_off", minutes="25")),
+        ("arrive", lambda: day.take("arrive")),
+        ("start_work", lambda: day.take("start_work")),
+        ("complete", lambda: day.take("complete")),
+    ]
+    revisions: dict[str, str] = {}
+    for number, (name, go) in enumerate(ways, start=1):
+        go()
+        for page, url in (("/my/", "/my/live"), (day.at, f"{day.at}/live")):
+            if url in revisions:
+                news = day.poll(url, revisions[url])
+                assert news.status_code == 200, (url, name)
+                assert news.json["revision"] != revisions[url]
+            day.customer.get(page)
+            assert step_now(day.customer) == (LABELS[number - 1], f"Now. Step {number} of 6."), (page, name)
+            assert [
+                one.select("strong, span")[0].text.split(",")[0] for one in day.customer.page.select(".steps li")
+            ] == LABELS
+            # The button stands there exactly as long as there is a way to follow.
+            links = [str(one["href"]) for one in day.customer.page.select("main a.btn") if one.text.strip() == "Track"]
+            tracked = number in {3, 4}
+            assert links == ([f"{day.at}/track"] if tracked else []), (page, name)
+            if number != len(ways) or page != "/my/":
+                follow = day.customer.page.select_one("[data-follow]")
+                assert follow is not None
+                assert follow["data-url"] == url
+                revisions[url] = str(follow["data-revision"])
+                statements.clear()
+                same = day.poll(url, revisions[url])
+                assert (same.status_code, same.data) == (304, b"")
+                assert len(statements) <= 2
+                # Without JavaScript the same page is a press away.
+                refresh = follow.select_one("a[href]")
+                assert refresh is not None
+                assert refresh["href"] == page
+            else:
+                revisions.pop(url)
+        answer = day.customer.client.get(f"{day.at}/track")
+        assert answer.status_code == (303 if tracked else 404 if number < 3 else 410), name
+    day.customer.get(day.at)
+    assert "Estimated arrival" not in day.customer.text
+
+
+@pytest.mark.row("C3")
+def test_the_partners_words_a_pause_and_a_pending_cancel_are_told_at_the_next_question(
+    day: Day, set_controls: Create
+) -> None:
+    set_controls(day.partner, self_service=True, cancel_cutoff_hours=0)
+    day.customer.get(day.at)
+    before = str(day.customer.page.select_one("[data-follow]")["data-revision"])  # type: ignore[index]
+    with unit_of_work(day.session):
+        there = day.session.get_one(Partner, day.partner.id)
+        there.status_labels = {"SCHEDULED": "See you today", "PAUSED": "Back soon"}
+    assert day.poll(f"{day.at}/live", before).status_code == 200
+    own = Actor(None, Role.CUSTOMER, "Priya", frozenset({day.partner.id}), None, frozenset({day.priya.id}))
+    with unit_of_work(day.session):
+        services.cancel_by_customer(day.session, own, datetime.now(UTC), day.visit_id, "Away")
+    day.customer.get(day.at)
+    assert step_now(day.customer) == ("See you today", "Cancelling at 8:50")
+    with unit_of_work(day.session):
+        services.undo_cancel(day.session, own, datetime.now(UTC), day.visit_id)
+    for name in ("set_off", "arrive", "start_work"):
+        day.take(name)
+    day.pause()
+    day.customer.get(day.at)
+    assert step_now(day.customer) == ("Back soon", "Now. Step 5 of 6.")
+
+
+@pytest.mark.row("C4")
+@pytest.mark.row("J9")
+def test_the_link_opens_one_way_without_signing_in_until_it_ends(day: Day, clock: Any) -> None:
+    day.take("set_off", minutes="25")
+    first = day.link
+    page = day.stranger.get(first)
+    assert page.status_code == 200
+    assert "Tomás is on the way" in day.stranger.text
+    assert "Tomás has set off. No position is known yet." in day.stranger.text
+    clock.shift(2 * MINUTE)
+    assert day.send() == 204
+    day.stranger.get(first)
+    assert "Tomás is about 3 km away, expected 9:05, as of 8:42." in day.stranger.text
+    assert day.partner.name in day.stranger.text
+    # This visit and nothing else of the customer's.
+    assert "Priya" not in page.text
+    seen = day.stranger.client.get(f"{first}/position")
+    assert seen.json["pin"] == list(FAR)
+    assert day.poll(f"{first}/position", seen.json["revision"]).status_code == 304
+    assert day.customer.client.get(f"{day.at}/track").headers["Location"] == first
+
+    day.take("turn_back", reason="Forgot the ladder")
+    assert day.positions() == []
+    for url, words in ((first, "There is nothing to follow any more"), (f"{first}/position", "")):
+        answer = day.stranger.client.get(url)
+        assert answer.status_code == 410
+        assert words in answer.text
+    day.take("set_off")
+    second = day.link
+    assert second != first
+    assert day.stranger.client.get(first).status_code == 410
+    day.send()
+    # Somebody who gave no minutes is expected by distance and speed.
+    day.stranger.get(second)
+    assert "expected 8:49, as of 8:42" in day.stranger.text
+    clock.shift(timedelta(hours=13))
+    assert day.stranger.client.get(second).status_code == 410
+    clock.shift(timedelta(hours=-13))
+
+    day.reassign(day.ines)
+    assert day.positions() == []
+    assert day.stranger.client.get(second).status_code == 410
+    day.phone = Site(day.app.test_client())
+    day.phone.sign_in(day.user)
+    day.take("set_off")
+    third = day.link
+    day.send()
+    day.take("arrive")
+    day.stranger.get(third)
+    assert "Ines has arrived." in day.stranger.text
+    frozen = day.stranger.client.get(f"{third}/position").json
+    assert (frozen["pin"], frozen["expected"]) == (list(FAR), None)
+    assert day.send(HOME) == 409
+    assert day.stranger.client.get(f"{third}/position").json == frozen
+    day.take("start_work")
+    assert day.positions() == []
+    assert day.stranger.client.get(third).status_code == 410
+    told = day.session.scalars(select(HistoryEntry)).all()
+    assert not any(re.search(r"51\.47|2\.636", f"{one.before}{one.after}{one.reason}") for one in told)
+    for odd in (f"{third}x", "/track/x", f"/track/{third[7:20]}"):
+        assert day.stranger.client.get(odd).status_code == 404
+
+
+@pytest.mark.row("J9")
+def test_a_position_is_taken_from_the_technician_on_the_way_and_from_nobody_else(
+    day: Day, clock: Any, create_user: Create, create_staff: Create
+) -> None:
+    assert day.send() == 409
+    day.phone.get(f"/field/visits/{day.visit_id}")
+    assert day.phone.page.select("#sharing") == []
+    day.take("set_off")
+    day.phone.get(f"/field/visits/{day.visit_id}")
+    assert "Sharing your position with Priya until you arrive." in str(day.phone.page.select("#sharing"))
+    ines, dana = Site(day.app.test_client()), Site(day.app.test_client())
+    ines.sign_in(day.user)
+    dana.sign_in(create_staff(day.partner))
+    assert [day.send(by=other) for other in (ines, dana, day.customer)] == [404, 403, 403]
+    assert day.phone.client.post(f"/field/visits/{day.visit_id}/position", data={"latitude": 1}).status_code == 400
+    odd: list[tuple[Any, Any, Any]] = [
+        (90.001, 0, 5),
+        (0, 180.5, 5),
+        ("nan", 0, 5),
+        (0, "inf", 5),
+        ("", 0, 5),
+        ("north", 0, 5),
+        (0, 0, -1),
+        (0, 0, 50_000),
+        (0, 0, "nan"),
+        (0, 0, "9" * 400),
+        ("1e400", 0, 5),
+    ]
+    for latitude, longitude, accuracy in odd:
+        assert day.send((latitude, longitude), accuracy) == 422, (latitude, longitude, accuracy)
+    assert day.positions() == []
+
+    assert day.send(FAR) == 204
+    clock.shift(timedelta(seconds=4))
+    assert day.send(HOME) == 204
+    assert [(one.latitude, one.longitude) for one in day.positions()] == [FAR]
+    clock.shift(timedelta(seconds=1))
+    assert day.send(HOME) == 204
+    assert [(one.latitude, one.longitude) for one in day.positions()] == [HOME]
+    # What was written past the use cases is swept up, what is needed is not.
+    with unit_of_work(day.session):
+        assert forget_positions(day.session, datetime.now(UTC)) == 0
+    clock.shift(timedelta(hours=13))
+    with unit_of_work(day.session):
+        assert forget_positions(day.session, datetime.now(UTC)) == 1
+
+
+@pytest.mark.row("C4")
+@pytest.mark.row("C7")
+def test_nobody_elses_visit_is_polled_or_tracked(
+    day: Day, create_user: Create, create_customer: Create, create_partner: Create
+) -> None:
+    day.take("set_off")
+    for partner in (day.partner, create_partner()):
+        user = create_user()
+        create_customer(partner, user)
+        other = Site(day.app.test_client())
+        other.sign_in(user)
+        for url in ("live", "track"):
+            found = [other.client.get(f"/my/visits/{key}/{url}") for key in (day.visit_id, 987_654)]
+            assert [one.status_code for one in found] == [404, 404]
+    nobody = day.stranger.client.get(f"{day.at}/live")
+    assert nobody.status_code == 302
