@@ -41,9 +41,9 @@ def test_a_request_is_made_on_a_phone_answered_with_another_date_and_accepted(
     def at_both_sizes(window: Any) -> None:
         for size, scheme in ((DESK, "light"), (PHONE, "dark")):
             window.set_viewport_size(size)
-            window.emulate_media(color_scheme=scheme)
+            window.emulate_media(color_scheme=scheme, reduced_motion="reduce")
             look(window)
-        window.emulate_media(color_scheme="light")
+        window.emulate_media(color_scheme="light", reduced_motion="reduce")
 
     page.set_viewport_size(PHONE)
     sign_in(page, user)
