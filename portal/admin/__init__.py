@@ -9,6 +9,7 @@ from flask_admin.theme import Bootstrap4Theme
 from portal.domain.branding.pictures import MAX_BYTES
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.web.http import allow_file
+from portal.web.photos import MOST_SENT
 
 
 def register(app: Flask) -> None:
@@ -75,5 +76,6 @@ def register(app: Flask) -> None:
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)
+    allow_file(app, "installations.photos_view", MOST_SENT)
     app.register_blueprint(lookups.pages)
     live.init_app(app)

@@ -12,6 +12,7 @@ from portal.customer import (
     modify,
     new_service,
     papers,
+    photos,
     requests,
     schedule,
     survey,
@@ -20,7 +21,7 @@ from portal.customer import (
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, live, modify, requests, new_service, papers, calendar, messages, survey):
+for part in (schedule, live, modify, requests, new_service, papers, photos, calendar, messages, survey):
     part.add_to(pages)
 
 

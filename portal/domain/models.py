@@ -11,6 +11,7 @@ from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.offers import models as offers
 from portal.domain.people import models as people
+from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
@@ -29,6 +30,7 @@ __all__ = [
     "messages",
     "offers",
     "people",
+    "photos",
     "requests",
     "scheduling",
     "settings_log",

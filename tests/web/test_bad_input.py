@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -33,11 +34,15 @@ from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message, MessageRule
 from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
+from portal.domain.photos.pictures import Drawn
+from portal.domain.photos.storage import PhotoStore
 from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import AREAS, area_of
+from portal.web.photos import STORE
 from tests.factories import Create, actor_for
 from tests.helpers import PASSWORD, Site, fields_of, soup
 from tests.web.hostile import ODD_KEYS, SCRIPT, SQL, Intruder, Ledger, every_row, let_out
@@ -96,6 +101,7 @@ class Rows:
     time_off: int
     holiday: int
     message_rule: int
+    photo: int
 
 
 @dataclass
@@ -109,9 +115,18 @@ class World:
     foreign: dict[str, Rows]
 
 
+class Undying(PhotoStore):
+    """Where files stay, as rows come back after each request."""
+
+    def remove(self, name: str) -> bool:
+        return True
+
+
 @pytest.fixture
 def world(
     app: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     engine: Engine,
     session: Session,
     create_partner: Create,
@@ -158,6 +173,7 @@ def world(
             absences[partner.id].id,
             days[partner.id].id,
             session.scalars(select(MessageRule.id).where(MessageRule.partner_id == partner.id)).first() or 0,
+            session.scalars(select(Photo.id).where(Photo.job_id == job.id)).first() or 0,
         )
 
     def person(partner: Partner, name: str) -> Customer:
@@ -275,6 +291,18 @@ def world(
                 JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED")
                 for partner in (ours, theirs)
             )
+        store = Undying(str(tmp_path))
+        monkeypatch.setitem(app.extensions, STORE, store)
+        file = store.keep(Drawn(b"whole", b"small", 16, 16), NOW)
+        every = (*jobs, *worked.values(), *next_door, *far_away)
+        session.add_all(
+            Photo(
+                partner_id=job.partner_id, customer_id=job.customer_id, job_id=job.id,
+                appointment_id=job.appointments[0].id, client_key="key", name=file, caption=SCRIPT,
+                width=16, height=16, taken_at=NOW, added_at=NOW, added_by_name=SCRIPT, shared_at=NOW,
+            )
+            for job in every
+        )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
     staff_foreign = rows(theirs, stranger, outsider, *far_away)
@@ -362,6 +390,7 @@ def row_of(rule: Rule, name: str) -> str:
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
     kinds |= {"request_id": "service_request"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
+    kinds |= {"photo_id": "photo"}
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",

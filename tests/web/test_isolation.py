@@ -31,6 +31,7 @@ from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
 from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -101,6 +102,7 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners", "offered_jobs"}
@@ -134,6 +136,7 @@ class Side:
     unreached: Unreachable
     asked_for: ServiceRequest
     offer: JobOffer
+    photo: Photo
 
 
 @dataclass(frozen=True)
@@ -235,6 +238,9 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
+        taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
+        named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
+        photo = save(session, Photo(**taken, **named, **keys))
         where = {"address_id": customer.addresses[0].id, "service_type_id": kind.id, "form_key": f"{customer.id}:"}
         asked = {"status": "NEW", "notes": f"{word} request", "asked_at": datetime.now(UTC)}
         asked_for = save(session, ServiceRequest(**whom, **where, **asked))
@@ -244,7 +250,7 @@ def make_side(
             session, OfferedJob(**work, offered_at=datetime.now(UTC), offered_by_name="Robin", expires_at=until)
         )
         offer = save(session, JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED"))
-        own = (membership, invitation, absence, holiday, wish, question, rule, unreached, asked_for, offer)
+        own = (membership, invitation, absence, holiday, wish, question, rule, unreached, asked_for, offer, photo)
         return Side(*given, *listed, *own)
 
     return make

@@ -42,6 +42,7 @@ from portal.admin.installations.forms import (
     wrong,
 )
 from portal.admin.installations.listing import GROUP_NAMES, filter_form, term, wanted_of
+from portal.admin.installations.photos import PhotoActions
 from portal.admin.installations.timeline import moments
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
@@ -56,6 +57,8 @@ from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
+from portal.domain.photos.queries import photos_of
+from portal.domain.photos.services import photo_refusal
 from portal.domain.requests.dates import Part
 from portal.domain.requests.new_service import answer_refusal, convert_into_installation
 from portal.domain.requests.queries import address_in_use, pending_requests, service_request
@@ -115,7 +118,7 @@ class SelfService:
     own: OwnRules
 
 
-class InstallationView(BulkActions, ScopedModelView):
+class InstallationView(BulkActions, PhotoActions, ScopedModelView):
     """Every installation of the partner (P1-P16)."""
 
     permission = Permission.SEE_JOBS
@@ -266,6 +269,8 @@ class InstallationView(BulkActions, ScopedModelView):
             message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
             responses=_responses(target),
+            photos=photos_of(db.session(), target.job.id),
+            may_add_photo=photo_refusal(target.job) is None,
             wishes=pending_requests(db.session(), target.job.id),
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
