@@ -80,9 +80,14 @@ def plain_counts(office: Office, now: datetime) -> dict[Queue, int]:
     asked = [wish for wish in wishes if wish.status == "PENDING"]
     tasks = session.scalars(select(Unreachable).where(Unreachable.partner_id == partner_id))
     unreached = [task for task in tasks if task.closed_at is None]
-    offers = session.execute(select(JobOffer, OfferedJob).join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id))
+    offers = session.execute(
+        select(JobOffer, OfferedJob)
+        .join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id)
+        .where(JobOffer.partner_id == partner_id)
+    )
     offered = [one for one, job in offers if one.status == "OFFERED" and job.expires_at > now]
-    wanted = [one for one in session.scalars(select(ServiceRequest)) if one.status == "NEW"]
+    requests = session.scalars(select(ServiceRequest).where(ServiceRequest.partner_id == partner_id))
+    wanted = [one for one in requests if one.status == "NEW"]
     found = (nobody, late, left, begun, hit, offered, wanted, asked, unreached)
     return dict(zip(Queue, (len(rows) for rows in found), strict=True))
 
