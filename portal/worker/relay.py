@@ -34,8 +34,8 @@ from portal.domain.messages.services import (
 from portal.domain.messages.timing import out_of_quiet
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
+from portal.web.letters.rendering import Renderer
 from portal.worker.channels import Channel, ChannelDown, SendError
-from portal.worker.rendering import Renderer
 from portal.worker.store import Store
 from portal.worker.ways import Ways
 
@@ -210,10 +210,6 @@ class Relay:
         if later is not None:
             self._release([held], later)
             return None
-        if is_text:
-            return self._renderer.text(facts, now)
-        if facts.told is not None:
-            return self._renderer.to_technician(facts, now)
         return self._renderer.letter(facts, now)
 
     def _invitation(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
@@ -233,13 +229,11 @@ class Relay:
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None
-        if facts.message.channel != Kind.TEXT:
-            return self._renderer.about_request(facts, now)
-        loud = out_of_quiet(now, None, facts.quiet)
+        loud = out_of_quiet(now, None, facts.quiet) if facts.message.channel == Kind.TEXT else now
         if loud != now:
             self._release([held], loud)
             return None
-        return self._renderer.text(facts, now)
+        return self._renderer.about_request(facts, now)
 
     def _access(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         with self._store.reading() as session:

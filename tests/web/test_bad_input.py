@@ -41,6 +41,7 @@ from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
+from portal.web import papers
 from portal.web.auth import AREAS, area_of
 from portal.web.photos import STORE
 from tests.factories import Create, actor_for
@@ -315,6 +316,13 @@ def world(
         )
         foreign[f"technician {state}"] = neighbours
     session.rollback()
+    # Drawn when first read and kept from then on, which would look like a page that writes.
+    with app.app_context():
+        for contract in session.scalars(select(Contract)).all():
+            papers.sent_pdf(contract.id)
+            if contract.signed_online:
+                papers.signed_pdf(contract.id)
+    session.rollback()
 
     people = {}
     for name in STARTS:
@@ -342,9 +350,10 @@ def _firsts(session: Session) -> list[int]:
 def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(world: World) -> None:
     abused: set[Any] = set()
     escaped = 0
+    most = 14 if world.app.config["SETTINGS"].database_url.startswith("sqlite") else 4
     for name, person in world.people.items():
         # The dispatcher's pages are the partner admin's, less the set-up.
-        for url, (answer, page) in person.crawl(STARTS[name], most=2 if name == "dispatcher" else 14).items():
+        for url, (answer, page) in person.crawl(STARTS[name], most=2 if name == "dispatcher" else most).items():
             # What a page leads to is there, and for who sees it.
             assert answer.status_code < 400, f"{name}: {url}"
             assert_guarded(answer)

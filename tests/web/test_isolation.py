@@ -24,6 +24,7 @@ from werkzeug.test import TestResponse
 from portal.admin.installations.acts import ACTS
 from portal.domain.actor import Role
 from portal.domain.base import Base
+from portal.domain.contracts.models import Contract
 from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
@@ -102,6 +103,7 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "contract_id": "contract",
     "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
@@ -136,6 +138,7 @@ class Side:
     unreached: Unreachable
     asked_for: ServiceRequest
     offer: JobOffer
+    contract: Contract
     photo: Photo
 
 
@@ -238,6 +241,9 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
+        about = {"partner_id": partner.id, "customer_id": customer.id, "job_id": rejected.id, "revision": 1}
+        sent = {"body": f"{word} contract", "sha256": "0" * 64, "sent_at": datetime.now(UTC)}
+        contract = save(session, Contract(**about, **sent))
         taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
         named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
         photo = save(session, Photo(**taken, **named, **keys))
@@ -250,7 +256,20 @@ def make_side(
             session, OfferedJob(**work, offered_at=datetime.now(UTC), offered_by_name="Robin", expires_at=until)
         )
         offer = save(session, JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED"))
-        own = (membership, invitation, absence, holiday, wish, question, rule, unreached, asked_for, offer, photo)
+        own = (
+            membership,
+            invitation,
+            absence,
+            holiday,
+            wish,
+            question,
+            rule,
+            unreached,
+            asked_for,
+            offer,
+            contract,
+            photo,
+        )
         return Side(*given, *listed, *own)
 
     return make
@@ -662,6 +681,8 @@ def test_strangers_and_other_roles_reach_no_page(
         "feature-controls/",
         "background-jobs/",
         "channels/",
+        "message-words/",
+        "message-words/booked/email/en",
         "api/customers?q=a",
     ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
@@ -675,7 +696,13 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    paths = ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}")
+    paths = (
+        "service-types/",
+        "feature-controls/",
+        "channels/",
+        "message-words/booked/text/de",
+        f"service-types/edit/?id={world.ours.kind.id}",
+    )
     for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}

@@ -12,7 +12,7 @@ from flask import request
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 
-from portal.admin.base import Difference, differences_of
+from portal.admin.base import Difference, differences_of, the_partner_id
 from portal.admin.installations.forms import (
     AssignForm,
     CancelForm,
@@ -39,6 +39,7 @@ from portal.admin.installations.forms import (
     wrong,
 )
 from portal.domain.actor import Actor
+from portal.domain.branding.queries import partner_for_branding
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.domain.errors import Invalid, NotFound, Refusal, sentence
@@ -53,7 +54,7 @@ from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Slot
 from portal.extensions import db
-from portal.web import formats
+from portal.web import formats, papers
 from portal.web.i18n import translate
 
 F = TypeVar("F", bound=InstallationForm)
@@ -395,7 +396,9 @@ class SendContract(Act[InstallationForm]):
     lead = lazy_gettext("The contract is drawn up from items and address as they are now. Both are fixed from then on.")
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
-        return contracts.send_contract(session, actor, now, target.job_id)
+        contract = contracts.send_contract(session, actor, now, target.job_id, partners_words(session, actor))
+        papers.draw_at_once(session, contract.id)
+        return contract
 
 
 class SendCorrectedContract(Act[ReasonForm]):
@@ -407,7 +410,10 @@ class SendCorrectedContract(Act[ReasonForm]):
     form = ReasonForm
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
-        return contracts.send_corrected_contract(session, actor, now, target.job_id, form.reason.data or "")
+        reason, say = form.reason.data or "", partners_words(session, actor)
+        contract = contracts.send_corrected_contract(session, actor, now, target.job_id, reason, say)
+        papers.draw_at_once(session, contract.id)
+        return contract
 
 
 class RecordSignature(Act[PaperForm]):
@@ -649,6 +655,11 @@ def wish_of(name: str, target: Installation) -> ChangeRequest | None:
     asked = (request.values.get("answers") or "").strip()
     waiting = pending_requests(db.session(), target.job.id)
     return next((wish for wish in waiting if str(wish.id) == asked or wish.wish == name), None)
+
+
+def partners_words(session: Session, actor: Actor) -> contracts.Say:
+    """Return how the usual contract text is said in the partner's language."""
+    return papers.say_for(partner_for_branding(session, the_partner_id(actor)))
 
 
 def fill_reasons(form: RejectForm) -> None:

@@ -68,7 +68,7 @@ from portal.domain.surveys.models import SurveyResponse
 from portal.domain.surveys.queries import responses_of_job
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
-from portal.web import formats
+from portal.web import formats, papers
 from portal.web.cursors import cursor_from
 from portal.web.i18n import TypedText
 from portal.web.statuses import GROUP_CSS, MESSAGE_CHANNELS, MESSAGE_KINDS, badge, message_badge
@@ -289,6 +289,11 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
     def paper_view(self, job_id: int) -> ResponseReturnValue:
         """Record a signature on paper."""
         return self._act(job_id, ACTS["sign_contract"])
+
+    @expose("/contracts/<int:contract_id>/<kind>")
+    def contract_view(self, contract_id: int, kind: str) -> ResponseReturnValue:
+        """Hand out a file of a contract: as sent, as signed, or the scan."""
+        return papers.file_of(contract_id, kind)
 
     def _act(self, job_id: int, act: Act[Any]) -> ResponseReturnValue:
         target = self._target(job_id)

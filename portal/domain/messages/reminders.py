@@ -50,8 +50,17 @@ from portal.domain.messages.models import (
     MessageSettings,
     MessageStatus,
 )
-from portal.domain.messages.services import KEY, NOWHERE, QUIET_HOURS, STARTED, TO_CONTACT, TO_CUSTOMER, quiet_hours
-from portal.domain.messages.timing import TICK, Moment, Span, spans
+from portal.domain.messages.services import (
+    KEY,
+    NOWHERE,
+    QUIET_HOURS,
+    STARTED,
+    TO_CONTACT,
+    TO_CUSTOMER,
+    moment_of,
+    quiet_hours,
+)
+from portal.domain.messages.timing import TICK, Span, spans
 from portal.domain.people.models import Contact, Customer, Partner
 from portal.domain.unit_of_work import require_unit_of_work
 from portal.domain.upserts import insert_into
@@ -105,11 +114,6 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
                 index_elements=[DecidedUntil.what], set_={"at": now}, where=DecidedUntil.at < now
             )
         )
-
-
-def moment_of(rule: MessageRule) -> Moment:
-    """Return when before a visit a rule's messages are due."""
-    return Moment(rule.days_before or 0, rule.local_time, rule.minutes_before or 0)
 
 
 def _stretches(session: Session, since: datetime, now: datetime, partner_id: int | None) -> Iterator[Stretch]:
