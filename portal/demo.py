@@ -57,6 +57,7 @@ from portal.domain.requests.dates import Part, PreferredDate
 from portal.domain.requests.models import Wish
 from portal.domain.requests.new_service import (
     ServiceWish,
+    add_request_photo,
     convert_into_installation,
     counter_propose,
     decline_request,
@@ -963,6 +964,9 @@ def _requests(acme: Company) -> list[Story]:
         day = acme.workday(5)
         words = "The car comes in spring, the cable should reach the gate."
         key = yield from _wished(acme, "Priya Raman", CHARGER, 29, [PreferredDate(day, Part.MORNING)], words)
+        drawn = drawn_photo(demo_pictures.fuse_box())
+        name, priya = photo_store().keep(drawn, acme.now), acme.as_customer(acme.customers["Priya Raman"])
+        add_request_photo(acme.session, priya, acme.now, key, name, drawn, "")
         yield acme.present - 3 * HOUR
         start, ines = acme.at(acme.workday(11), time(9)), acme.crew["Ines Kowalski"].id
         counter_propose(acme.session, dana, acme.now, key, start, ines, despite_warnings=True)

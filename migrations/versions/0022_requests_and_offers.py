@@ -80,6 +80,35 @@ def upgrade() -> None:
     )
     op.create_index("ix_service_requests_queue", "service_requests", ["partner_id", "status", "id"])
     op.create_index("ix_service_requests_customer", "service_requests", ["partner_id", "customer_id", "id"])
+    op.create_table(
+        "request_photos",
+        sa.Column("id", KEY, autoincrement=True, nullable=False),
+        sa.Column("partner_id", KEY, nullable=False),
+        sa.Column("customer_id", KEY, nullable=False),
+        sa.Column("service_request_id", KEY, nullable=False),
+        sa.Column("client_key", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("width", sa.Integer(), nullable=False),
+        sa.Column("height", sa.Integer(), nullable=False),
+        sa.Column("added_at", INSTANT, nullable=False),
+        sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_request_photos_partner_id")),
+        sa.ForeignKeyConstraint(
+            ["partner_id", "customer_id"],
+            ["customers.partner_id", "customers.id"],
+            name=op.f("fk_request_photos_partner_id_customer_id"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["partner_id", "service_request_id"],
+            ["service_requests.partner_id", "service_requests.id"],
+            name=op.f("fk_request_photos_partner_id_service_request_id"),
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_request_photos")),
+        sa.UniqueConstraint("partner_id", "id", name=op.f("uq_request_photos_partner_id_id")),
+        sa.UniqueConstraint(
+            "service_request_id", "client_key", name=op.f("uq_request_photos_service_request_id_client_key")
+        ),
+    )
+    op.create_index("ix_request_photos_name", "request_photos", ["name"])
     with op.batch_alter_table("messages") as batch:
         batch.add_column(sa.Column("service_request_id", KEY, nullable=True))
         batch.create_foreign_key(
@@ -168,4 +197,5 @@ def downgrade() -> None:
     with op.batch_alter_table("messages") as batch:
         batch.drop_constraint(op.f("fk_messages_partner_id_service_request_id"), type_="foreignkey")
         batch.drop_column("service_request_id")
+    op.drop_table("request_photos")
     op.drop_table("service_requests")

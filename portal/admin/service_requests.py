@@ -28,6 +28,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.i18n import translate
+from portal.web.photos import serve
 from portal.web.statuses import service_request_badge
 from portal.web.wishes import preferred_words
 
@@ -109,6 +110,16 @@ class ServiceRequestView(ScopedModelView):
         """Show everything about one request, and what can be done with it."""
         wish = queries.service_request(db.session(), key)
         return self.render("admin/service_requests/page.html", wish=wish, may=services.open_answers(the_actor(), wish))
+
+    @expose("/photos/<int:request_photo_id>")
+    def photo_view(self, request_photo_id: int) -> ResponseReturnValue:
+        """The whole of a photo that a customer sent."""
+        return serve(queries.request_photo(db.session(), request_photo_id), small=False)
+
+    @expose("/photos/<int:request_photo_id>/small")
+    def small_photo_view(self, request_photo_id: int) -> ResponseReturnValue:
+        """The small picture of it."""
+        return serve(queries.request_photo(db.session(), request_photo_id), small=True)
 
     @expose("/<int:key>/draft", methods=("POST",))
     def draft_view(self, key: int) -> ResponseReturnValue:

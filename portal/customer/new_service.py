@@ -7,15 +7,18 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from flask import Blueprint, abort, flash, render_template, request
+from flask import Blueprint, Response, abort, flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import FileField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 
 from portal.customer.blueprint import LONGEST_KEY, customer, go, session
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused
+from portal.domain.jobs.happened import client_key
 from portal.domain.people.services import AddressInput
+from portal.domain.photos.pictures import Drawn
+from portal.domain.photos.services import drawn_photo
 from portal.domain.requests import new_service as services
 from portal.domain.requests import queries
 from portal.domain.requests.models import ServiceRequest
@@ -26,6 +29,7 @@ from portal.web import formats
 from portal.web.forms import Form, add_errors
 from portal.web.i18n import translate
 from portal.web.partners import partner_info
+from portal.web.photos import kept_file, sent_photo, serve, store
 from portal.web.wishes import DatesMixin, dates_field
 
 ELSEWHERE = "new"
@@ -44,6 +48,7 @@ class RequestForm(DatesMixin, Form):
     postcode = StringField(lazy_gettext("Postcode"), default="")
     dates = dates_field()
     notes = TextAreaField(lazy_gettext("Tell us more"), default="")
+    photo = FileField(lazy_gettext("Photo"), render_kw={"accept": "image/*"})
 
     def offer(self, place: Place) -> None:
         """Offer what can be chosen at ``place``; the first of each is chosen."""
@@ -78,6 +83,13 @@ class RequestForm(DatesMixin, Form):
         )
 
 
+class RequestPhotoForm(Form):
+    """One more photo; its key is made with the form, so that one sent twice counts once."""
+
+    photo = FileField(lazy_gettext("Photo"), render_kw={"accept": "image/*"})
+    client_key = HiddenField(default=lambda: client_key(""))
+
+
 def ask() -> ResponseReturnValue:
     """Show the form; to somebody who is customer of several partners first, whom they mean."""
     places = _places()
@@ -99,17 +111,70 @@ def send() -> ResponseReturnValue:
     form.offer(place)
     form.validate()
     wish = form.wish(place)
+    try:
+        drawn = sent_photo()
+    except Invalid as invalid:
+        add_errors(form, invalid.errors, place.customer.partner_id)
+        return _form_page(form, place), 422
     if wish is None:
         return _form_page(form, place), 422
     try:
-        with unit_of_work(session()) as writing:
-            request_id = services.request_service(writing, customer(), formats.now(), wish).id
+        request_id = _ask(wish, drawn)
     except Invalid as invalid:
         place = _place(_places(), str(wish.customer_id)) or place
         add_errors(form, invalid.errors, place.customer.partner_id)
         return _form_page(form, place), 422
     flash(gettext("We have your request and will write to you."), "ok")
     return go("my.service_request", request_id=request_id)
+
+
+def _ask(wish: ServiceWish, drawn: Drawn | None) -> int:
+    """Ask for what is wished, with the photo if there is one, and return the key of the request."""
+    if drawn is None:
+        with unit_of_work(session()) as writing:
+            return services.request_service(writing, customer(), formats.now(), wish).id
+    with kept_file(drawn) as name:
+        with unit_of_work(session()) as writing:
+            made = services.request_service(writing, customer(), formats.now(), wish)
+            photo = services.add_request_photo(writing, customer(), formats.now(), made.id, name, drawn, wish.form_key)
+            request_id, is_new = made.id, photo.name == name
+        if not is_new:
+            store().remove(name)
+    return request_id
+
+
+def add_photo(request_id: int) -> ResponseReturnValue:
+    """Add a photo to a request that waits."""
+    queries.service_request(session(), request_id)
+    form = RequestPhotoForm(request.form)
+    try:
+        drawn = sent_photo() or drawn_photo(b"")
+        with kept_file(drawn) as name:
+            with unit_of_work(session()) as writing:
+                photo = services.add_request_photo(
+                    writing, customer(), formats.now(), request_id, name, drawn, form.client_key.data or ""
+                )
+                is_new = photo.name == name
+            if not is_new:
+                store().remove(name)
+    except Invalid as invalid:
+        add_errors(form, invalid.errors)
+        return _page(queries.service_request(session(), request_id), photo_form=form), 422
+    except Refused as refused:
+        wish = queries.service_request(session(), request_id)
+        return _page(wish, translate(refused.refusal.sentence, wish.partner_id)), 409
+    flash(gettext("Your photo is added."), "ok")
+    return go("my.service_request", request_id=request_id)
+
+
+def request_photo(request_photo_id: int) -> Response:
+    """The whole of a photo of one's own request."""
+    return serve(queries.request_photo(session(), request_photo_id), small=False)
+
+
+def small_request_photo(request_photo_id: int) -> Response:
+    """The small picture of it."""
+    return serve(queries.request_photo(session(), request_photo_id), small=True)
 
 
 def service_request(request_id: int) -> ResponseReturnValue:
@@ -158,7 +223,7 @@ def _answer(request_id: int, act: Callable[[Session], Any], done: Callable[[Any]
     return go("my.service_request", request_id=request_id)
 
 
-def _page(wish: ServiceRequest, stopped: str = "") -> str:
+def _page(wish: ServiceRequest, stopped: str = "", photo_form: RequestPhotoForm | None = None) -> str:
     passed = services.proposal_refusal(wish, formats.now()) if wish.is_proposed else None
     return render_template(
         "customer/service_request.html",
@@ -166,6 +231,8 @@ def _page(wish: ServiceRequest, stopped: str = "") -> str:
         may=services.open_answers(customer(), wish),
         passed=passed,
         stopped=stopped,
+        photo_form=photo_form or RequestPhotoForm(),
+        may_add_photo=services.photo_refusal(customer(), wish) is None and len(wish.photos) < services.MOST_PHOTOS,
         page_partner=partner_info(wish.partner_id),
     )
 
@@ -216,6 +283,11 @@ def add_to(blueprint: Blueprint) -> None:
     blueprint.add_url_rule("/requests/new", view_func=ask, endpoint="new_service")
     blueprint.add_url_rule("/requests/new", view_func=send, endpoint="send_service", methods=["POST"])
     blueprint.add_url_rule("/requests/<int:request_id>", view_func=service_request)
+    blueprint.add_url_rule(
+        "/requests/<int:request_id>/photos", view_func=add_photo, endpoint="add_request_photo", methods=["POST"]
+    )
+    blueprint.add_url_rule("/request-photos/<int:request_photo_id>", view_func=request_photo)
+    blueprint.add_url_rule("/request-photos/<int:request_photo_id>/small", view_func=small_request_photo)
     blueprint.add_url_rule(
         "/requests/<int:request_id>/accept", view_func=accept, endpoint="accept_proposal", methods=["POST"]
     )

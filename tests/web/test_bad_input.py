@@ -37,7 +37,7 @@ from portal.domain.people.models import Customer, Invitation, Membership, Partne
 from portal.domain.photos.models import Photo
 from portal.domain.photos.pictures import Drawn
 from portal.domain.photos.storage import PhotoStore
-from portal.domain.requests.models import ChangeRequest, ServiceRequest
+from portal.domain.requests.models import ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
@@ -90,6 +90,7 @@ class Rows:
     change_request: int
     unreachable: int
     service_request: int
+    request_photo: int
     job_offer: int
     offered_job: int
     partner: int
@@ -159,7 +160,10 @@ def world(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
                 for model in (ChangeRequest, Unreachable)
             ),
-            session.scalars(select(ServiceRequest.id).where(ServiceRequest.customer_id == customer.id)).first() or 0,
+            *(
+                session.scalars(select(model.id).where(model.customer_id == customer.id)).first() or 0
+                for model in (ServiceRequest, RequestPhoto)
+            ),
             session.scalars(select(JobOffer.id).where(JobOffer.partner_id == partner.id)).first() or 0,
             session.scalars(select(OfferedJob.id)).first() or 0,
             partner.id,
@@ -304,6 +308,14 @@ def world(
             )
             for job in every
         )  # fmt: skip
+        session.flush()
+        session.add_all(
+            RequestPhoto(
+                partner_id=one.partner_id, customer_id=one.customer_id, service_request_id=one.id, client_key="key",
+                name=file, width=16, height=16, added_at=NOW,
+            )
+            for one in session.scalars(select(ServiceRequest)).all()
+        )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
     staff_foreign = rows(theirs, stranger, outsider, *far_away)
@@ -397,7 +409,7 @@ def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "as
 def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
-    kinds |= {"request_id": "service_request"}
+    kinds |= {"request_id": "service_request", "request_photo_id": "request_photo"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
     kinds |= {"photo_id": "photo"}
     views = {

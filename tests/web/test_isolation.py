@@ -33,7 +33,7 @@ from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.photos.models import Photo
-from portal.domain.requests.models import ChangeRequest, ServiceRequest
+from portal.domain.requests.models import ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
     Holiday,
@@ -105,6 +105,7 @@ BY_ARGUMENT = {
     "job_id": "job",
     "contract_id": "contract",
     "photo_id": "photo",
+    "request_photo_id": "request_photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners", "offered_jobs"}
@@ -137,6 +138,7 @@ class Side:
     message_rule: MessageRule
     unreached: Unreachable
     asked_for: ServiceRequest
+    request_photo: RequestPhoto
     offer: JobOffer
     contract: Contract
     photo: Photo
@@ -250,6 +252,9 @@ def make_side(
         where = {"address_id": customer.addresses[0].id, "service_type_id": kind.id, "form_key": f"{customer.id}:"}
         asked = {"status": "NEW", "notes": f"{word} request", "asked_at": datetime.now(UTC)}
         asked_for = save(session, ServiceRequest(**whom, **where, **asked))
+        named = {"client_key": "key", "name": f"2026-11-24/{word}2", "width": 9, "height": 9}
+        sent = RequestPhoto(service_request_id=asked_for.id, added_at=datetime.now(UTC), **named, **whom)
+        request_photo = save(session, sent)
         until = datetime.now(UTC) + timedelta(days=1)
         work = {"service": f"{word} work", "customer_name": f"{word} Newcomer", "line": f"2 {word} Street"}
         offered = save(
@@ -266,6 +271,7 @@ def make_side(
             rule,
             unreached,
             asked_for,
+            request_photo,
             offer,
             contract,
             photo,

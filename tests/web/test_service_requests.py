@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,12 +18,16 @@ from portal.domain.messages.models import Message, MessageKind
 from portal.domain.people.merging import MergeInput, merge_customers
 from portal.domain.people.models import Address, User
 from portal.domain.people.partners import suspend_partner
-from portal.domain.requests.models import ServiceRequest
+from portal.domain.photos.queries import named_photos
+from portal.domain.photos.storage import PhotoStore
+from portal.domain.requests.models import RequestPhoto, ServiceRequest
 from portal.domain.unit_of_work import unit_of_work
+from portal.web.photos import STORE
 from tests.factories import Create
 from tests.helpers import Site
 from tests.web.office import NOW, TUESDAY, Office, clock, office  # noqa: F401
 from tests.web.test_hours import menu
+from tests.web.test_photos import PRIVATE, with_position
 
 pytestmark = pytest.mark.row("C5")
 QUEUE = "/admin/requests/"
@@ -273,6 +279,55 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
         assert both.my.post(f"/my/requests/{key}/cancel").status_code == 404
         assert stranger.get(f"{QUEUE}{key}").status_code == 404
     assert both.my.post(f"/my/requests/{today.id}/accept", {"proposal": "x"}).status_code == 400
+
+
+@pytest.mark.row("C7")
+def test_photos_of_a_request_are_the_customers_and_the_offices(
+    both: Both,
+    app: Flask,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    create_user: Create,
+    create_customer: Create,
+) -> None:
+    monkeypatch.setitem(app.extensions, STORE, PhotoStore(str(tmp_path)))
+    both.my.get(NEW)
+    both.my.submit({"notes": "As seen", "photo": (BytesIO(b"MZ no picture"), "boiler.jpg")}, button="Send request")
+    assert "Choose a photo in JPEG, PNG, WebP or HEIC format" in both.my.text
+    assert both.my.page.select_one("textarea[name=notes]").text.strip() == "As seen"  # type: ignore[union-attr]
+    assert both.requests() == []
+    wish = both.ask(photo=(BytesIO(with_position()), "boiler.jpg"))
+    both.my.submit({"photo": (BytesIO(with_position()), "again.jpg")}, action="/photos")
+    assert "Your photo is added." in both.my.text
+    assert both.my.submit(action="/photos").status_code == 422
+    desk = both.office.site
+    desk.get(f"{QUEUE}{wish.id}")
+    for site in (both.my, desk):
+        site.get(f"/my/requests/{wish.id}" if site is both.my else f"{QUEUE}{wish.id}")
+        pictures = [str(link["src"]) for link in site.page.select(".photo img")]
+        assert len(pictures) == 2
+        for address in (*pictures, pictures[0].removesuffix("/small")):
+            answer = site.client.get(address)
+            assert (answer.status_code, answer.mimetype) == (200, "image/jpeg")
+            # Nothing of the file itself: neither where it was taken nor by what.
+            assert PRIVATE not in answer.data
+    neighbour = create_user()
+    create_customer(both.office.partner, neighbour)
+    stranger = Site(app.test_client())
+    stranger.sign_in(neighbour)
+    for number in (1, 2, 987_654):
+        for address in (f"/my/request-photos/{number}", f"/my/request-photos/{number}/small"):
+            assert stranger.get(address).status_code == 404
+        assert stranger.post(f"/my/requests/{wish.id}/photos").status_code == 404
+    both.my.get(f"/my/requests/{wish.id}")
+    both.my.submit(button="Cancel this request")
+    photo = {"photo": (BytesIO(with_position()), "late.jpg")}
+    assert both.my.post(f"/my/requests/{wish.id}/photos", photo).status_code == 409
+    with app.app_context():
+        both.session.rollback()
+        known = set(both.session.scalars(select(RequestPhoto.name)))
+    # What was refused left no file; what is there has its row, by which it is kept.
+    assert set(PhotoStore(str(tmp_path)).written_on(NOW.date())) == known == named_photos(both.session, known)
 
 
 @pytest.mark.row("C8")

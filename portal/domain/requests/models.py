@@ -157,6 +157,12 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     job: Mapped[Job | None] = relationship(
         primaryjoin=lambda: foreign(ServiceRequest.job_id) == Job.id, lazy="raise", viewonly=True
     )
+    photos: Mapped[list[RequestPhoto]] = relationship(
+        primaryjoin=lambda: ServiceRequest.id == foreign(RequestPhoto.service_request_id),
+        lazy="raise",
+        viewonly=True,
+        order_by=lambda: RequestPhoto.id,
+    )
 
     @property
     def preferred(self) -> Sequence[PreferredDate]:
@@ -167,3 +173,29 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     def is_proposed(self) -> bool:
         """Whether another date is offered and waits for the customer's answer."""
         return self.status == PROPOSED
+
+
+class RequestPhoto(Tenant, CustomerOwned, Base):
+    """A photo that a customer sent with a request for new service, for the office and themself to see (C5).
+
+    ``name`` is that of its files (``photos.storage``); ``client_key`` of the form that brought it, so that one sent
+    twice counts once.
+    """
+
+    __tablename__ = "request_photos"
+    table_extras = (
+        ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
+        ForeignKeyConstraint(
+            ["partner_id", "service_request_id"], ["service_requests.partner_id", "service_requests.id"]
+        ),
+        UniqueConstraint("service_request_id", "client_key"),
+        Index("ix_request_photos_name", "name"),
+    )
+
+    customer_id: Mapped[int] = mapped_column(Key)
+    service_request_id: Mapped[int] = mapped_column(Key)
+    client_key: Mapped[str] = mapped_column(String(40))
+    name: Mapped[str] = mapped_column(String(80))
+    width: Mapped[int] = mapped_column(Integer)
+    height: Mapped[int] = mapped_column(Integer)
+    added_at: Mapped[datetime] = mapped_column()

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs import services as jobs
+from portal.domain.jobs.happened import client_key
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import MAX_TEXT, demand, required_text, start_errors
 from portal.domain.jobs.models import Job
@@ -29,12 +30,16 @@ from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce_request
 from portal.domain.people.models import Address, Customer
 from portal.domain.people.services import AddressInput, add_address, place_errors
+from portal.domain.photos.pictures import Drawn
 from portal.domain.requests.dates import PreferredDate, date_errors, kept_dates
-from portal.domain.requests.models import ServiceRequest
+from portal.domain.requests.models import RequestPhoto, ServiceRequest
 from portal.domain.requests.queries import address_in_use
 from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import controls_for, wanted_for, zone_of
+
+# More than anybody looks through before planning a visit.
+MOST_PHOTOS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,42 @@ def request_service(session: Session, actor: Actor, now: datetime, wish: Service
     session.flush()
     announce_request(session, MessageKind.REQUEST_RECEIVED, request, now)
     return request
+
+
+def add_request_photo(
+    session: Session, actor: Actor, now: datetime, request_id: int, name: str, drawn: Drawn, key: str
+) -> RequestPhoto:
+    """Add the photo whose files are kept under ``name`` to a request, for the customer who asked, and return it.
+
+    One with the same ``key`` is not added again: the first is returned, and the new files are nobody's.
+    """
+    request, own = _lock(session, request_id), client_key(key)
+    query = select(RequestPhoto).where(RequestPhoto.service_request_id == request.id, RequestPhoto.client_key == own)
+    known = session.scalars(query).one_or_none()
+    if known is not None:
+        return known
+    demand(photo_refusal(actor, request))
+    held = session.scalars(select(func.count()).where(RequestPhoto.service_request_id == request.id)).one()
+    if held >= MOST_PHOTOS:
+        raise Invalid({"photo": sentence("There are %(limit)s photos already; no more fit", limit=MOST_PHOTOS)})
+    photo = RequestPhoto(
+        partner_id=request.partner_id,
+        customer_id=request.customer_id,
+        service_request_id=request.id,
+        client_key=own,
+        name=name,
+        width=drawn.width,
+        height=drawn.height,
+        added_at=now,
+    )
+    session.add(photo)
+    session.flush()
+    return photo
+
+
+def photo_refusal(actor: Actor, request: ServiceRequest) -> Refusal | None:
+    """Say why the customer can add no photo to a request, or ``None``: as long as they may still cancel it."""
+    return answer_refusal(actor, request, "cancel")
 
 
 def convert_into_installation(

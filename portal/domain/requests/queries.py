@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import and_, or_, select
-from sqlalchemy.orm import Session, joinedload
+from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Job
-from portal.domain.lookup import MAX_KEY
+from portal.domain.lookup import MAX_KEY, find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer
 from portal.domain.people.queries import words_in
-from portal.domain.requests.models import PENDING, WAITING, ChangeRequest, ServiceRequest
+from portal.domain.requests.models import PENDING, WAITING, ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 
@@ -112,12 +112,18 @@ def list_service_requests(
 
 def service_request(session: Session, request_id: int) -> ServiceRequest:
     """Return one request for new service with all it names, as it is now; raises ``NotFound``."""
-    query = select(ServiceRequest).options(*WITH_WISH).where(ServiceRequest.id == request_id)
+    query = select(ServiceRequest).options(*WITH_WISH, selectinload(ServiceRequest.photos))
+    query = query.where(ServiceRequest.id == request_id)
     found = session.scalars(query, execution_options={"populate_existing": True})
     request = found.one_or_none() if 0 < request_id <= MAX_KEY else None
     if request is None:
         raise NotFound
     return request
+
+
+def request_photo(session: Session, photo_id: int) -> RequestPhoto:
+    """Return a photo of a request within the session's scope; raises ``NotFound``."""
+    return find(session, RequestPhoto, photo_id)
 
 
 def address_in_use(session: Session, request: ServiceRequest) -> int:
