@@ -31,9 +31,12 @@ from portal.admin.installations.bulk import PICKED, BulkActions
 from portal.admin.installations.forms import (
     ScheduleForm,
     StepForm,
+    day_to_show,
     fill_items,
     lengths,
+    offer_times,
     only_show,
+    read_chosen_time,
     read_key,
     read_length,
     read_pair,
@@ -64,6 +67,7 @@ from portal.domain.requests.new_service import answer_refusal, convert_into_inst
 from portal.domain.requests.queries import address_in_use, pending_requests, service_request
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
+from portal.domain.scheduling.slots import Slot
 from portal.domain.surveys.models import SurveyResponse
 from portal.domain.surveys.queries import responses_of_job
 from portal.domain.unit_of_work import unit_of_work
@@ -467,6 +471,10 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         ]
         form.technician_names = {str(one.technician_id): one.name for one in technicians}
         name = chosen_name(form)
+        times_asked = "show_times" in request.form
+        times_shown = times_asked or bool(form.slot.data)
+        if times_shown:
+            _offer_times(form)
         replaced = self._target(replaces_id).job if replaces_id is not None else None
         title = gettext("Schedule installation")
         if replaced is not None:
@@ -481,6 +489,9 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             value_of=_value,
             replaced=replaced,
             wish=service_request(session, key) if (key := whole(form.request.data)) is not None else None,
+            whose=name,
+            times_asked=times_asked,
+            times_shown=times_shown,
             title=title,
             button=gettext("Schedule and assign %(name)s", name=name) if name else gettext("Schedule installation"),
             close=self.get_url(".index_view"),
@@ -589,13 +600,31 @@ def _rearrange(form: Any) -> None:
         form.rearrange(request.form)
 
 
+def _offer_times(form: ScheduleForm) -> None:
+    """Offer the times of the day in the form for the work and the technician in it (P13)."""
+    zone = formats.zone_of()
+    day, kind_id = day_to_show(form.date.data, zone), whole(form.service_type.data)
+    slots: Sequence[Slot] = []
+    if day is not None and kind_id is not None:
+        length = read_length(ScheduleForm(data={"duration": form.duration.data}).duration)
+        technician_id = whole(form.technician.data)
+        try:
+            times = queries.times_for_staff(db.session(), kind_id, technician_id, [day], formats.now(), length)
+        except NotFound:
+            # What is wrong with the choice is said when the form is sent.
+            times = {}
+        slots = times.get(day, [])
+    offer_times(form, day, slots, zone)
+
+
 def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
     """Return what ``form`` asks for; raises ``Invalid``, with the errors at their fields, where it cannot be read."""
     pair = read_pair(form.customer)
     if pair is None:
         wrong(form.customer_text, gettext("Choose a customer"))
     service_type_id = read_key(form.service_type, gettext("Choose a service type"))
-    start = read_start(form.date, form.time, formats.zone_of())
+    zone = formats.zone_of()
+    start = read_chosen_time(form, zone) or read_start(form.date, form.time, zone)
     length = read_length(form.duration)
     items = form.read_items()
     technician_id = read_key(form.technician, gettext("Choose who comes")) if form.technician.data else None
