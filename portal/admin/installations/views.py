@@ -58,6 +58,7 @@ from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, 
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
+from portal.domain.notes.queries import notes_of
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.photos.queries import photos_of
@@ -273,6 +274,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
             responses=_responses(target),
+            notes=notes_of(db.session(), target.job.id),
             photos=photos_of(db.session(), target.job.id),
             may_add_photo=photo_refusal(target.job) is None,
             wishes=pending_requests(db.session(), target.job.id),
