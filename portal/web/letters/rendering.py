@@ -127,12 +127,6 @@ class Renderer:
                 unsubscribe_url="" if is_text else unsubscribe_url,
             )
 
-    def values(self, facts: Facts, now: datetime) -> dict[str, str]:
-        """Return the values of the placeholders about ``facts`` as of ``now``, in the language of ``facts``."""
-        with self._app.app_context(), force_locale(_locale(facts.locale)):
-            g.now = now
-            return values_of(facts, self._base_url)
-
     def standard_words(self, place: Place) -> templates.Words:
         """Return the standard words for ``place`` with placeholders."""
         with self._app.app_context(), force_locale(place.locale):
