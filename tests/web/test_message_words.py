@@ -168,11 +168,16 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
         ("reminder/text/en", {"body": "On {{ visit.date }}"}, "It does not say who writes"),
         ("reminder/text/en", {"body": long + "{{ visit.date }}"}, "With this visit it is 2 texts long."),
         ("reminder/text/en", {"body": "{{ partner.name }} ☀ {{ visit.date }}"}, "17 of 70 characters, 1 text"),
+        (
+            "reminder/text/en",
+            {"body": "{{ partner.name }}: {{ visit.window }}"},
+            "Acme: 9:00-11:00 16 of 160 characters",
+        ),
     ):
         alma.get(LIST + place)
         assert alma.submit(typed, button="Save, effective").status_code == 200
         assert said in alma.text, typed
-    assert len(versions(office)) == 6
+    assert len(versions(office)) == 7
 
 
 @pytest.mark.once

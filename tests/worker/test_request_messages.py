@@ -87,6 +87,6 @@ def test_an_offer_that_was_answered_is_not_sent_and_a_text_waits_for_the_morning
     work.relay.run()
     ((number, words),) = gateway.told
     assert number == "447700900200"
-    assert "Does Fri 27 Nov suit you? Boiler <repair>. Fri 27 Nov, 9:00–11:00." in words
+    assert "Does Fri 27 Nov suit you? Boiler <repair>. Fri 27 Nov, 9:00-11:00." in words
     texts = [message for message in shop.messages("request_offered") if message.channel == "text"]
     assert [message.status for message in texts] == ["SKIPPED", "SENT"]

@@ -29,6 +29,7 @@ from portal.domain.templating import Unusable
 from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
 from portal.web.letters.requests import request_words, wished_line
+from portal.web.letters.segments import plainly
 from portal.web.letters.values import Known, values_of
 from portal.web.letters.words import (
     access_text,
@@ -122,7 +123,7 @@ class Renderer:
                 recipient=(facts.reader.phone if is_text else facts.reader.email) or facts.message.recipient,
                 sender=_one_line(partner.name),
                 subject="" if is_text else _one_line(words.subject),
-                body=text_for(Known(known), words) if is_text else self._fill("letter.txt", values),
+                body=plainly(text_for(Known(known), words)) if is_text else self._fill("letter.txt", values),
                 body_html="" if is_text else self._fill("letter.html", values),
                 unsubscribe_url="" if is_text else unsubscribe_url,
             )
@@ -186,12 +187,14 @@ class Renderer:
         )
 
     def _text(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
+        said = own.body if own is not None else text_for(known, words_for(facts.message.kind, known))
         return Letter(
             message_id=self._message_id(facts.message),
             recipient=(facts.told or facts.reader).phone or facts.message.recipient,
             sender=_one_line(facts.partner.name),
             subject="",
-            body=own.body if own is not None else text_for(known, words_for(facts.message.kind, known)),
+            # A dash would make two texts of one.
+            body=plainly(said),
             body_html="",
             secret=self._secret_of(known["link.track"]),
         )
