@@ -8,7 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import flash, make_response, redirect, request, url_for
+from flask import current_app, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
@@ -61,6 +61,7 @@ from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.surveys.models import SurveyResponse
 from portal.domain.surveys.queries import responses_of_job
+from portal.domain.tracking.queries import arrival_of, away_km, position_of
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -267,6 +268,7 @@ class InstallationView(BulkActions, ScopedModelView):
             needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
             may_replace=replacement_refusal(target.job) is None,
             self_service=_self_service(target),
+            way=_way(target),
         )
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
@@ -518,6 +520,16 @@ class InstallationView(BulkActions, ScopedModelView):
 
 
 DAY_MINUTES = 24 * 60
+
+
+def _way(target: Any) -> dict[str, Any] | None:
+    """Return when who is on the way is expected, how far away they are, and as of when; ``None`` for nobody."""
+    visit = target.visit
+    if visit is None or not visit.is_on_the_way:
+        return None
+    position, address = position_of(db.session(), visit.id), target.job.address
+    expected = arrival_of(visit, address, position, current_app.config["TRAVEL_SPEED_KMH"])
+    return {"expected": expected, "position": position, "away": away_km(visit, address, position)}
 
 
 def _minutes(visit: Appointment) -> int:
