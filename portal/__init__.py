@@ -19,6 +19,7 @@ def create_app(settings: Settings) -> Flask:
     from portal.domain.database import prepare_engine, reading
     from portal.extensions import READING, csrf, db, limiter, migrate
     from portal.web import (
+        access,
         assets,
         attention,
         auth,
@@ -35,6 +36,7 @@ def create_app(settings: Settings) -> Flask:
         logs,
         menu,
         partners,
+        photos,
         script_words,
         sessions,
         signin,
@@ -63,6 +65,7 @@ def create_app(settings: Settings) -> Flask:
     signin.init_app(app, settings)
     auth.init_app(app)
     for part in (
+        access,
         language,
         assets,
         partners,
@@ -76,6 +79,7 @@ def create_app(settings: Settings) -> Flask:
         health,
         invitations,
         kept,
+        photos,
         script_words,
         slim,
         unsubscribe,
@@ -93,6 +97,8 @@ def settings_of_driver(url: str) -> dict[str, object]:
 
 def settings_of_flask(settings: Settings) -> dict[str, object]:
     """Return what Flask and its extensions read from ``app.config``."""
+    from portal.web.counts import counts_uri
+
     return {
         "SETTINGS": settings,
         "SECRET_KEY": settings.secret_key.get_secret_value(),
@@ -111,5 +117,5 @@ def settings_of_flask(settings: Settings) -> dict[str, object]:
         "RATELIMIT_HEADERS_ENABLED": True,
         # A throttle that cannot count lets people in; without its store nobody has a session anyway.
         "RATELIMIT_SWALLOW_ERRORS": True,
-        "RATELIMIT_STORAGE_URI": settings.redis_url or "memory://",
+        "RATELIMIT_STORAGE_URI": settings.redis_url or counts_uri(settings),
     }

@@ -26,6 +26,7 @@ from werkzeug.serving import make_server
 
 from portal import create_app
 from portal.domain import tables
+from portal.domain.contracts.queries import findings
 from portal.domain.delivery import settings as delivery
 from portal.domain.errors import Invalid
 from portal.domain.jobs import attention, counts
@@ -37,6 +38,7 @@ from portal.domain.vault import Unreadable
 from portal.extensions import db
 from portal.settings import Environment, Settings, SettingsError
 from portal.web.auth import hash_password
+from portal.web.health import what_is_missing
 from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -141,6 +143,22 @@ def recount() -> None:
         counts.rebuild(session)
         attention.rebuild(session, datetime.now(UTC))
     console.print("The counts are right again.")
+
+
+@main.command()
+def doctor() -> None:
+    """Look whether everything is as it should be: database, migrations, Redis, and every contract's stored bytes."""
+    found = [f"Not there: {line}." for line in what_is_missing()]
+    if not found:
+        session = db.session()
+        set_scope(session, system_scope("system"))
+        found = [
+            f"{one.number}, contract version {one.revision}: the {one.what} is not what was stored."
+            for one in findings(session)
+        ]
+    if found:
+        raise click.ClickException("\n".join(found))
+    console.print("Everything is as it should be.")
 
 
 @main.command()

@@ -20,7 +20,7 @@ from flask import current_app
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from portal import demo_set_up
+from portal import demo_pictures, demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
@@ -49,6 +49,7 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.photos.services import PhotoInput, add_photo, drawn_photo
 from portal.domain.requests.models import Wish
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
@@ -64,6 +65,7 @@ from portal.domain.surveys.services import SurveyInput, answer_survey
 from portal.domain.tracking.services import Reading, keep_position
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
+from portal.web.photos import store as photo_store
 from portal.worker.channels import LogChannel, SendError
 from portal.worker.relay import Relay
 from portal.worker.store import Store
@@ -186,6 +188,15 @@ ALBANY = (
     ("Mei-Ling Zhao", "9 Pine Hollow Lane", "12205"),
     ("Rosa Delgado", "76 Madison Avenue", "12208"),
 )
+
+# What technicians photograph at somebody's: the picture, what it shows, whether the customer sees it.
+PHOTOS = {
+    ("Priya Raman", "Smart thermostat"): (
+        (demo_pictures.thermostat, "Thermostat in the hall", True),
+        (demo_pictures.fuse_box, "Fuse box, for the office", False),
+    ),
+    ("Priya Raman", "Heat pump"): ((demo_pictures.roof, "Roof before we began", True),),
+}
 
 # How customers rate, most of them content, and what they say to it.
 RATINGS_GIVEN = (5, 5, 5, 5, 4, 4, 4, 3, 2)
@@ -404,6 +415,13 @@ class Company:
         visit = self.visit(job)
         technician = next(one for one in self.crew.values() if one.id == visit.technician_id)
         use_case(self.session, self.as_technician(technician), self.now, visit.id, visit.move_number, *inputs)
+
+    def photograph(self, job: Job, data: bytes, caption: str, shared: bool) -> None:
+        """Add a photo to the visit of ``job`` as its technician."""
+        visit, drawn = self.visit(job), drawn_photo(data)
+        technician = next(one for one in self.crew.values() if one.id == visit.technician_id)
+        name, given = photo_store().keep(drawn, self.now), PhotoInput(caption=caption, shared=shared)
+        add_photo(self.session, self.as_technician(technician), self.now, visit.id, name, drawn, given)
 
     def pause_reason(self, label: str) -> int:
         """Return the key of a pause reason."""
@@ -809,6 +827,9 @@ def _visited(company: Company, job: Job, order: Order, trouble: bool) -> Story:
         company.step(fieldwork.pause, job, company.pause_reason("Part needed"), "Fuse carrier, from the wholesaler")
         yield company.now + 35 * MINUTE
         company.step(fieldwork.resume, job)
+    for data, caption, shared in PHOTOS.get((order.customer.name, order.kind.name), ()):
+        yield company.now + 6 * MINUTE
+        company.photograph(job, data(), caption, shared)
     yield max(company.now + 15 * MINUTE, order.end - rng.randint(0, 20) * MINUTE)
     company.step(fieldwork.complete, job, rng.choice(order.kind.notes))
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 from urllib.parse import urlsplit
 
+import fsspec
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
@@ -65,6 +67,9 @@ class Settings(BaseSettings):
     map_tiles_attribution: str = ""
     # How fast somebody on the way gets on, as the crow flies, where they gave no estimate of their own.
     travel_speed_kmh: float = Field(default=30, ge=1, le=200)
+    # A folder, or an address that fsspec knows, and what it is opened with there, as a JSON object.
+    photos_url: str = Field(default=str(INSTANCE / "photos"), repr=False)
+    photos_options: Annotated[dict[str, Any], NoDecode] = Field(default_factory=dict, repr=False)
 
     @classmethod
     def load(cls, **given: Any) -> Self:
@@ -134,6 +139,27 @@ class Settings(BaseSettings):
         if urlsplit(value).scheme not in {"http", "https"} or not urlsplit(value).netloc:
             raise ValueError("it is no public address such as https://portal.example.com")
         return value.rstrip("/")
+
+    @field_validator("photos_url")
+    @classmethod
+    def _known_place(cls, value: str) -> str:
+        protocol, separator, _ = value.partition("://")
+        if separator and protocol not in fsspec.available_protocols():
+            raise ValueError("it is neither a folder nor an address such as s3://bucket/photos")
+        return value
+
+    @field_validator("photos_options", mode="before")
+    @classmethod
+    def _an_object(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            options = json.loads(value)
+        except ValueError:
+            options = None
+        if not isinstance(options, dict):
+            raise ValueError('it is no JSON object such as {"key": "…", "secret": "…"}')
+        return options
 
     @field_validator("map_tiles_url")
     @classmethod

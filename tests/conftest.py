@@ -85,6 +85,7 @@ def make_settings(folder: Path, **given: Any) -> Settings:
     values: dict[str, Any] = {
         "doorstep_env": "test",
         "session_dir": folder / "sessions",
+        "photos_url": str(folder / "photos"),
         "throttle": False,
         "log_level": "WARNING",
         "redis_url": None,

@@ -9,6 +9,7 @@ from flask_admin.theme import Bootstrap4Theme
 from portal.domain.branding.pictures import MAX_BYTES
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.web.http import allow_file
+from portal.web.photos import MOST_SENT
 
 
 def register(app: Flask) -> None:
@@ -19,6 +20,7 @@ def register(app: Flask) -> None:
         branding,
         calendar,
         channels,
+        contracts,
         controls,
         dashboard,
         hours,
@@ -27,6 +29,7 @@ def register(app: Flask) -> None:
         log,
         lookups,
         message_rules,
+        message_words,
         operator,
         people,
         requests,
@@ -55,10 +58,12 @@ def register(app: Flask) -> None:
         people.views,
         setup.views,
         controls.views,
+        message_words.views,
         message_rules.views,
         surveys.views,
         hours.views,
         branding.views,
+        contracts.views,
         channels.views,
         staff.views,
         workflows.views,
@@ -71,5 +76,6 @@ def register(app: Flask) -> None:
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)
+    allow_file(app, "installations.photos_view", MOST_SENT)
     app.register_blueprint(lookups.pages)
     live.init_app(app)

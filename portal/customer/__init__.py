@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.customer import calendar, confirm, live, messages, modify, papers, requests, schedule, survey, track
+from portal.customer import calendar, confirm, live, messages, modify, papers, photos, requests, schedule, survey, track
 from portal.customer.blueprint import pages
 
 # Once, when imported: a registered blueprint takes no more pages, and tests make several applications.
-for part in (schedule, live, modify, requests, papers, calendar, messages, survey):
+for part in (schedule, live, modify, requests, papers, photos, calendar, messages, survey):
     part.add_to(pages)
 
 

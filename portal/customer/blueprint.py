@@ -25,6 +25,16 @@ from portal.web.partners import partner_info
 LONGEST_KEY = 20
 
 pages = Blueprint("my", __name__, url_prefix="/my")
+# Whose addresses say nothing to strangers, where other pages ask them to sign in.
+HIDDEN = {"my.photo", "my.small_photo"}
+
+
+@pages.before_request
+def _hide_from_strangers() -> None:
+    if request.endpoint in HIDDEN and current_actor() is None:
+        abort(404)
+
+
 pages.before_request(guard(Permission.MY))
 
 

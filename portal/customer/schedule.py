@@ -16,6 +16,7 @@ from portal.domain.jobs import customer_queries, fieldwork, services
 from portal.domain.jobs.customer_queries import NEWEST_FIRST
 from portal.domain.jobs.models import Appointment
 from portal.domain.paging import PAGE_ROWS, Cursor
+from portal.domain.photos.queries import shared_photos
 from portal.domain.surveys.queries import survey_about
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
@@ -65,7 +66,10 @@ def visit(visit_id: int) -> str:
     own_cancel = item.is_over and customer_queries.cancelled_by_customer(session(), item.visit)
     survey = survey_about(session(), customer(), formats.now(), item.visit) if item.visit.is_complete else None
     following = live.follow([item], url_for("my.live_visit", visit_id=visit_id))
-    return page_of_visit("customer/visit.html", item, own_cancel=own_cancel, survey=survey, following=following)
+    photos = shared_photos(session(), item.visit.id)
+    return page_of_visit(
+        "customer/visit.html", item, own_cancel=own_cancel, survey=survey, following=following, photos=photos
+    )
 
 
 def confirm(visit_id: int) -> ResponseReturnValue:

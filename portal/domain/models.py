@@ -1,5 +1,6 @@
 """Every model, imported once, so that the metadata is whole."""
 
+from portal.domain.access import models as access
 from portal.domain.background import models as background
 from portal.domain.base import Base
 from portal.domain.branding import models as branding
@@ -9,6 +10,7 @@ from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.people import models as people
+from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
 from portal.domain.scheduling import models as scheduling
 from portal.domain.settings_log import models as settings_log
@@ -17,6 +19,7 @@ from portal.domain.tracking import models as tracking
 
 __all__ = [
     "Base",
+    "access",
     "background",
     "branding",
     "changes",
@@ -25,6 +28,7 @@ __all__ = [
     "jobs",
     "messages",
     "people",
+    "photos",
     "requests",
     "scheduling",
     "settings_log",

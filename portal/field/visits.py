@@ -24,6 +24,8 @@ from portal.domain.jobs.field_queries import (
     step_refusal,
 )
 from portal.domain.jobs.queries import pause_reasons
+from portal.domain.photos.queries import photos_of
+from portal.domain.photos.services import photo_refusal
 from portal.domain.scheduling.zones import MissingHour, instant_of
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
@@ -33,6 +35,7 @@ from portal.web.auth import current_actor, guard
 from portal.web.formats import now, today, zone_of
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
+from portal.web.photos import PhotoForm
 
 COMING_DAYS = 28
 FARTHEST_DAY = timedelta(days=5 * 366)
@@ -139,7 +142,7 @@ def one_day(day: str) -> ResponseReturnValue:
 @pages.get("/visits/<int:visit_id>")
 def visit(visit_id: int) -> str:
     """One visit and its next step."""
-    return _visit_page(_shown(visit_id))
+    return visit_page(shown_visit(visit_id))
 
 
 @pages.get("/visits/<int:visit_id>/<name>")
@@ -148,10 +151,10 @@ def ask(visit_id: int, name: str) -> ResponseReturnValue:
     step = _step(name)
     if step.page is None:
         abort(405, valid_methods=["POST"])
-    shown = _shown(visit_id)
+    shown = shown_visit(visit_id)
     refusal = step_refusal(db.session(), technician(), now(), shown, name, zone_of())
     if refusal is not None:
-        return _visit_page(shown, stopped=translate(refusal.sentence)), 409
+        return visit_page(shown, stopped=translate(refusal.sentence)), 409
     return render_template(step.page, shown=shown, name=name, form=_form(step))
 
 
@@ -181,32 +184,39 @@ def _not_taken(
     visit_id: int, name: str, move_number: int, form: StepForm, reason: str | None = None
 ) -> ResponseReturnValue:
     """Answer a step that changed nothing: done before, overtaken by a move, refused, or sent with errors."""
-    shown = _shown(visit_id)
+    shown = shown_visit(visit_id)
     if is_repeated(shown.visit, name, move_number):
         return redirect(url_for("field.visit", visit_id=visit_id))
     if shown.visit.move_number != move_number:
-        return _visit_page(shown, moved=True), 409
+        return visit_page(shown, moved=True), 409
     refusal = step_refusal(db.session(), technician(), now(), shown, name, zone_of())
     if refusal is not None:
         reason = translate(refusal.sentence)
     if reason is not None:
-        return _visit_page(shown, stopped=reason), 409
+        return visit_page(shown, stopped=reason), 409
     page = STEPS[name].page
     if page is None:
-        return _visit_page(shown, form), 422
+        return visit_page(shown, form), 422
     return render_template(page, shown=shown, name=name, form=form, form_has_errors=True), 422
 
 
-def _visit_page(
-    shown: FieldVisit, form: StepForm | None = None, stopped: str | None = None, moved: bool = False
+def visit_page(
+    shown: FieldVisit,
+    form: StepForm | None = None,
+    stopped: str | None = None,
+    moved: bool = False,
+    photo_form: PhotoForm | None = None,
 ) -> str:
+    """Return the page of a visit; ``form`` is that of its next step, where it was filled in."""
     if form is None and shown.next_step is not None:
         form = _form(STEPS[shown.next_step])
     return render_template(
         "field/visit.html",
         shown=shown,
         form=form,
-        form_has_errors=form is not None and bool(form.errors),
+        form_has_errors=any(one is not None and one.errors for one in (form, photo_form)),
+        photos=photos_of(db.session(), shown.job.id),
+        photo_form=None if photo_refusal(shown.job) else photo_form or PhotoForm(),
         stopped=stopped,
         moved=moved,
         asks=[name for name in shown.ways_out if STEPS[name].page],
@@ -221,7 +231,8 @@ def _form(step: Step, data: Any = None) -> StepForm:
     return form
 
 
-def _shown(visit_id: int) -> FieldVisit:
+def shown_visit(visit_id: int) -> FieldVisit:
+    """Return a visit of the technician's as it is now; ``NotFound`` for anybody else's."""
     return field_visit(db.session(), technician(), now(), visit_id, zone_of())
 
 
@@ -232,7 +243,7 @@ def _step(name: str) -> Step:
 
 
 def technician() -> Actor:
-    """Return who asks."""
+    """Return who asks; the blueprint's guard has let nobody else in."""
     actor = current_actor()
     assert actor is not None, "the blueprint lets nobody else in"
     return actor

@@ -14,8 +14,11 @@ from enum import StrEnum
 from flask import current_app
 from itsdangerous import BadData, URLSafeSerializer
 
+from portal.domain.access.models import AccessKind
+
 EPOCH = datetime.fromtimestamp(0, UTC)
 TICK = timedelta(microseconds=1)
+ACCESS = {AccessKind.SIGN_IN: "link", AccessKind.PASSWORD: "password"}
 
 
 class Purpose(StrEnum):
@@ -79,6 +82,11 @@ def survey_path(visit_id: int) -> str:
 def visit_to_rate(token: str) -> int:
     """Return which visit the link to a survey with ``token`` was made for; raises ``Tampered``."""
     return read(Purpose.SURVEY, token)["visit"]
+
+
+def access_path(kind: AccessKind, token: str) -> str:
+    """Return the address, below the site's own, of the link of ``kind`` with ``token`` (C9)."""
+    return f"/login/{ACCESS[kind]}/{token}"
 
 
 def track_path(visit_id: int, departure: int) -> str:

@@ -10,17 +10,19 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
+from portal.domain.access.services import answer_wishes, anything_asked
 from portal.domain.delivery.settings import settings_of
 from portal.domain.delivery.trials import anything_to_try, claim_tests, record_test, trial_facts
 from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
-from portal.domain.messages.models import SURVEYS, Fault, MessageKind
+from portal.domain.messages.models import ACCESS, SURVEYS, Fault, MessageKind
 from portal.domain.messages.models import Channel as Kind
 from portal.domain.messages.outbox import Claim, Failure, Letter
-from portal.domain.messages.queries import facts_of, invitation_facts
+from portal.domain.messages.queries import access_facts, facts_of, invitation_facts
 from portal.domain.messages.services import (
     NO_GATEWAY,
     QUIET_HOURS,
+    access_still_wanted,
     invitation_still_wanted,
     loud_at,
     rule_refusal,
@@ -30,8 +32,8 @@ from portal.domain.messages.services import (
 )
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
+from portal.web.letters.rendering import Renderer
 from portal.worker.channels import Channel, ChannelDown, SendError
-from portal.worker.rendering import Renderer
 from portal.worker.store import Store
 from portal.worker.ways import Ways
 
@@ -78,6 +80,7 @@ class Relay:
         """Send everything that is due now and return what was done."""
         tally = Tally()
         self._try_channels()
+        self._let_in()
         closed: set[Hashable] = set()
         while not self._stop.is_set():
             with self._store.writing() as session:
@@ -102,7 +105,7 @@ class Relay:
                 if self._stop.is_set():
                     self._release(claims[index:])
                     break
-                name = ways.name(held.partner_id, held.channel)
+                name = ways.name(held.partner_id, held.channel, held.kind)
                 if name in closed:
                     waiting.append(held)
                     continue
@@ -120,13 +123,13 @@ class Relay:
             return
         letter: Letter | None = None
         try:
-            if ways.name(held.partner_id, held.channel) is None:
+            if ways.name(held.partner_id, held.channel, held.kind) is None:
                 self._skipped(current, NO_GATEWAY, tally)
                 return
             letter = self._letter(current, now, tally)
             if letter is None:
                 return
-            ways.way(held.partner_id, held.channel).send(letter, now)
+            ways.way(held.partner_id, held.channel, held.kind).send(letter, now)
         except SendError as error:
             recipient = letter.recipient if letter is not None else ""
             self._failed(current, Failure(str(error), error.fault, recipient, error.is_final), tally)
@@ -166,10 +169,20 @@ class Relay:
                 with self._store.writing() as session:
                     record_test(session, test.test_id, self._clock(), failure)
 
+    def _let_in(self) -> None:
+        """Answer who asked for a link to get in; what comes of it is sent with everything else."""
+        with self._store.reading() as session:
+            waits = anything_asked(session)
+        if waits:
+            with self._store.writing() as session:
+                answer_wishes(session, self._clock(), self._settings.secret_key.get_secret_value())
+
     def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""
         if held.kind == MessageKind.INVITATION:
             return self._invitation(held, now, tally)
+        if held.kind in ACCESS:
+            return self._access(held, now, tally)
         with self._store.reading() as session:
             facts = facts_of(session, held.message_id)
             survey = asked_about(session, facts.message) if held.kind in SURVEYS else None
@@ -193,10 +206,6 @@ class Relay:
         if later is not None:
             self._release([held], later)
             return None
-        if is_text:
-            return self._renderer.text(facts, now)
-        if facts.told is not None:
-            return self._renderer.to_technician(facts, now)
         return self._renderer.letter(facts, now)
 
     def _invitation(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
@@ -207,6 +216,15 @@ class Relay:
             self._skipped(held, refusal, tally)
             return None
         return self._renderer.invitation(facts, now)
+
+    def _access(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
+        with self._store.reading() as session:
+            facts = access_facts(session, held.message_id)
+        refusal = access_still_wanted(facts.message, facts.link, now)
+        if refusal is not None:
+            self._skipped(held, refusal, tally)
+            return None
+        return self._renderer.access(facts, now)
 
     def _skipped(self, held: Claim, refusal: Refusal, tally: Tally) -> None:
         with self._store.writing() as session:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -18,6 +18,9 @@ from portal.domain.errors import Sentence, sentence
 from portal.domain.jobs.counts import fold
 from portal.domain.jobs.services import finalise_due_cancel
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.photos.queries import files_to_clear, named_photos
+from portal.domain.photos.services import note_cleared, sweep_left_over
+from portal.domain.photos.storage import PhotoStore
 from portal.domain.requests.services import due_to_lapse, lapse_started
 from portal.domain.scheduling.hours import forget_hits
 from portal.domain.tracking.services import forget_positions
@@ -30,13 +33,14 @@ log = structlog.get_logger("portal.worker")
 
 
 class Work:
-    """What the periodic jobs work with: the database, the seat, the relay, the clock and the wish to stop."""
+    """What the periodic jobs work with: database, seat, relay, the files of photos, the clock and the wish to stop."""
 
     def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
         self.clock = clock
         self.stop = threading.Event()
         self.store = Store(settings.database_url)
         self.election = Election(self.store.engine)
+        self.photos = PhotoStore(settings.photos_url, settings.photos_options)
         self.relay = Relay(self.store, settings, clock=clock, stop=self.stop)
 
     def close(self) -> None:
@@ -105,6 +109,22 @@ def _fold_counts(work: Work) -> None:
         fold(session)
 
 
+def _clear_photos(work: Work) -> None:
+    """Remove the files of photos that were removed, and those that a failure left without a row."""
+    with work.store.reading() as session:
+        waiting = files_to_clear(session)
+    gone = [key for key, name in waiting.items() if work.photos.remove(name)]
+    if gone:
+        with work.store.writing() as session:
+            note_cleared(session, gone)
+
+    def named(names: Iterable[str]) -> frozenset[str]:
+        with work.store.reading() as session:
+            return named_photos(session, names)
+
+    sweep_left_over(named, work.photos, work.clock())
+
+
 def _keep_house(work: Work) -> None:
     with work.store.writing() as session:
         forget_hits(session, work.clock())
@@ -122,6 +142,7 @@ JOBS = (
     PeriodicJob(sentence("Make due cancels final"), _finalise_cancels, timedelta(seconds=5)),
     PeriodicJob(sentence("Let change requests lapse"), _lapse_requests, timedelta(minutes=1)),
     PeriodicJob(sentence("Fold counts"), _fold_counts, timedelta(seconds=5)),
+    PeriodicJob(sentence("Clear away photos"), _clear_photos, timedelta(hours=1)),
     PeriodicJob(sentence("Keep house"), _keep_house, timedelta(hours=1)),
 )
 

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from portal.domain.delivery.models import ChannelSettings, Security
+from portal.domain.messages.models import ACCESS, Fault
 from portal.domain.messages.models import Channel as Kind
-from portal.domain.messages.models import Fault
 from portal.domain.vault import Unreadable
 from portal.settings import Environment, Settings
 from portal.worker.channels import Channel, ChannelDown, LogChannel, MailServer, SmtpChannel, TextChannel
@@ -40,9 +40,11 @@ class Ways:
     ) -> None:
         self._stack.close()
 
-    def name(self, partner_id: int, kind: str) -> Hashable | None:
+    def name(self, partner_id: int, kind: str, says: str = "") -> Hashable | None:
         """Return what names the way of a partner's messages over a channel; ``None`` where there is none.
 
+        ``says`` is the kind of message: what lets somebody in goes by e-mail over the platform's server alone, since
+        they may be somebody to other partners too.
         What one message finds closed is closed to every other with the same name.
         """
         if self._channel is not None or self._settings.doorstep_env is Environment.DEMO:
@@ -52,11 +54,11 @@ class Ways:
             if own is not None and own.text_gateway:
                 return (partner_id, kind)
             return None if self._settings.is_production else PLATFORM
-        return (partner_id, kind) if own is not None and own.own_mail else PLATFORM
+        return (partner_id, kind) if own is not None and own.own_mail and says not in ACCESS else PLATFORM
 
-    def way(self, partner_id: int, kind: str) -> Channel:
+    def way(self, partner_id: int, kind: str, says: str = "") -> Channel:
         """Return the way, open; raises ``ChannelDown`` where its secrets cannot be read."""
-        name = self.name(partner_id, kind)
+        name = self.name(partner_id, kind, says)
         # Without a gateway a text has no server to go to, where e-mail has the platform's.
         key = (name, kind) if name == PLATFORM else name
         if key not in self._open:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import sqlite3
 from collections import Counter
@@ -45,6 +46,7 @@ FILES = (
 # Keys that no row has.
 ODD_KEYS = ("0", "-1", str(2**63), "9" * 30, "9" * 5000, "x", "1.5", "%00", "%F0%9F%98%80", "1%2F2")
 
+EVERYTHING = os.environ.get("HOSTILE") == "all"
 READS = ("SELECT", "BEGIN", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ")
 
 
@@ -210,8 +212,9 @@ class Intruder:
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        The first field of a kind gets every other value there is, those between them in the next form and on the other
-        database; the other fields take turns with a third of them.
+        Garbage is for every other form, the rest get theirs on the other database, unless HOSTILE=all. The first field
+        of a kind gets every other value there is, the next form those between them; the other fields take turns with a
+        third of them.
         """
         self.abused += 1
         usual = filled(form.tag)
@@ -220,6 +223,8 @@ class Intruder:
             answer = self.open("POST", form.target, data={**usual, **values})
             for further in soup(answer).select("form") if answer.status_code == 200 else ():
                 self._note_form(form.target, further)
+        if self.abused % 2 and not EVERYTHING:
+            return
         whens: list[list[str]] = [[], []]
         turns: Counter[str] = Counter()
         for control in controls_of(form.tag):
@@ -232,7 +237,7 @@ class Intruder:
                 whens[kind == "time"].append(name)
             turn = turns[kind]
             turns[kind] += 1
-            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused % 2 :: 2]:
+            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused // 2 % 2 :: 2]:
                 self.open("POST", form.target, data=spoiled(usual, name, value))
         for day, clock in MOMENTS if all(whens) else ():
             values = {**usual, **dict.fromkeys(whens[0], day), **dict.fromkeys(whens[1], clock)}

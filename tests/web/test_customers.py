@@ -116,7 +116,8 @@ def test_what_is_wrong_with_a_contact_is_said_at_the_field(office: Office) -> No
     office.site.submit(both, button="Save")
     assert errors(office) == {"contacts-1-email": "Another contact has that address"}
     office.site.submit({"contacts-1-email": ""}, button="Save")
-    assert errors(office) == {"contacts-1-email": "Enter an email address, or untick the messages"}
+    nowhere = "Enter an email address or a telephone number, or untick the messages"
+    assert errors(office) == {"contacts-1-email": nowhere}
     assert contacts(office, priya) == []
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from portal.domain.actor import Actor, Role
@@ -456,10 +458,11 @@ def test_the_contract_phase_from_the_page(office: Office) -> None:
     [
         (b"", 422, "Choose the scan of the signed contract"),
         (b"MZ not a scan", 422, "Use a PDF, JPEG or PNG file of at most 10 MB"),
+        (b"\x89PNG\r\n\x1a\n cut off", 422, "The picture is damaged or incomplete; scan it again"),
         (b"%PDF-" + b"0" * (10 * 1024 * 1024), 422, "Use a PDF, JPEG or PNG file of at most 10 MB"),
         (b"%PDF-" + b"0" * (12 * 1024 * 1024), 413, "That is too big"),
     ],
-    ids=["empty", "program", "over", "far over"],
+    ids=["empty", "program", "broken", "over", "far over"],
 )
 def test_what_is_no_scan_is_refused(office: Office, data: bytes, status: int, text: str) -> None:
     job = in_progress(office, "set_off", "arrive", "start_work", "complete")
@@ -474,7 +477,9 @@ def test_what_is_no_scan_is_refused(office: Office, data: bytes, status: int, te
 def test_a_scan_of_almost_10_mb_is_taken(office: Office) -> None:
     job = in_progress(office, "set_off", "arrive", "start_work", "complete")
     office.do(contracts.send_contract, job.id)
-    data = b"\x89PNG\r\n\x1a\n" + b"0" * (10 * 1024 * 1024 - 8)
+    picture = BytesIO()
+    Image.new("L", (40, 40)).save(picture, "PNG")
+    data = picture.getvalue().ljust(10 * 1024 * 1024, b"0")
     assert send_scan(office, job, data, "signed.png").status_code == 200
     assert office.job(job).status == "CONTRACT_SIGNED"
 

@@ -24,12 +24,14 @@ from werkzeug.test import TestResponse
 from portal.admin.installations.acts import ACTS
 from portal.domain.actor import Role
 from portal.domain.base import Base
+from portal.domain.contracts.models import Contract
 from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
+from portal.domain.photos.models import Photo
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -95,6 +97,8 @@ BY_ARGUMENT = {
     "service_type_id": "kind",
     "customer_id": "customer",
     "job_id": "job",
+    "contract_id": "contract",
+    "photo_id": "photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners"}
@@ -126,6 +130,8 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    contract: Contract
+    photo: Photo
 
 
 @dataclass(frozen=True)
@@ -227,7 +233,14 @@ def make_side(
         failed = {"message_id": message.id, "recipient": customer.email, "fault": "address", "error": f"{word} error"}
         whom = {"partner_id": partner.id, "customer_id": customer.id}
         unreached = save(session, Unreachable(opened_at=datetime.now(UTC), **failed, **whom))
-        return Side(*given, *listed, membership, invitation, absence, holiday, wish, question, rule, unreached)
+        about = {"partner_id": partner.id, "customer_id": customer.id, "job_id": rejected.id, "revision": 1}
+        sent = {"body": f"{word} contract", "sha256": "0" * 64, "sent_at": datetime.now(UTC)}
+        contract = save(session, Contract(**about, **sent))
+        taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
+        named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
+        photo = save(session, Photo(**taken, **named, **keys))
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo)
+        return Side(*given, *listed, *more)
 
     return make
 
@@ -638,6 +651,8 @@ def test_strangers_and_other_roles_reach_no_page(
         "feature-controls/",
         "background-jobs/",
         "channels/",
+        "message-words/",
+        "message-words/booked/email/en",
         "api/customers?q=a",
     ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
@@ -651,7 +666,13 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    paths = ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}")
+    paths = (
+        "service-types/",
+        "feature-controls/",
+        "channels/",
+        "message-words/booked/text/de",
+        f"service-types/edit/?id={world.ours.kind.id}",
+    )
     for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}

@@ -266,8 +266,13 @@ def customers_door(world: World, job: Job, action: str) -> tuple[str, dict[str, 
         return f"/my/visits/{visit.id}/cancel", {"reason": "We are away", "move_number": str(visit.move_number)}
     if action == "sign_contract":
         contract = world.contract_of(job)
-        sent = {"name": "Their customer", "consent": "y"}
-        return None if contract is None else (f"/my/contracts/{contract}/sign", sent)
+        if contract is None:
+            return None
+        reader = world.people["customer"].site
+        reader.get(f"/my/contracts/{contract}")
+        shown = reader.page.select_one("input[name=shown]")
+        sent = {"name": "Their customer", "consent": "y", "shown": shown["value"] if shown else ""}
+        return f"/my/contracts/{contract}/sign", sent
     if action == "approve":
         return f"/my/jobs/{job.id}/approve", {}
     return None

@@ -45,6 +45,7 @@ def test_each_job_is_made_up_for_once_however_late_by_utc(work: Work) -> None:
         "Make due cancels final": timedelta(seconds=5),
         "Let change requests lapse": timedelta(minutes=1),
         "Fold counts": timedelta(seconds=5),
+        "Clear away photos": timedelta(hours=1),
         "Keep house": timedelta(hours=1),
     }
     for job in found.values():

@@ -12,7 +12,7 @@ from flask import request
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
 
-from portal.admin.base import Difference, differences_of
+from portal.admin.base import Difference, differences_of, the_partner_id
 from portal.admin.installations.forms import (
     AssignForm,
     CancelForm,
@@ -28,10 +28,11 @@ from portal.admin.installations.forms import (
     SetOffForm,
     StepForm,
     TurnBackForm,
+    day_to_show,
     fill_items,
     lengths,
-    read_day,
-    read_instant,
+    offer_times,
+    read_chosen_time,
     read_key,
     read_length,
     read_start,
@@ -39,6 +40,7 @@ from portal.admin.installations.forms import (
     wrong,
 )
 from portal.domain.actor import Actor
+from portal.domain.branding.queries import partner_for_branding
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.domain.errors import Invalid, NotFound, Refusal, sentence
@@ -53,7 +55,7 @@ from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Slot
 from portal.extensions import db
-from portal.web import formats
+from portal.web import formats, papers
 from portal.web.i18n import translate
 
 F = TypeVar("F", bound=InstallationForm)
@@ -253,21 +255,14 @@ class Reschedule(Act[RescheduleForm]):
             first = max(planned, today)
             days = [first + timedelta(days=ahead) for ahead in range(DAYS_TRIED)]
         else:
-            # Read apart from the form: what is wrong with it is said when it is sent.
-            probe = RescheduleForm(data={"date": form.date.data})
-            day = read_day(probe.date)
-            days = [day] if day is not None and abs((day - today).days) <= FAR_DAYS else []
+            day = day_to_show(form.date.data, zone)
+            days = [day] if day is not None else []
         by_day = self._slots(form, target, days)
         # The first day that has a free time, so that the form opens with something to choose.
         shown = next((day for day in days if any(slot.refusal is None for slot in by_day[day])), next(iter(days), None))
         if fresh and shown is not None:
             form.date.data = shown.isoformat()
-        form.slots_day = shown
-        slots = by_day[shown] if shown is not None else []
-        form.slot.choices = [
-            (slot.start.isoformat(), formats.clock(slot.start, zone)) for slot in slots if slot.refusal is None
-        ]
-        form.refused_times = [slot for slot in slots if slot.refusal is not None]
+        offer_times(form, shown, by_day[shown] if shown is not None else [], zone)
 
     def _slots(self, form: RescheduleForm, target: Installation, days: list[date]) -> dict[date, list[Slot]]:
         visit = open_visit(target.visits)
@@ -290,8 +285,6 @@ class Reschedule(Act[RescheduleForm]):
             "follow_up": visit is None,
             "names_technician": names_technician(target),
             "visit": visit,
-            "refused_times": form.refused_times,
-            "slots_day": form.slots_day,
             "slots_shown": "show_times" in request.form,
             "whose": visit.technician.name if visit is not None and visit.technician is not None else None,
         }
@@ -301,9 +294,7 @@ class Reschedule(Act[RescheduleForm]):
         return gettext("Plan the visit") if open_visit(target.visits) is None else gettext("Move the visit")
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
-        start = read_instant(form.slot.data)
-        if start is not None and start.astimezone(target.zone).date().isoformat() != (form.date.data or "").strip():
-            wrong(form.slot, gettext("Those were the times of another day; choose one of this day"))
+        start = read_chosen_time(form, target.zone)
         if start is None:
             if not (form.time.data or "").strip():
                 wrong(form.time, gettext("Choose one of the free times, or enter another time"))
@@ -395,7 +386,9 @@ class SendContract(Act[InstallationForm]):
     lead = lazy_gettext("The contract is drawn up from items and address as they are now. Both are fixed from then on.")
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
-        return contracts.send_contract(session, actor, now, target.job_id)
+        contract = contracts.send_contract(session, actor, now, target.job_id, partners_words(session, actor))
+        papers.draw_at_once(session, contract.id)
+        return contract
 
 
 class SendCorrectedContract(Act[ReasonForm]):
@@ -407,7 +400,10 @@ class SendCorrectedContract(Act[ReasonForm]):
     form = ReasonForm
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
-        return contracts.send_corrected_contract(session, actor, now, target.job_id, form.reason.data or "")
+        reason, say = form.reason.data or "", partners_words(session, actor)
+        contract = contracts.send_corrected_contract(session, actor, now, target.job_id, reason, say)
+        papers.draw_at_once(session, contract.id)
+        return contract
 
 
 class RecordSignature(Act[PaperForm]):
@@ -621,8 +617,6 @@ class TurnBack(Step[TurnBackForm]):
         return fieldwork.turn_back(session, actor, now, target.visit_id, self.moves(form), form.reason.data or "")
 
 
-# How far from today free times are looked up; beyond it the domain refuses anyway.
-FAR_DAYS = 5 * 366
 # How many days the form looks through for one with a free time.
 DAYS_TRIED = 14
 
@@ -649,6 +643,11 @@ def wish_of(name: str, target: Installation) -> ChangeRequest | None:
     asked = (request.values.get("answers") or "").strip()
     waiting = pending_requests(db.session(), target.job.id)
     return next((wish for wish in waiting if str(wish.id) == asked or wish.wish == name), None)
+
+
+def partners_words(session: Session, actor: Actor) -> contracts.Say:
+    """Return how the usual contract text is said in the partner's language."""
+    return papers.say_for(partner_for_branding(session, the_partner_id(actor)))
 
 
 def fill_reasons(form: RejectForm) -> None:

@@ -47,6 +47,10 @@ WORDS = {
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_pgettext("installation", "Approved"),
     "answer_survey": lazy_gettext("Rated"),
+    "add_photo": lazy_gettext("Photo added"),
+    "share_photo": lazy_gettext("Photo shared with the customer"),
+    "unshare_photo": lazy_gettext("Photo no longer shared"),
+    "remove_photo": lazy_gettext("Photo removed"),
     "merge_customers": lazy_gettext("Customer merged"),
 }
 # One installation among many: what was done to it, by whom.
@@ -68,6 +72,10 @@ SENTENCES = {
     "sign_contract": lazy_gettext("The contract of %(number)s was signed by %(who)s."),
     "approve": lazy_gettext("%(number)s was approved by %(who)s."),
     "answer_survey": lazy_gettext("%(number)s was rated by %(who)s."),
+    "add_photo": lazy_gettext("A photo was added to %(number)s by %(who)s."),
+    "share_photo": lazy_gettext("A photo of %(number)s was shared with the customer by %(who)s."),
+    "unshare_photo": lazy_gettext("A photo of %(number)s is no longer shared, by %(who)s."),
+    "remove_photo": lazy_gettext("A photo of %(number)s was removed by %(who)s."),
 }
 # The steps of a visit as the technician takes them; the office only records them.
 STEPS = {
@@ -80,7 +88,7 @@ STEPS = {
     "continue_later": lazy_gettext("%(who)s will continue %(number)s another day."),
     "complete": lazy_gettext("%(who)s completed %(number)s."),
     "turn_back": lazy_gettext("%(who)s turned back from %(number)s."),
-    "book": SENTENCES["book"],
+    **{name: SENTENCES[name] for name in ("book", "add_photo", "share_photo", "unshare_photo")},
 }
 # What a sentence cannot do without.
 NEEDS = {
@@ -102,10 +110,16 @@ VALUES = {
     "address": lazy_gettext("Address"),
     "contract": lazy_gettext("Version"),
     "signed_by": lazy_gettext("Signed by"),
+    "document": lazy_gettext("Document (SHA-256)"),
+    "signed_from": lazy_gettext("Network address"),
+    "signed_with": lazy_gettext("Browser"),
     "paper": lazy_gettext("Scan"),
     "customer": lazy_gettext("Customer"),
     "link": "",
     "rating": lazy_gettext("Rating"),
+    "photo": lazy_gettext("Photo"),
+    "shared": lazy_gettext("Shared with customer"),
+    "happened_at": lazy_gettext("Happened"),
 }
 # Values that go without a name: what they are is plain to see.
 PLAIN = {"start", "technician", "link"}
@@ -115,7 +129,9 @@ LEADS = {
     "technician": lazy_pgettext("assigned to somebody", "to"),
     "link": lazy_pgettext("done by means of something", "by"),
 }
-INSTANTS = {"start", "end", "cancel_at"}
+# Values that the words of the act say already.
+SAID = {("confirmed", "confirm"), ("shared", "share_photo"), ("shared", "unshare_photo")}
+INSTANTS = {"start", "end", "cancel_at", "happened_at"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +251,8 @@ def _changes(entry: HistoryEntry, zone: Any) -> list[Change]:
     for name in {**entry.before, **entry.after}:
         if name not in VALUES and name != "status":
             continue
-        # "Confirmed" says it all.
-        if name == "confirmed" and entry.action == "confirm":
+        # "Confirmed" says it all, and so do "Photo shared" and its like.
+        if (name, entry.action) in SAID:
             continue
         # The end follows from the start unless it moved by itself.
         if name == "end" and "start" in entry.after:

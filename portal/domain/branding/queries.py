@@ -28,3 +28,8 @@ def logo_picture(session: Session, digest: str) -> bytes:
     if picture is None:
         raise NotFound
     return picture
+
+
+def partner_logo(session: Session, partner_id: int) -> bytes | None:
+    """Return the PNG of a partner's logo, or ``None`` for a partner without."""
+    return session.scalars(select(PartnerLogo.picture).where(PartnerLogo.partner_id == partner_id)).one_or_none()

@@ -162,7 +162,7 @@ def continue_later(
 def complete(
     session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, service_notes: str = ""
 ) -> Appointment:
-    """Finish the work, with notes that the customer may read later; where that ends the job, they are asked (J6)."""
+    """Finish the work, with notes that the customer may read later; what comes after a visit is planned (J6, N1)."""
     if len(service_notes) > MAX_TEXT:
         raise Invalid({"service_notes": too_long(MAX_TEXT)})
     step = _begin(session, actor, now, visit_id, move_number, "complete")
@@ -170,6 +170,7 @@ def complete(
     step.visit.service_notes = service_notes.strip()
     visit = step.finish(session)
     ask_customer(session, step.job, visit, now)
+    announce(session, MessageKind.FOLLOW_UP, visit, now)
     return visit
 
 

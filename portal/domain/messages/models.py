@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -41,15 +42,21 @@ class MessageKind(StrEnum):
     CONTRACT = "contract"
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
+    FOLLOW_UP = "follow_up"
     INVITATION = "invitation"
+    SIGN_IN = "sign_in"
+    NEW_PASSWORD = "new_password"
+    USE_EMAIL = "use_email"
     TECHNICIAN_ASSIGNED = "technician_assigned"
     TECHNICIAN_RELIEVED = "technician_relieved"
     TECHNICIAN_MOVED = "technician_moved"
     TECHNICIAN_CANCELLED = "technician_cancelled"
 
 
+# What somebody gets who wants to get in and asked for it, whatever the partner's rules are (C9).
+ACCESS = frozenset({MessageKind.SIGN_IN, MessageKind.NEW_PASSWORD, MessageKind.USE_EMAIL})
 # What a partner's rules are about; an invitation is sent because somebody presses the button.
-RULED = frozenset(MessageKind) - {MessageKind.INVITATION}
+RULED = frozenset(MessageKind) - ACCESS - {MessageKind.INVITATION}
 # What asks for an answer to the survey, with the link to it.
 SURVEYS = frozenset({MessageKind.SURVEY, MessageKind.SURVEY_NUDGE})
 
@@ -62,8 +69,11 @@ TO_TECHNICIANS = frozenset(
         MessageKind.TECHNICIAN_CANCELLED,
     }
 )
-# What comes at a moment before the visit, which its rule says; everything else follows from what somebody did.
+# What comes at a moment before the visit, which its rule says.
 TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
+# What comes at a moment after a visit was completed, which its rule says too. Everything else follows at once from what
+# somebody did, but for surveys, whose pauses are set with them.
+AFTERWARDS = frozenset({MessageKind.FOLLOW_UP})
 
 # Which contacts of a customer get which kind (P23).
 GROUPS = {
@@ -77,6 +87,7 @@ GROUPS = {
     MessageKind.CONTRACT: MessageGroup.CONTRACT,
     MessageKind.SURVEY: MessageGroup.VISITS,
     MessageKind.SURVEY_NUDGE: MessageGroup.VISITS,
+    MessageKind.FOLLOW_UP: MessageGroup.VISITS,
 }
 
 
@@ -128,9 +139,10 @@ def _unique(name: str, where: TextClause, *columns: str) -> Index:
 
 
 class MessageRule(Tenant, Versioned, Base):
-    """A partner's rule (N1): what is said over which channel; for what is ``TIMED`` also when.
+    """A partner's rule (N1): what is said over which channel; for what is ``TIMED`` or comes ``AFTERWARDS`` also when.
 
-    That is so many days before the visit at a clock time of the partner, or so many minutes before it.
+    That is so many days before the visit at a clock time of the partner, or so many minutes before it; for what comes
+    ``AFTERWARDS`` the same fields count from the completed visit on.
     ``unconfirmed_only``: nothing goes out about a visit that is confirmed. ``holds_from``: what would have come due
     before that instant is not made up for.
     """
@@ -176,6 +188,36 @@ class MessageSettings(Tenant, Versioned, Base):
     quiet_until: Mapped[time | None] = mapped_column(Time)
 
 
+class MessageTemplate(Tenant, Base):
+    """One version of a partner's own words for a kind of message, over one channel and in one language (N2).
+
+    The one with the highest ``number`` holds; ``own`` is false where that says: the standard words again. A row is
+    never altered, so that whatever was sent can be put back. A text has a ``body`` alone; without ``body_html`` a
+    mail's HTML is made from its ``body``. ``locale`` is one such as ``de_DE``. ``restored`` is the number of the
+    version that was put back with this one.
+    """
+
+    __tablename__ = "message_templates"
+    table_extras = (
+        UniqueConstraint("partner_id", "kind", "channel", "locale", "number"),
+        CheckConstraint("NOT own OR body <> ''", name="own"),
+        CheckConstraint("number > 0", name="number"),
+    )
+
+    kind: Mapped[str] = mapped_column(String(20))
+    channel: Mapped[str] = mapped_column(String(10))
+    locale: Mapped[str] = mapped_column(String(12))
+    number: Mapped[int] = mapped_column(Integer)
+    own: Mapped[bool] = mapped_column(Boolean, default=True)
+    subject: Mapped[str] = mapped_column(Text, default="")
+    body: Mapped[str] = mapped_column(Text, default="")
+    body_html: Mapped[str] = mapped_column(Text, default="")
+    restored: Mapped[int | None] = mapped_column(Integer)
+    saved_at: Mapped[datetime] = mapped_column()
+    saved_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    saved_by_name: Mapped[str] = mapped_column(String(255))
+
+
 class DecidedUntil(Base):
     """Up to which instant all that comes due by itself has been decided, by what it is."""
 
@@ -186,7 +228,8 @@ class DecidedUntil(Base):
 
 
 ONE_RECIPIENT = " + ".join(
-    f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END" for name in ("customer_id", "invitation_id", "technician_id")
+    f"CASE WHEN {name} IS NULL THEN 0 ELSE 1 END"
+    for name in ("customer_id", "invitation_id", "technician_id", "access_link_id")
 )
 ONE_RECIPIENT = f"{ONE_RECIPIENT} = 1"
 
@@ -194,13 +237,14 @@ ONE_RECIPIENT = f"{ONE_RECIPIENT} = 1"
 class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
-    It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, or to whom an invitation
-    invites. ``rule_id`` is the rule by which it was decided, where there is one.
+    It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, to whom an invitation
+    invites, or to whom a link lets in. ``rule_id`` is the rule by which it was decided, where there is one.
 
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
     lease ran out. ``attempts`` counts the claims, so that a message that kills its worker is not tried for ever.
-    ``last_error`` of a skipped message is a message id that screens translate.
+    ``last_error`` of a skipped message, or of one that was sent otherwise than meant, is a message id that screens
+    translate.
     """
 
     __tablename__ = "messages"
@@ -217,6 +261,7 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "appointment_id"], ["appointments.partner_id", "appointments.id"]),
         ForeignKeyConstraint(["partner_id", "invitation_id"], ["invitations.partner_id", "invitations.id"]),
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
+        ForeignKeyConstraint(["access_link_id"], ["access_links.id"]),
         ForeignKeyConstraint(["partner_id", "rule_id"], ["message_rules.partner_id", "message_rules.id"]),
         UniqueConstraint("key"),
         CheckConstraint(ONE_RECIPIENT, name="recipient"),
@@ -231,6 +276,7 @@ class Message(Tenant, CustomerOwned, Base):
     contact_id: Mapped[int | None] = mapped_column(Key)
     invitation_id: Mapped[int | None] = mapped_column(Key)
     technician_id: Mapped[int | None] = mapped_column(Key)
+    access_link_id: Mapped[int | None] = mapped_column(Key)
     rule_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)

@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.delivery import unreachable
 from portal.domain.errors import Refusal
-from portal.domain.messages.models import AttemptOutcome, Fault, Message, MessageAttempt, MessageStatus
+from portal.domain.messages.models import ACCESS, AttemptOutcome, Fault, Message, MessageAttempt, MessageStatus
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -49,7 +49,8 @@ class Letter:
     """What is sent: to which address, in whose name, under which id (the same at each try), saying what.
 
     A text is its ``body`` alone. ``secret`` is a part of the text that only its reader may have: it is sent, and not
-    kept. ``unsubscribe_url`` is where one press switches such mail off, for what need not be sent.
+    kept. ``unsubscribe_url`` is where one press switches such mail off, for what need not be sent. ``note`` is a
+    message id for the log: what the office should know about what was sent, "" for nothing.
     """
 
     message_id: str
@@ -60,6 +61,7 @@ class Letter:
     body_html: str
     secret: str = ""
     unsubscribe_url: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +80,9 @@ class Failure:
 def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     """Take up to ``limit`` messages that are due and that nobody else holds, earliest first.
 
-    Those of a suspended partner wait (P20). Several workers never get the same one: PostgreSQL skips rows that another
-    is claiming, SQLite lets one write at a time. A lease that ran out is taken over and the try it stood for recorded
-    as LOST.
+    Those of a suspended partner wait (P20), but for what lets people in. Several workers never get the same one:
+    PostgreSQL skips rows that another is claiming, SQLite lets one write at a time. A lease that ran out is taken over
+    and the try it stood for recorded as LOST.
     """
     require_unit_of_work(session)
     free = or_(Message.lease_until.is_(None), Message.lease_until <= now)
@@ -88,7 +90,7 @@ def claim(session: Session, now: datetime, limit: int) -> list[Claim]:
     due = (
         select(Message.id, Message.partner_id, Message.kind, Message.channel, Message.lease_until)
         .where(Message.status == MessageStatus.PENDING, Message.due_at <= now, free)
-        .where(Message.partner_id.not_in(held_back))
+        .where(or_(Message.partner_id.not_in(held_back), Message.kind.in_(sorted(ACCESS))))
         .order_by(Message.due_at, Message.id)
         .limit(limit)
         .with_for_update(skip_locked=True, of=Message)
@@ -134,7 +136,7 @@ def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) ->
         subject=letter.subject[:MAX_SUBJECT],
         body=_kept(letter, letter.body),
         body_html=_kept(letter, letter.body_html),
-        last_error="",
+        last_error=letter.note,
     )
 
 

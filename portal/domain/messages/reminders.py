@@ -50,8 +50,17 @@ from portal.domain.messages.models import (
     MessageSettings,
     MessageStatus,
 )
-from portal.domain.messages.services import KEY, NOWHERE, QUIET_HOURS, STARTED, TO_CONTACT, TO_CUSTOMER, quiet_hours
-from portal.domain.messages.timing import TICK, Moment, Span, spans
+from portal.domain.messages.services import (
+    KEY,
+    NOWHERE,
+    QUIET_HOURS,
+    STARTED,
+    TO_CONTACT,
+    TO_CUSTOMER,
+    moment_of,
+    quiet_hours,
+)
+from portal.domain.messages.timing import TICK, Span, spans
 from portal.domain.people.models import Contact, Customer, Partner
 from portal.domain.unit_of_work import require_unit_of_work
 from portal.domain.upserts import insert_into
@@ -105,11 +114,6 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
                 index_elements=[DecidedUntil.what], set_={"at": now}, where=DecidedUntil.at < now
             )
         )
-
-
-def moment_of(rule: MessageRule) -> Moment:
-    """Return when before a visit a rule's messages are due."""
-    return Moment(rule.days_before or 0, rule.local_time, rule.minutes_before or 0)
 
 
 def _stretches(session: Session, since: datetime, now: datetime, partner_id: int | None) -> Iterator[Stretch]:
@@ -184,9 +188,9 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
         .cte("stretch")
     )
     own = person is Customer
-    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
+    is_text = stretch.c.channel == Channel.TEXT.value
+    address = case((is_text, person.phone), else_=person.email)
     contact_id: Any = cast(null(), Key) if own else person.id
-    address = case((stretch.c.channel == Channel.TEXT.value, person.phone), else_=person.email)
     due_at = case(
         (stretch.c.minutes > 0, MinutesBefore(Appointment.start_at, stretch.c.minutes)), else_=stretch.c.moment
     )
@@ -249,6 +253,8 @@ def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | 
             true() if own else Contact.active.is_(True),
             # Somebody who is reached in another way was never meant.
             true() if own else address != "",
+            # Of two who share a number, the customer is told.
+            true() if own else ~(is_text & Customer.gets_reminders & (Contact.phone == Customer.phone)),
             ~reminded,
         )
         # Workers that decide at once insert in the same order and never wait for each other in a ring; of two about

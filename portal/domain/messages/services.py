@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from portal.domain.access.models import AccessLink
 from portal.domain.actor import Actor
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, OPEN, TRACKED
 from portal.domain.messages.models import (
+    AFTERWARDS,
     GROUPS,
     SURVEYS,
     TIMED,
@@ -24,7 +26,7 @@ from portal.domain.messages.models import (
     MessageSettings,
     MessageStatus,
 )
-from portal.domain.messages.timing import Quiet, out_of_quiet
+from portal.domain.messages.timing import Moment, Quiet, out_of_quiet
 from portal.domain.people.models import Contact, Customer, Invitation, Partner, Technician, User
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
@@ -47,11 +49,15 @@ CANCELLING = Refusal("cancelling", sentence("The visit is being cancelled."))
 NOT_CANCELLED = Refusal("not_cancelled", sentence("The visit is not cancelled."))
 NOT_ON_THE_WAY = Refusal("not_on_the_way", sentence("The technician is no longer on the way."))
 INVITATION_OVER = Refusal("invitation_over", sentence("The invitation is no longer open."))
+LINK_OVER = Refusal("link_over", sentence("The link has run out, or there is a newer one."))
 SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
 THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
+
+# For how long it is of use to hear that a number opens nothing.
+ACCESS_WORD = timedelta(minutes=15)
 
 # What goes out by e-mail whoever has switched e-mail off: without it they would wait in vain, or miss what is asked of
 # them. No text goes out against somebody's wish, since what is essential comes by e-mail as well.
@@ -68,22 +74,24 @@ def announce(
 ) -> list[Message]:
     """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient.
 
-    ``now`` is an instant, and so is ``due_at``, which is at once unless given; ``subject`` is what the message is about
-    where that is not the visit itself. A text waits for the end of quiet hours, or is recorded as skipped; so is what a
-    customer would get who has no address for the channel. A contact without one gets none. Returns the rows added; one
-    whose key is there is not added again.
+    ``now`` is an instant, and so is ``due_at``, which is at once unless given, and for what comes ``AFTERWARDS`` as its
+    rule says, counted from ``now``; ``subject`` is what the message is about where that is not the visit itself. A text
+    waits for the end of quiet hours, or is recorded as skipped; so is what a customer would get who has no address for
+    the channel. A contact without one gets none. Returns the rows added; one whose key is there is not added again.
     """
     rules = _rules_of(session, kind, visit.partner_id)
     session.flush()
     quiet = _quiet_of(session, visit) if any(rule.channel == Channel.TEXT for rule in rules) else None
+    zone = _zone_of(session, visit.partner_id) if rules and kind in AFTERWARDS else None
     added = []
     for rule in rules:
         told = recipients(session, visit.customer_id, kind, rule.channel)
         if kind in SURVEYS:
             # One is asked, who may show it to the others.
             told = [person for person in told if address_of(person, rule.channel)][:1]
+        due = due_at or (now if zone is None else moment_of(rule).after(now, zone))
         for person in told:
-            message = message_for(rule, visit, person, due_at=due_at or now, now=now, subject=subject)
+            message = message_for(rule, visit, person, due_at=due, now=now, subject=subject)
             if not message.recipient:
                 _skip(message, NOWHERE)
             elif rule.channel == Channel.TEXT:
@@ -199,6 +207,15 @@ def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[
     return session.scalars(query.order_by(MessageRule.id)).all()
 
 
+def moment_of(rule: MessageRule) -> Moment:
+    """Return when before a visit, or after one, a rule's messages are due."""
+    return Moment(rule.days_before or 0, rule.local_time, rule.minutes_before or 0)
+
+
+def _zone_of(session: Session, partner_id: int) -> ZoneInfo:
+    return ZoneInfo(session.scalars(select(Partner.timezone).where(Partner.id == partner_id)).one())
+
+
 def _quiet_of(session: Session, visit: Appointment) -> Quiet | None:
     query = (
         select(MessageSettings, Partner.timezone, Customer.timezone)
@@ -295,6 +312,8 @@ def still_wanted(
         case MessageKind.SURVEY | MessageKind.SURVEY_NUDGE:
             # Whether it was answered meanwhile is looked up beside this (``surveys.asking``).
             return None if visit.is_complete else NOT_COMPLETE
+        case MessageKind.FOLLOW_UP:
+            return None if visit.is_complete else NOT_COMPLETE
         case MessageKind.TECHNICIAN_ASSIGNED | MessageKind.TECHNICIAN_MOVED:
             if visit.status not in OPEN:
                 return NOT_PLANNED
@@ -336,6 +355,17 @@ def invitation_still_wanted(message: Message, invitation: Invitation, now: datet
         return SENT_ANEW
     over = invitation.accepted_at is not None or invitation.revoked_at is not None or now >= invitation.expires_at
     return INVITATION_OVER if over else None
+
+
+def access_still_wanted(message: Message, link: AccessLink | None, now: datetime) -> Refusal | None:
+    """Say why a message to somebody who wants to get in is not to be sent any more at ``now``, or ``None``.
+
+    What says that a number opens nothing is of use as long as a link would be.
+    """
+    if link is None:
+        return LINK_OVER if now >= message.created_at + ACCESS_WORD else None
+    over = link.used_at is not None or link.ended_at is not None or now >= link.expires_at
+    return LINK_OVER if over else None
 
 
 def waits_until(message: Message, visit: Appointment, now: datetime) -> datetime | None:

@@ -11,10 +11,6 @@ can write the link when the message is sent and the tables hold nothing by which
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
-from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -24,6 +20,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
+from portal.domain import tokens
 from portal.domain.actor import STAFF, Actor, Permission, Role, demand_permission
 from portal.domain.errors import (
     Conflict,
@@ -46,9 +43,7 @@ from portal.domain.texts import one_line
 
 VALID_FOR = timedelta(days=7)
 MAX_NAME = 120
-PURPOSE = b"invitation:"
-# A token is 43 signs; what is much longer is not even hashed.
-MAX_TOKEN = 100
+PURPOSE = "invitation"
 
 ALREADY_INVITED = sentence("This person is invited already: send the invitation again instead.")
 
@@ -82,8 +77,7 @@ class Opened:
 
 def token_for(key: str, seed: str) -> str:
     """Return the token of the link of an invitation with that ``seed``."""
-    digest = hmac.new(key.encode(), PURPOSE + seed.encode(), hashlib.sha256).digest()
-    return urlsafe_b64encode(digest).decode().rstrip("=")
+    return tokens.token_for(key, PURPOSE, seed)
 
 
 def state_of(invitation: Invitation, now: datetime) -> InvitationState:
@@ -204,7 +198,7 @@ def new_invitation(
             raise Invalid({"email": ALREADY_INVITED})
         earlier.revoked_at = earlier.revoked_at or now
     session.flush()
-    seed = secrets.token_hex(32)
+    seed = tokens.new_seed()
     invitation = Invitation(
         partner_id=partner_id,
         email=email,
@@ -213,7 +207,7 @@ def new_invitation(
         technician_id=technician_id,
         customer_id=customer_id,
         seed=seed,
-        token_hash=_hash(token_for(key, seed)),
+        token_hash=tokens.hash_of(token_for(key, seed)),
         invited_by_id=actor.id,
         invited_by_name=actor.name,
         created_at=now,
@@ -236,8 +230,8 @@ def resend(session: Session, actor: Actor, now: datetime, key: str, invitation_i
     _demand_manageable(actor, invitation)
     if state_of(invitation, now) in {InvitationState.ACCEPTED, InvitationState.REVOKED}:
         raise Refused(Refusal("over", sentence("This invitation is over; invite the person anew.")))
-    invitation.seed = secrets.token_hex(32)
-    invitation.token_hash = _hash(token_for(key, invitation.seed))
+    invitation.seed = tokens.new_seed()
+    invitation.token_hash = tokens.hash_of(token_for(key, invitation.seed))
     invitation.sending += 1
     invitation.expires_at = now + VALID_FOR
     _send(session, now, invitation)
@@ -294,12 +288,12 @@ def invitation_for(
 
 def opened(session: Session, now: datetime, token: str) -> Opened:
     """Return what the link with ``token`` leads to; raises ``NotFound`` for one that never was or was sent anew."""
-    if len(token) > MAX_TOKEN:
+    if len(token) > tokens.MAX_TOKEN:
         raise NotFound
     query = (
         select(Invitation, Partner)
         .join(Partner, Partner.id == Invitation.partner_id)
-        .where(Invitation.token_hash == _hash(token))
+        .where(Invitation.token_hash == tokens.hash_of(token))
     )
     found = session.execute(query).one_or_none()
     if found is None:
@@ -378,15 +372,11 @@ def _lock_open(session: Session, now: datetime, token: str) -> Invitation:
     # Who joins one partner joins after one another, so that nobody joins twice.
     session.execute(select(Partner.id).where(Partner.id == found.partner.id).with_for_update(key_share=True))
     invitation = lock(session, Invitation, found.invitation.id)
-    if invitation.token_hash != _hash(token) or state_of(invitation, now) is not InvitationState.OPEN:
+    if invitation.token_hash != tokens.hash_of(token) or state_of(invitation, now) is not InvitationState.OPEN:
         raise Conflict(Refusal("over", sentence("This invitation is no longer open.")))
     if found.partner.suspended_at is not None:
         raise Refused(suspended())
     return invitation
-
-
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
 
 
 def _clean_name(text: str, errors: dict[str, Sentence]) -> str:

@@ -227,15 +227,16 @@ class Customer(Tenant, CustomerOwned, Versioned, Reached, Base):
 class Contact(Tenant, CustomerOwned, Reached, Base):
     """Somebody beside the customer who is told things: a tenant, a caretaker, the accounts office (P23).
 
-    ``email`` is none of the customer's own nor of another active contact's. One taken off the list is kept, inactive,
-    for the messages that went to them.
+    ``email`` is none of the customer's own nor of another active contact's; who has none is sent texts. One taken off
+    the list is kept, inactive, for the messages that went to them.
     """
 
     __tablename__ = "customer_contacts"
     table_extras: tuple[Any, ...] = (
         ForeignKeyConstraint(["partner_id", "customer_id"], ["customers.partner_id", "customers.id"]),
         CheckConstraint(
-            "email <> '' OR NOT (gets_visits OR gets_reminders OR gets_arrival OR gets_contract)", name="reachable"
+            "email <> '' OR phone <> '' OR NOT (gets_visits OR gets_reminders OR gets_arrival OR gets_contract)",
+            name="reachable",
         ),
         Index("ix_customer_contacts_customer", "partner_id", "customer_id"),
     )

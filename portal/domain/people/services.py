@@ -268,8 +268,8 @@ def _contact_rows(session: Session, partner_id: int, form: CustomerInput) -> lis
         if len(relation) > MAX_RELATION:
             wrong["relation"] = too_long(MAX_RELATION)
         email = reached.get("email")
-        if email == "" and contact.groups:
-            wrong["email"] = sentence("Enter an email address, or untick the messages")
+        if email == reached.get("phone") == "" and contact.groups:
+            wrong["email"] = sentence("Enter an email address or a telephone number, or untick the messages")
         elif email and email in taken:
             wrong["email"] = taken[email]
         elif email:

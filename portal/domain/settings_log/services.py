@@ -24,11 +24,13 @@ class SettingKind(StrEnum):
 
     BRANDING = "branding"
     CHANNELS = "channels"
+    CONTRACT_TEXT = "contract_text"
     CUSTOMER_CONTROLS = "customer_controls"
     FEATURE_CONTROLS = "feature_controls"
     HOLIDAY = "holiday"
     JOB_CONTROLS = "job_controls"
     MESSAGE_RULE = "message_rule"
+    MESSAGE_TEMPLATE = "message_template"
     PAUSE_REASON = "pause_reason"
     QUIET_HOURS = "quiet_hours"
     REJECT_REASON = "reject_reason"

@@ -1,0 +1,1 @@
+"""Photos of the work: checked, drawn anew, kept as files outside the database, shared with the customer or not."""
