@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sqlite3
 from collections import Counter
@@ -22,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from portal.domain.base import Base
 from tests.helpers import Site, fields_of, soup
+from tests.sharing import EVERYTHING
 
 # Stands in every text that anybody may write; run anywhere, a page has let it out.
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}%s'
@@ -46,7 +46,6 @@ FILES = (
 # Keys that no row has.
 ODD_KEYS = ("0", "-1", str(2**63), "9" * 30, "9" * 5000, "x", "1.5", "%00", "%F0%9F%98%80", "1%2F2")
 
-EVERYTHING = os.environ.get("HOSTILE") == "all"
 READS = ("SELECT", "BEGIN", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ")
 
 
@@ -212,9 +211,9 @@ class Intruder:
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        Garbage is for every other form, the rest get theirs on the other database, unless HOSTILE=all. The first field
-        of a kind gets every other value there is, the next form those between them; the other fields take turns with a
-        third of them.
+        Garbage is for every other form, the rest get theirs on the other database, unless everything is tried. The
+        first field of a kind gets every other value there is, the next form those between them; the other fields take
+        turns with a third of them.
         """
         self.abused += 1
         usual = filled(form.tag)
