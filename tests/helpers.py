@@ -109,6 +109,8 @@ class Site:
         Without either, the one in ``main``. Fails unless exactly one fits.
         """
         forms: list[Tag] = self.page.select("form" if action or button else "main form, dialog form")
+        # What only a script would make something of is no form yet.
+        forms = [form for form in forms if form.find_parent("template") is None]
         if action:
             forms = [form for form in forms if urlsplit(str(form.get("action") or self.url)).path.endswith(action)]
         if button:

@@ -9,6 +9,7 @@ from portal.domain.contracts import models as contracts
 from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
+from portal.domain.notes import models as notes
 from portal.domain.people import models as people
 from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
@@ -27,6 +28,7 @@ __all__ = [
     "delivery",
     "jobs",
     "messages",
+    "notes",
     "people",
     "photos",
     "requests",

@@ -174,7 +174,7 @@ class Intruder:
             if page is None:
                 continue
             waiting += [local(urljoin(url, str(link["href"]))) for link in page.select("a[href]")]
-            for form in page.select("form"):
+            for form in page.select("form:not(template form)"):
                 if is_post(form):
                     self._note_form(url, form)
                 else:
