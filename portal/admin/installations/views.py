@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import flash, make_response, redirect, request, url_for
+from flask import current_app, flash, make_response, redirect, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
@@ -77,6 +77,7 @@ from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.scheduling.slots import Slot
 from portal.domain.surveys.models import SurveyResponse
 from portal.domain.surveys.queries import responses_of_job
+from portal.domain.tracking.queries import arrival_of, away_km, position_of
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats, papers
@@ -290,6 +291,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             needs_visit=open_visit(target.visits) is None and target.job.status in NEEDING_VISIT,
             may_replace=replacement_refusal(target.job) is None,
             self_service=_self_service(target),
+            way=_way(target),
         )
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
@@ -650,6 +652,16 @@ def _draft(form: DraftForm) -> ServiceDraft:
     if pair is None or service_type_id is None:
         raise RuntimeError("unread without an error")
     return ServiceDraft(*pair, service_type_id, form.notes.data or "", items)
+
+
+def _way(target: Any) -> dict[str, Any] | None:
+    """Return when who is on the way is expected, how far away they are, and as of when; ``None`` for nobody."""
+    visit = target.visit
+    if visit is None or not visit.is_on_the_way:
+        return None
+    position, address = position_of(db.session(), visit.id), target.job.address
+    expected = arrival_of(visit, address, position, current_app.config["TRAVEL_SPEED_KMH"])
+    return {"expected": expected, "position": position, "away": away_km(visit, address, position)}
 
 
 def _minutes(visit: Appointment) -> int:

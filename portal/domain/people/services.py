@@ -53,6 +53,7 @@ MAX_ADDRESSES = 50
 MAX_RELATION = 80
 MAX_CONTACTS = 20
 ALL_GROUPS = frozenset(MessageGroup)
+MAX_LATITUDE, MAX_LONGITUDE = 90, 180
 # As ``messages.models.Channel`` names them, which stands on this package.
 CHANNELS = ("email", "text")
 
@@ -61,7 +62,8 @@ CHANNELS = ("email", "text")
 class AddressInput:
     """A service address of the form; ``id`` is the key of one that exists. A new one that is blank is left out.
 
-    A ``retired`` one is offered for no new visit; those it has stay there.
+    A ``retired`` one is offered for no new visit; those it has stay there. ``latitude`` and ``longitude`` are degrees,
+    both or neither.
     """
 
     id: int | None
@@ -69,6 +71,8 @@ class AddressInput:
     city: str = ""
     postcode: str = ""
     retired: bool = False
+    latitude: float | None = None
+    longitude: float | None = None
 
     @property
     def is_blank(self) -> bool:
@@ -387,6 +391,21 @@ def _address_errors(addresses: Sequence[AddressInput]) -> dict[str, Sentence]:
         for name, limit in (("line", MAX_LINE), ("city", MAX_CITY), ("postcode", MAX_POSTCODE)):
             if len(getattr(address, name).strip()) > limit:
                 errors[f"addresses-{index}-{name}"] = too_long(limit)
+        errors |= {f"addresses-{index}-{name}": wrong for name, wrong in _place_errors(address).items()}
+    return errors
+
+
+def _place_errors(address: AddressInput) -> dict[str, Sentence]:
+    north, east = address.latitude, address.longitude
+    if (north is None) != (east is None):
+        missing = "latitude" if north is None else "longitude"
+        return {missing: sentence("Enter both latitude and longitude, or neither")}
+    errors: dict[str, Sentence] = {}
+    # NaN is within no limits.
+    if north is not None and not -MAX_LATITUDE <= north <= MAX_LATITUDE:
+        errors["latitude"] = sentence("Enter a latitude between -90 and 90")
+    if east is not None and not -MAX_LONGITUDE <= east <= MAX_LONGITUDE:
+        errors["longitude"] = sentence("Enter a longitude between -180 and 180")
     return errors
 
 
@@ -400,6 +419,8 @@ def _write_addresses(
             "line": typed.line.strip(),
             "city": typed.city.strip(),
             "postcode": typed.postcode.strip(),
+            "latitude": typed.latitude,
+            "longitude": typed.longitude,
             "active": not typed.retired,
         }
         if typed.id is not None:
