@@ -44,10 +44,13 @@ def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session
     customer = Site(app.test_client())
     customer.sign_in(CUSTOMER, PASSWORD)
     peer, bare = stock.make(url), floor.make(url)
-    clients = {"peer": peer.test_client(), "floor": bare.test_client(), "customer": customer.client}
+    clients = {"peer": peer.test_client(), "floor": bare.test_client()}
+    clients |= dict.fromkeys(("customer", "poller"), customer.client)
     for work in works(url, TODAY):
         for where, path in work.pages.values():
-            assert clients.get(where, site.client).get(path).status_code == 200, path
+            # Nobody knows anything here yet.
+            answered = clients.get(where, site.client).get(path).status_code
+            assert answered == (304 if path.startswith("/marks") else 200), path
         if work.title.startswith("free times"):
             ours, theirs = (
                 [datetime.fromisoformat(start) for start in clients[where].get(path).json]
