@@ -34,6 +34,7 @@ from portal.domain.messages.outbox import Letter
 from portal.domain.messages.reminders import decide_reminders
 from portal.domain.offers.models import JobOffer
 from portal.domain.offers.services import OfferInput, accept_offer, decline_offer, offer_job
+from portal.domain.people.contacts import clean_phone
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
@@ -261,12 +262,21 @@ class Company:
         self.session.add(Membership(partner_id=self.partner.id, user_id=user.id, role=role))
         self.office.append(Actor(user.id, role, name, frozenset({self.partner.id})))
 
+    def number(self, phone: str) -> str:
+        """Return a telephone number as the forms keep it."""
+        return clean_phone(phone, self.partner.timezone)
+
     def add_technician(self, name: str, email: str, phone: str, available: bool = True) -> None:
         """Add a technician with a log-in."""
         user = self.add_login(name, email)
         status = TechnicianStatus.AVAILABLE if available else TechnicianStatus.UNAVAILABLE
         technician = Technician(
-            partner_id=self.partner.id, name=name, email=email, phone=phone, status=status, user_id=user.id
+            partner_id=self.partner.id,
+            name=name,
+            email=email,
+            phone=self.number(phone),
+            status=status,
+            user_id=user.id,
         )
         self.session.add(technician)
         self.session.flush()
@@ -288,7 +298,7 @@ class Company:
             partner_id=self.partner.id,
             name=name,
             email=email,
-            phone=phone,
+            phone=self.number(phone),
             user_id=user_id or self.add_login(name, email).id,
             created_at=self.opened_at,
         )
@@ -712,10 +722,12 @@ def _contacts(acme: Company, customer: Customer) -> None:
             ("visits", "reminders", "arrival"),
         ),
         ("Harper & Lowe", "letting agent", "office@harper-lowe.example", "0117 496 0177", ("contract",)),
+        # Somebody who is told by text alone.
+        ("Bridget Doyle", "neighbour, opens the gate", "", "07700 900202", ("arrival",)),
     )
     for name, relation, email, phone, groups in people:
         gets = {f"gets_{group}": True for group in groups}
-        person = {"name": name, "relation": relation, "email": email, "phone": phone}
+        person = {"name": name, "relation": relation, "email": email, "phone": acme.number(phone)}
         acme.session.add(Contact(partner_id=acme.partner.id, customer_id=customer.id, **person, **gets))
     acme.session.flush()
 

@@ -13,7 +13,7 @@ from flask import Flask
 from sqlalchemy import select
 
 from portal.domain.delivery.models import ChannelTest
-from portal.domain.messages.models import RULED, Channel, Message, MessageKind, MessageRule, MessageTemplate
+from portal.domain.messages.models import WORDED, Channel, Message, MessageKind, MessageRule, MessageTemplate
 from portal.domain.messages.queries import facts_about
 from portal.domain.messages.services import announce
 from portal.domain.messages.templates import Place, errors_in, warnings_about
@@ -144,7 +144,7 @@ def test_words_that_cannot_be_used_are_refused_at_their_field_and_kept(office: O
         ("subject", "{{ partner.name.__class__ }}", "there is no placeholder “partner.name.__class__”"),
         ("body_html", "<p>\n\n{{ ''.__class__ }}</p>", "Line 3: only placeholders and conditions"),
         ("body_html", "x" * 100_000, "It has 100000 characters; use 20000 or fewer."),
-        ("body", " ", "Enter the text"),
+        ("body", "\u200b", "Enter the text"),
         ("subject", "", "Enter a subject"),
         # Not in this kind of message.
         ("body", "{{ link.survey }}", "there is no placeholder “link.survey”"),
@@ -190,7 +190,7 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
 def test_what_one_begins_with_says_what_the_standard_words_say(app: Flask, office: Office) -> None:
     visit = office.visits(office.create(technician=office.tomas))[-1]
     renderer = Renderer(app.config["SETTINGS"])
-    for kind, channel, locale in product(sorted(RULED), Channel, LANGUAGES):
+    for kind, channel, locale in product(sorted(WORDED), Channel, LANGUAGES):
         place = Place.of(kind, channel, locale)
         words = renderer.standard_words(place)
         assert errors_in(place, words) == {}, place
