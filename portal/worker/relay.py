@@ -175,9 +175,14 @@ class Relay:
         """Answer who asked for a link to get in; what comes of it is sent with everything else."""
         with self._store.reading() as session:
             waits = anything_asked(session)
-        if waits:
+        if not waits:
+            return
+        try:
             with self._store.writing() as session:
                 answer_wishes(session, self._clock(), self._settings.secret_key.get_secret_value())
+        except Exception:
+            # Whatever somebody typed must not keep messages from being sent; it is dropped when it is out of date.
+            log.exception("wishes_not_answered")
 
     def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""

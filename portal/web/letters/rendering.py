@@ -25,7 +25,6 @@ from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, 
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.messages.templates import Place
 from portal.domain.people.invitations import token_for
-from portal.domain.templating import Unusable
 from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
 from portal.web.letters.requests import request_words, wished_line
@@ -75,8 +74,9 @@ class Renderer:
         if own is not None:
             try:
                 return self.letter_of(facts, now, own)
-            except Unusable as unusable:
-                log.warning("own_words_unusable", message=facts.message.id, problem=str(unusable))
+            except Exception as error:
+                # Whatever it is: the message goes out all the same.
+                log.warning("own_words_unusable", message=facts.message.id, problem=str(error))
                 note = UNUSABLE.msgid
         return replace(self.letter_of(facts, now, None), note=note)
 
