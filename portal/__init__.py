@@ -31,6 +31,7 @@ def create_app(settings: Settings) -> Flask:
         http,
         i18n,
         invitations,
+        job_pages,
         kept,
         language,
         logs,
@@ -43,6 +44,7 @@ def create_app(settings: Settings) -> Flask:
         slim,
         statuses,
         unsubscribe,
+        wishes,
     )
     from portal.web.health import MIGRATIONS
 
@@ -78,11 +80,13 @@ def create_app(settings: Settings) -> Flask:
         errors,
         health,
         invitations,
+        job_pages,
         kept,
         photos,
         script_words,
         slim,
         unsubscribe,
+        wishes,
     ):
         part.init_app(app)
     for area in (admin, customer, field):

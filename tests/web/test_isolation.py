@@ -29,10 +29,11 @@ from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
+from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.photos.models import Photo
-from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.models import ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
     Holiday,
@@ -57,10 +58,13 @@ LISTS = (
     "technicians",
     "service-types",
     "installations",
+    "service-jobs",
     "messages",
     "staff",
     "activity",
     "change-requests",
+    "requests",
+    "job-offers",
     "survey-results",
     "unreachable",
 )
@@ -80,6 +84,7 @@ BY_ENDPOINT = {
     "service_types": "kind",
     "messages": "message",
     "installations": "job",
+    "service_jobs": "service",
     "skills": "skill",
     "pause_reasons": "pause_reason",
     "reject_reasons": "reject_reason",
@@ -89,6 +94,9 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "service_requests": "asked_for",
+    "job_offers": "offer",
+    "offered_jobs": "offer",
     "message_rules": "message_rule",
     "unreachable": "unreached",
 }
@@ -101,9 +109,10 @@ BY_ARGUMENT = {
     "job_id": "job",
     "contract_id": "contract",
     "photo_id": "photo",
+    "request_photo_id": "request_photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
-OPERATORS = {"partners"}
+OPERATORS = {"partners", "offered_jobs"}
 
 pytestmark = pytest.mark.row("C7")
 
@@ -132,8 +141,12 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    asked_for: ServiceRequest
+    request_photo: RequestPhoto
+    offer: JobOffer
     contract: Contract
     photo: Photo
+    service: Job
 
 
 @dataclass(frozen=True)
@@ -167,6 +180,7 @@ def make_side(
     create_customer: Create,
     create_service_type: Create,
     create_installation: Create,
+    create_service_job: Create,
 ) -> Create:
     def make(word: str) -> Side:
         partner = create_partner(name=f"{word} Heating", phone="0117 496 0001")
@@ -241,8 +255,36 @@ def make_side(
         taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
         named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
         photo = save(session, Photo(**taken, **named, **keys))
-        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo)
-        return Side(*given, *listed, *more)
+        service = create_service_job(partner, customer, kind=kind, notes=f"{word} service notes")
+        where = {"address_id": customer.addresses[0].id, "service_type_id": kind.id, "form_key": f"{customer.id}:"}
+        asked = {"status": "NEW", "notes": f"{word} request", "asked_at": datetime.now(UTC)}
+        asked_for = save(session, ServiceRequest(**whom, **where, **asked))
+        named = {"client_key": "key", "name": f"2026-11-24/{word}2", "width": 9, "height": 9}
+        sent = RequestPhoto(service_request_id=asked_for.id, added_at=datetime.now(UTC), **named, **whom)
+        request_photo = save(session, sent)
+        until = datetime.now(UTC) + timedelta(days=1)
+        work = {"service": f"{word} work", "customer_name": f"{word} Newcomer", "line": f"2 {word} Street"}
+        offered = save(
+            session, OfferedJob(**work, offered_at=datetime.now(UTC), offered_by_name="Robin", expires_at=until)
+        )
+        offer = save(session, JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED"))
+        own = (
+            membership,
+            invitation,
+            absence,
+            holiday,
+            wish,
+            question,
+            rule,
+            unreached,
+            asked_for,
+            request_photo,
+            offer,
+            contract,
+            photo,
+            service,
+        )
+        return Side(*given, *listed, *own)
 
     return make
 
@@ -629,7 +671,9 @@ def test_every_address_with_a_key_answers_a_foreign_one_as_a_missing_one(world: 
         for method in sorted(rule.methods & {"GET", "POST"}):
             answers = set()
             # A new view says here whose keys its addresses take.
-            name = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[rule.endpoint.partition(".")[0]]
+            view = rule.endpoint.partition(".")[0]
+            named = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[view]
+            name = BY_ENDPOINT.get(view, named) if named == "job" else named
             row = getattr(world.theirs, name)
             for key in (row.id, MISSING):
                 built = rule.build({**dict.fromkeys(ints, key), **rest})
