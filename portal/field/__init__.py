@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.field import photos, position  # noqa: F401  (puts its page into the blueprint)
+from portal.field import calendar, photos, position  # noqa: F401  (put their pages into the blueprint)
 from portal.field.visits import pages
 from portal.web.http import allow_file
 from portal.web.photos import MOST_SENT
