@@ -638,6 +638,7 @@ def _set_up_acme(acme: Company) -> None:
         session, admin, acme.opened_at + DAY, "Roof does not carry the panels", "Supply too small for the charger"
     )
     demo_set_up.reword(session, admin, acme.opened_at + 2 * DAY, acme.partner, INCOMPLETE="To be continued")
+    demo_set_up.write_messages(session, admin, acme.opened_at + 5 * HOUR, acme.partner)
     at = acme.opened_at + 3 * DAY
     quick = OverrideValues(reschedule_cutoff_hours=4, cancel_cutoff_hours=4)
     edit_override(session, admin, at, Owner.SERVICE_TYPE, kinds[THERMOSTAT.name].id, 0, quick)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from io import BytesIO
 
 from PIL import Image, ImageDraw
@@ -12,6 +12,10 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.branding import services as branding
 from portal.domain.branding.services import BrandingInput
+from portal.domain.messages.models import Channel, MessageKind
+from portal.domain.messages.queries import ENGLISH
+from portal.domain.messages.rules import RuleInput, create_rule
+from portal.domain.messages.templates import Place, Words, save_words
 from portal.domain.people.models import Partner, Technician
 from portal.domain.scheduling import reasons, skills
 from portal.domain.scheduling import services as scheduling
@@ -24,6 +28,10 @@ from portal.domain.surveys.setup import QuestionInput
 DAY = timedelta(days=1)
 # Drawn four times as large, so that its edges are smooth once shrunk.
 SIDE = 1024
+ON_THE_WAY = (
+    "{{ partner.name }}: {{ technician.name }} is on the way to you"
+    "{% if visit.expected %} and expected at about {{ visit.expected }}{% endif %}. {{ link.track }}"
+)
 ROOF, SUN = "#14506e", "#e8a33d"
 
 
@@ -80,6 +88,15 @@ def ask_questions(
     """Let a partner's survey ask ``questions`` beside the overall rating: words, and how they are answered."""
     for words, kind in questions.items():
         surveys.create_question(session, actor, now, partner.id, QuestionInput(words, kind.value))
+
+
+def write_messages(session: Session, actor: Actor, now: datetime, partner: Partner) -> None:
+    """Let a partner announce its people in words of its own, at the second attempt, and thank after a visit."""
+    place = Place(MessageKind.ON_THE_WAY, Channel.TEXT, ENGLISH)
+    for version, body in enumerate((ON_THE_WAY.replace("{{ link.track }}", "See you soon!"), ON_THE_WAY)):
+        save_words(session, actor, now + version * DAY, partner.id, place, version, Words(body=body))
+    rule = RuleInput(days_before=2, local_time=time(10))
+    create_rule(session, actor, now, partner.id, MessageKind.FOLLOW_UP.value, Channel.EMAIL.value, rule)
 
 
 def upload_logo(session: Session, actor: Actor, now: datetime, partner: Partner) -> None:

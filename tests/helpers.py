@@ -17,10 +17,17 @@ def soup(response: TestResponse) -> BeautifulSoup:
     return BeautifulSoup(response.get_data(as_text=True), "lxml")
 
 
+def controls_of(form: Tag, selector: str) -> list[Tag]:
+    """Return the controls of ``form`` in it and, by their ``form`` attribute, elsewhere on its page."""
+    page = form.find_parents()[-1] if form.get("id") else None
+    elsewhere = page.select(f'[form="{form["id"]}"]') if page is not None else []
+    return [*form.select(selector), *(one for one in elsewhere if one in page.select(selector))]  # type: ignore[union-attr]
+
+
 def fields_of(form: Tag) -> dict[str, list[str]]:
     """Return what a browser would send for ``form`` untouched and submitted by no particular button."""
     values: dict[str, list[str]] = {}
-    for control in form.select("input[name], select[name], textarea[name]"):
+    for control in controls_of(form, "input[name], select[name], textarea[name]"):
         name, kind = str(control["name"]), control.get("type", "text")
         if control.has_attr("disabled") or kind in {"submit", "button", "file", "image", "reset"}:
             continue
@@ -102,10 +109,12 @@ class Site:
         Without either, the one in ``main``. Fails unless exactly one fits.
         """
         forms: list[Tag] = self.page.select("form" if action or button else "main form, dialog form")
+        # What only a script would make something of is no form yet.
+        forms = [form for form in forms if form.find_parent("template") is None]
         if action:
             forms = [form for form in forms if urlsplit(str(form.get("action") or self.url)).path.endswith(action)]
         if button:
-            forms = [form for form in forms if any(button in control.text for control in form.select("button"))]
+            forms = [form for form in forms if any(button in one.text for one in controls_of(form, "button"))]
         assert len(forms) == 1, f"{len(forms)} forms fit {action or button or 'main'} on {self.url}"
         return forms[0]
 
@@ -115,7 +124,7 @@ class Site:
         """Fill ``data`` into a form of the page (see ``form``), press ``button`` and follow where it leads."""
         form = self.form(action, button)
         values: dict[str, Any] = fields_of(form)
-        for control in form.select("button[name]"):
+        for control in controls_of(form, "button[name]"):
             if button and button in control.text:
                 values[str(control["name"])] = [str(control.get("value", ""))]
         values.update(data or {})

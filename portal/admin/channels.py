@@ -146,7 +146,7 @@ class ChannelsView(AdminPage):
             stored=stored,
             differences=differences,
             tests=tests,
-            test_badge=_badge_of,
+            test_badge=trial_badge,
             services=sorted(gateways.SERVICES),
             service_example="twilio://account:token@+441174960180",
             endpoint_example="jsons://user:password@sms.example.com/send",
@@ -170,7 +170,8 @@ def _secret_labels(form: ChannelsForm) -> set[str]:
     return {str(form[name].label.text) for name in ("smtp_password", "text_gateway", "no_texts")}
 
 
-def _badge_of(test: ChannelTest) -> Badge:
+def trial_badge(test: ChannelTest) -> Badge:
+    """Return what became of a test in a badge."""
     if not test.outcome:
         return Badge(SCHEDULED, gettext("On its way"))
     if test.outcome == AttemptOutcome.SENT:

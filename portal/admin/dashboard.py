@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from flask import redirect
 from flask.typing import ResponseReturnValue
 from flask_admin import AdminIndexView, expose
-from flask_babel import lazy_gettext
+from flask_babel import gettext, lazy_gettext
 
 from portal.admin.base import Guarded, the_actor, the_partner_id
 from portal.admin.installations.timeline import told
-from portal.domain.jobs import overview
+from portal.domain.jobs import figures, overview
 from portal.domain.jobs.activity import ActFilter, list_acts
 from portal.domain.jobs.attention import list_queue
+from portal.domain.jobs.counts import overview as group_counts
+from portal.domain.jobs.states import INSTALLATION, SERVICE
 from portal.domain.scheduling.zones import day_span
+from portal.domain.surveys.queries import score_over_time
 from portal.extensions import db
 from portal.web import formats
 from portal.web.attention import queue_counts
@@ -22,6 +27,8 @@ from portal.web.auth import current_actor
 
 # So many of each queue; the others are behind "Show all".
 SHOWN = 5
+DAYS_BACK = DAYS_AHEAD = 14
+WEEKS = 12
 LATEST = 8
 
 
@@ -46,11 +53,40 @@ class DashboardView(Guarded, AdminIndexView):
         for queue in (queue for queue, number in counts.items() if number):
             page = list_queue(session, actor, the_partner_id(actor), formats.now(), zone, queue, limit=SHOWN)
             queues[queue] = page.rows
+        first = today - timedelta(days=DAYS_BACK)
+        partner_id = the_partner_id(actor)
+        days = figures.visits_by_day(session, zone, first, DAYS_BACK + 1 + DAYS_AHEAD)
+        arrivals = figures.arrivals_by_week(session, zone, today, WEEKS)
+        scores = score_over_time(session, zone, today)
         return self.render(
             "admin/dashboard.html",
+            days_back=DAYS_BACK,
+            day_rows=[(formats.day(one.day), formats.number(one.visits), formats.number(one.complete)) for one in days],
+            arrival_rows=[_arrival_row(one) for one in arrivals],
+            score_rows=[
+                (formats.short_day(one.first), _or_none(one.score.average, formats.average), one.score.count)
+                for one in scores
+            ],
+            pipelines=[
+                (gettext("Installations"), group_counts(session, partner_id, INSTALLATION)),
+                (gettext("Service jobs"), group_counts(session, partner_id, SERVICE)),
+            ],
+            days=days,
+            arrivals=arrivals,
+            scores=scores,
+            percent=formats.percent,
             today_is=today,
             visits=overview.visits_between(session, *day_span(today, zone)),
             counts=counts,
             queues=queues,
             latest=[told(act) for act in list_acts(session, ActFilter(), limit=LATEST).rows],
         )
+
+
+def _arrival_row(one: figures.Arrivals) -> tuple[str, ...]:
+    counts = (formats.number(number) for number in (one.on_time, one.early, one.late))
+    return (formats.short_day(one.first), _or_none(one.share, formats.percent), *counts)
+
+
+def _or_none(value: float | None, shown: Callable[[float], str]) -> str:
+    return "–" if value is None else shown(value)

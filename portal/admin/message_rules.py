@@ -27,7 +27,7 @@ from portal.admin.base import (
 from portal.admin.setup import MISSING
 from portal.domain.actor import Actor, Permission
 from portal.domain.messages import rules
-from portal.domain.messages.models import RULED, TIMED, Channel, MessageKind, MessageRule, MessageSettings
+from portal.domain.messages.models import AFTERWARDS, RULED, TIMED, Channel, MessageKind, MessageRule, MessageSettings
 from portal.domain.messages.rules import RuleInput
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.extensions import db
@@ -74,15 +74,15 @@ class RuleForm(VersionedForm):
         lazy_gettext("When"),
         default=BY_CLOCK,
         choices=[
-            SelectChoice(BY_CLOCK, lazy_gettext("Some days before the visit, at a time of day")),
-            SelectChoice(BY_LENGTH, lazy_gettext("So long before the visit begins")),
+            SelectChoice(BY_CLOCK, lazy_gettext("Some days before the visit, or after it, at a time of day")),
+            SelectChoice(BY_LENGTH, lazy_gettext("So long before the visit begins, or after it was completed")),
         ],
     )
     days_before = Count(
-        lazy_gettext("Days before"), [Optional()], widget=NumberInput(min=0, max=rules.MAX_DAYS), default=1
+        lazy_gettext("Days before or after"), [Optional()], widget=NumberInput(min=0, max=rules.MAX_DAYS), default=1
     )
     local_time = ClockField(lazy_gettext("Time of day"), [Optional()], default=time(18))
-    length = Count(lazy_gettext("How long before"), [Optional()], widget=NumberInput(min=1), default=2)
+    length = Count(lazy_gettext("How long before or after"), [Optional()], widget=NumberInput(min=1), default=2)
     unit = SelectField(
         lazy_gettext("Minutes or hours"),
         default=HOURS,
@@ -164,8 +164,11 @@ class MessageRuleView(SwitchedView, ScopedModelView):
         )
 
     def form_context(self, row: MessageRule | None) -> dict[str, Any]:
-        is_timed = row is None or MessageKind(row.kind) in TIMED
-        return {"is_timed": is_timed, "asks_unconfirmed": row is None or row.kind != MessageKind.PLEASE_CONFIRM}
+        has_moment = row is None or row.kind in TIMED | AFTERWARDS
+        return {
+            "has_moment": has_moment,
+            "asks_unconfirmed": row is None or row.kind in TIMED - {MessageKind.PLEASE_CONFIRM},
+        }
 
     def label_of(self, row: MessageRule) -> str:
         return rule_words(row)
@@ -183,7 +186,7 @@ def rule_words(rule: MessageRule) -> str:
 
 def moment_words(rule: MessageRule) -> str:
     """Return when a rule's messages go out, in words that may end a sentence."""
-    said = _before(rule)
+    said = _after(rule) if rule.kind in AFTERWARDS else _before(rule)
     if rule.unconfirmed_only:
         said = gettext("%(when)s, only if not confirmed", when=said)
     return str(said)
@@ -205,6 +208,20 @@ def _before(rule: MessageRule) -> str:
     if rule.days_before == 1:
         return str(gettext("the day before at %(time)s", time=at))
     return str(gettext("%(count)s days before at %(time)s", count=rule.days_before, time=at))
+
+
+def _after(rule: MessageRule) -> str:
+    if rule.minutes_before is not None:
+        days, minutes = divmod(rule.minutes_before, DAY)
+        if days and not minutes:
+            return str(ngettext("%(num)d day after, to the minute", "%(num)d days after, to the minute", days))
+        if minutes % HOUR == 0:
+            return str(ngettext("%(num)d hour after", "%(num)d hours after", rule.minutes_before // HOUR))
+        return str(ngettext("%(num)d minute after", "%(num)d minutes after", rule.minutes_before))
+    at = f"{rule.local_time:%H:%M}".removeprefix("0")
+    if rule.days_before == 1:
+        return str(gettext("the day after at %(time)s", time=at))
+    return str(gettext("%(count)s days after at %(time)s", count=rule.days_before, time=at))
 
 
 class QuietHoursForm(VersionedForm):

@@ -16,6 +16,7 @@ from portal.admin.contracts import ContractTextForm
 from portal.admin.controls import LABELS
 from portal.admin.hours import HolidayForm
 from portal.admin.message_rules import QuietHoursForm, RuleForm
+from portal.admin.message_words import WordsForm
 from portal.admin.setup import ServiceTypeForm
 from portal.admin.surveys import QUESTION_KINDS, QuestionForm, SurveySettingsForm
 from portal.domain.actor import Permission
@@ -38,6 +39,7 @@ SUBJECTS = {
     SettingKind.HOLIDAY: lazy_gettext("Holiday"),
     SettingKind.JOB_CONTROLS: lazy_gettext("Feature controls of a job"),
     SettingKind.MESSAGE_RULE: lazy_gettext("Message rule"),
+    SettingKind.MESSAGE_TEMPLATE: lazy_gettext("Words of a message"),
     SettingKind.PAUSE_REASON: lazy_gettext("Pause reason"),
     SettingKind.QUIET_HOURS: lazy_gettext("Quiet hours"),
     SettingKind.REJECT_REASON: lazy_gettext("Reject reason"),
@@ -69,9 +71,11 @@ FIELDS: dict[str, Any] = {
     **_words_of(QuestionForm),
     **_words_of(RuleForm),
     **_words_of(QuietHoursForm),
+    **_words_of(WordsForm),
+    "own_words": lazy_gettext("Own words"),
     **_words_of(ContractTextForm),
     "enabled": lazy_gettext("Active"),
-    "minutes_before": lazy_gettext("Minutes before the visit"),
+    "minutes_before": lazy_gettext("Minutes before or after the visit"),
     "begins": lazy_gettext("From"),
     "ends": lazy_gettext("Until"),
     "note": lazy_gettext("Note"),
@@ -146,11 +150,12 @@ class SettingChangeView(ScopedModelView):
         return str(SUBJECTS[SettingKind(change.subject)])
 
     def name_of(self, change: SettingChange) -> str:
-        """Return which of several it is: a rule by what it says and how, everything else by its name."""
-        if change.subject != SettingKind.MESSAGE_RULE:
+        """Return which of several it is: rules and words by what is said and how, everything else by its name."""
+        if change.subject not in {SettingKind.MESSAGE_RULE, SettingKind.MESSAGE_TEMPLATE}:
             return change.name
-        kind, _, channel = change.name.partition(" ")
-        return f"{MESSAGE_KINDS[MessageKind(kind)]}, {MESSAGE_CHANNELS[Channel(channel)]}"
+        kind, channel, *language = change.name.split(" ")
+        names = (str(MESSAGE_KINDS[MessageKind(kind)]), str(MESSAGE_CHANNELS[Channel(channel)]))
+        return ", ".join((*names, *(LANGUAGES[name] for name in language)))
 
     def lines_of(self, change: SettingChange) -> list[Line]:
         """Return what differs, field by field, in words."""

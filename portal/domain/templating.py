@@ -12,10 +12,12 @@ Nothing here knows which placeholders there are, nor any row: values come in, te
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from html.parser import HTMLParser
 from typing import Any
 
 import nh3
@@ -30,6 +32,7 @@ MAX_OUTPUT = 200_000
 # Deeper than anybody would nest conditions.
 MAX_DEPTH = 12
 EXCERPT = 60
+ONLY_CONDITIONS = re.compile(r"^[ \t]*((?:{%(?:(?!%}).)*%}[ \t]*)+)\r?\n", re.MULTILINE)
 # Control signs and halves of signs.
 UNSENDABLE = frozenset({"Cc", "Cs"})
 
@@ -48,11 +51,12 @@ TAGS = (
     | {"table", "tbody", "td", "tfoot", "th", "thead", "tr"}
 )
 ATTRIBUTES = {
-    "a": {"href", "title"},
+    "a": {"href"},
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan", "scope"},
     "ol": {"start"},
 }
+ANYWHERE = {"lang", "title"}
 SCHEMES = frozenset({"https", "http", "mailto", "tel"})
 
 
@@ -118,12 +122,41 @@ def clean_html(html: str, classes: Mapping[str, Collection[str]] | None = None) 
     return nh3.clean(
         html,
         tags=set(TAGS),
-        attributes={tag: set(names) for tag, names in ATTRIBUTES.items()},
+        attributes={"*": ANYWHERE, **{tag: set(names) for tag, names in ATTRIBUTES.items()}},
         allowed_classes={tag: set(names) for tag, names in (classes or {}).items()},
         url_schemes=set(SCHEMES),
+        # In a mail there is nothing that an address could be relative to.
+        url_relative="deny",
         link_rel="noopener noreferrer",
         clean_content_tags={"script", "style", "title", "textarea", "template", "iframe", "noscript", "svg", "math"},
     )
+
+
+def lost_in(html: str, classes: Mapping[str, Collection[str]] | None = None) -> list[str]:
+    """Return what ``clean_html`` takes out of ``html``, in the order in which it comes: tags and attributes by name."""
+    reader = _Losses(classes or {})
+    reader.feed(html)
+    reader.close()
+    return list(dict.fromkeys(reader.lost))
+
+
+class _Losses(HTMLParser):
+    def __init__(self, classes: Mapping[str, Collection[str]]) -> None:
+        super().__init__()
+        self._classes = classes
+        self.lost: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag not in TAGS:
+            self.lost.append(f"<{tag}>")
+            return
+        for name, value in attrs:
+            if name == "class":
+                self.lost += [
+                    f'class="{one}"' for one in (value or "").split() if one not in self._classes.get(tag, ())
+                ]
+            elif name not in ATTRIBUTES.get(tag, ()) and name not in ANYWHERE:
+                self.lost.append(f"{tag} {name}")
 
 
 class _Flat(NodeTransformer):
@@ -153,9 +186,6 @@ def _environment(html: bool) -> Environment:
         undefined=StrictUndefined,
         cache_size=0,
         optimized=False,
-        # A condition on a line of its own leaves no empty line behind.
-        trim_blocks=True,
-        lstrip_blocks=True,
         keep_trailing_newline=True,
     )
     # Nothing but the values can be named, and no filter but those.
@@ -172,7 +202,8 @@ PLAIN, HTML = _environment(False), _environment(True)
 # Each mail of a batch is made from the same few texts.
 @lru_cache(maxsize=512)
 def _compiled(source: str, known: frozenset[str], html: bool) -> Any:
-    tree = _checked(source, known, MAX_SOURCE)
+    # A condition on a line of its own leaves no empty line behind.
+    tree = _checked(ONLY_CONDITIONS.sub(r"\1", source), known, MAX_SOURCE)
     try:
         return (HTML if html else PLAIN).from_string(tree)
     except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from sqlalchemy import event, false
+from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
@@ -198,7 +198,7 @@ def _criteria(scope: Scope) -> list[Any]:
     options = [
         with_loader_criteria(
             PartnerScoped,
-            lambda cls: cls.partner_id.in_(partners) if partners else false(),
+            lambda cls: cls.partner_id.in_(partners),
             include_aliases=True,
             track_closure_variables=True,
         )
@@ -207,7 +207,7 @@ def _criteria(scope: Scope) -> list[Any]:
         options.append(
             with_loader_criteria(
                 CustomerOwned,
-                lambda cls: cls.customer_id.in_(people) if people else false(),
+                lambda cls: cls.customer_id.in_(people),
                 include_aliases=True,
                 track_closure_variables=True,
             )

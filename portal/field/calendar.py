@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import redirect, url_for
 from flask.typing import ResponseReturnValue
 
-from portal.field.visits import pages, technician
+from portal.field.blueprint import pages, technician
 from portal.web import feeds
 
 

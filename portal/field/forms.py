@@ -66,7 +66,7 @@ class SetOffForm(StepForm):
 
 
 class CompleteForm(StepForm):
-    service_notes = TextAreaField(lazy_gettext("Service notes"), render_kw=IN_DOCK)
+    service_notes = TextAreaField(lazy_gettext("Service notes"), default="", render_kw=IN_DOCK)
 
 
 def _key(value: Any) -> int | None:
@@ -77,7 +77,7 @@ def _key(value: Any) -> int | None:
 
 class PauseForm(StepForm):
     pause_reason = RadioField(lazy_gettext("Reason"), coerce=_key, validate_choice=False)
-    note = TextAreaField(lazy_gettext("Note"))
+    note = TextAreaField(lazy_gettext("Note"), default="")
 
     def offer(self, reasons: Sequence[PauseReason]) -> None:
         """Offer ``reasons`` and nothing else."""
@@ -89,8 +89,12 @@ class PauseForm(StepForm):
             raise ValidationError(lazy_gettext("Choose one of the reasons"))
 
 
+class NoteForm(Form):
+    note = TextAreaField(lazy_gettext("Add a note"), default="")
+
+
 class TurnBackForm(StepForm):
-    reason = TextAreaField(lazy_gettext("Reason"))
+    reason = TextAreaField(lazy_gettext("Reason"), default="")
 
 
 class ContinueForm(StepForm):

@@ -11,7 +11,9 @@ from portal.domain.photos import services
 from portal.domain.photos.queries import photo_for
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
-from portal.field.visits import pages, shown_visit, technician, visit_page
+from portal.field.blueprint import pages, technician
+from portal.field.sending import done, in_words, refused, sent
+from portal.field.visits import shown_visit, visit_page
 from portal.web import photos
 from portal.web.formats import now
 from portal.web.forms import add_errors
@@ -24,13 +26,14 @@ def add_photo(visit_id: int) -> ResponseReturnValue:
     own_visit(db.session(), technician(), visit_id)
     form = photos.PhotoForm(request.form)
     try:
-        photos.take_in(db.session(), technician(), visit_id, form)
+        photos.take_in(db.session(), technician(), visit_id, form, sent().happened_at)
     except Invalid as error:
         add_errors(form, error.errors)
-        return visit_page(shown_visit(visit_id), photo_form=form), 422
+        return refused(visit_page(shown_visit(visit_id), photo_form=form), 422, in_words(error.errors))
     except Refused as error:
-        return visit_page(shown_visit(visit_id), stopped=translate(error.refusal.sentence)), 409
-    return redirect(url_for("field.visit", visit_id=visit_id, _anchor="photos"), 303)
+        reason = translate(error.refusal.sentence)
+        return refused(visit_page(shown_visit(visit_id), stopped=reason), 409, reason)
+    return done(redirect(url_for("field.visit", visit_id=visit_id, _anchor="photos"), 303))
 
 
 @pages.get("/photos/<int:photo_id>")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from urllib.parse import urlencode
 
 from flask_babel import gettext
 from markupsafe import Markup
 
+from portal.domain.jobs.field_queries import FORWARD, RENUMBERS
 from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.states import APPOINTMENT, MOVABLE
 from portal.domain.people.models import Address
@@ -24,6 +28,17 @@ SINCE = {
     "COMPLETE": "ended_at",
     "INCOMPLETE": "ended_at",
 }
+
+
+@dataclass(slots=True)
+class AnyVisit:
+    """A visit of one status with somebody to carry it out, as a badge is made from."""
+
+    status: str
+    technician_id: int | None = 1
+    partner_id: int = 0
+
+
 MAPS = "https://www.google.com/maps/dir/"
 
 
@@ -61,6 +76,26 @@ def step_label(name: str) -> str:
     """Return what the button of a step says."""
     label = APPOINTMENT.transition(name).label
     return translate(label) if label is not None else name
+
+
+def flow(offered: Collection[str]) -> dict[str, Any]:
+    """Return how a visit goes on, for a phone without signal: by status what it shows, by step where it leads.
+
+    ``offered`` are the steps that can be taken so. From the table, as the server itself decides; whether a step really
+    is possible it says when it arrives.
+    """
+    states = {}
+    for status in APPOINTMENT.statuses:
+        steps = [name for name in offered if status.name in APPOINTMENT.transition(name).sources]
+        badge = visit_badge(AnyVisit(status.name))
+        states[status.name] = {
+            "label": badge.label,
+            "css": badge.css,
+            "next": next((name for name in steps if name in FORWARD), None),
+            "ways": [name for name in steps if name not in FORWARD],
+        }
+    leads = {name: {"to": APPOINTMENT.transition(name).targets[0], "renumbers": name in RENUMBERS} for name in offered}
+    return {"states": states, "steps": leads}
 
 
 def phone_link(phone: str) -> str:

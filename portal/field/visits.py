@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, abort, redirect, render_template, request, url_for
+from flask import abort, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
+from flask_babel import gettext
 from sqlalchemy.orm import Session
 
-from portal.domain.actor import Actor, Permission
+from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, Refused, sentence
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs.field_queries import (
@@ -24,14 +25,17 @@ from portal.domain.jobs.field_queries import (
     step_refusal,
 )
 from portal.domain.jobs.queries import pause_reasons
+from portal.domain.notes.queries import notes_of
+from portal.domain.notes.services import take_once
 from portal.domain.photos.queries import photos_of
 from portal.domain.photos.services import photo_refusal
 from portal.domain.scheduling.zones import MissingHour, instant_of
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.field import shows
-from portal.field.forms import CompleteForm, ContinueForm, PauseForm, SetOffForm, StepForm, TurnBackForm
-from portal.web.auth import current_actor, guard
+from portal.field.blueprint import pages, technician
+from portal.field.forms import CompleteForm, ContinueForm, NoteForm, PauseForm, SetOffForm, StepForm, TurnBackForm
+from portal.field.sending import done, refused, sent
 from portal.web.formats import now, today, zone_of
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
@@ -40,8 +44,6 @@ from portal.web.photos import PhotoForm
 COMING_DAYS = 28
 FARTHEST_DAY = timedelta(days=5 * 366)
 
-pages = Blueprint("field", __name__, url_prefix="/field")
-pages.before_request(guard(Permission.FIELD))
 SHOWS = (
     shows.visit_state,
     shows.can_be_confirmed,
@@ -51,6 +53,7 @@ SHOWS = (
     shows.step_label,
     shows.phone_link,
     shows.route_url,
+    shows.flow,
 )
 pages.context_processor(lambda: {function.__name__: function for function in SHOWS})
 
@@ -62,12 +65,14 @@ class Step:
     ``page`` names the template that asks for what the step needs; without one, the visit's own page does.
     """
 
-    take: Callable[[Session, Actor, datetime, int, int, Any], object]
+    take: Callable[[Session, Actor, datetime, int, int, Any, datetime | None], object]
     form: type[StepForm] = StepForm
     page: str | None = None
 
 
-def _continue(session: Session, actor: Actor, at: datetime, visit_id: int, move: int, form: ContinueForm) -> object:
+def _continue(
+    session: Session, actor: Actor, at: datetime, visit_id: int, move: int, form: ContinueForm, told: datetime | None
+) -> object:
     start = None
     if form.day.data is not None and form.clock.data is not None:
         try:
@@ -76,40 +81,34 @@ def _continue(session: Session, actor: Actor, at: datetime, visit_id: int, move:
             raise Invalid({"clock": sentence("The clocks go forward over this time; choose another")}) from None
         except OverflowError:
             raise Invalid({"day": sentence("Choose a date within the next five years")}) from None
-    return fieldwork.continue_later(session, actor, at, visit_id, move, start)
+    return fieldwork.continue_later(session, actor, at, visit_id, move, start, told)
+
+
+def _plain(use_case: Callable[..., object], *fields: str) -> Callable[..., object]:
+    """Return how a step is taken whose use case wants nothing but ``fields`` of the form."""
+
+    def take(
+        session: Session, actor: Actor, at: datetime, visit_id: int, move: int, form: StepForm, told: datetime | None
+    ) -> object:
+        given = [form[name].data for name in fields]
+        return use_case(session, actor, at, visit_id, move, *given, happened_at=told)
+
+    return take
 
 
 STEPS: dict[str, Step] = {
-    "prepare": Step(lambda session, actor, at, key, move, form: fieldwork.prepare(session, actor, at, key, move)),
-    "set_off": Step(
-        lambda session, actor, at, key, move, form: fieldwork.set_off(session, actor, at, key, move, form.minutes.data),
-        SetOffForm,
-    ),
-    "arrive": Step(lambda session, actor, at, key, move, form: fieldwork.arrive(session, actor, at, key, move)),
-    "start_work": Step(lambda session, actor, at, key, move, form: fieldwork.start_work(session, actor, at, key, move)),
-    "pause": Step(
-        lambda session, actor, at, key, move, form: fieldwork.pause(
-            session, actor, at, key, move, form.pause_reason.data, form.note.data or ""
-        ),
-        PauseForm,
-        "field/pause.html",
-    ),
-    "resume": Step(lambda session, actor, at, key, move, form: fieldwork.resume(session, actor, at, key, move)),
+    "prepare": Step(_plain(fieldwork.prepare)),
+    "set_off": Step(_plain(fieldwork.set_off, "minutes"), SetOffForm),
+    "arrive": Step(_plain(fieldwork.arrive)),
+    "start_work": Step(_plain(fieldwork.start_work)),
+    "pause": Step(_plain(fieldwork.pause, "pause_reason", "note"), PauseForm, "field/pause.html"),
+    "resume": Step(_plain(fieldwork.resume)),
     "continue_later": Step(_continue, ContinueForm, "field/continue_later.html"),
-    "complete": Step(
-        lambda session, actor, at, key, move, form: fieldwork.complete(
-            session, actor, at, key, move, form.service_notes.data or ""
-        ),
-        CompleteForm,
-    ),
-    "turn_back": Step(
-        lambda session, actor, at, key, move, form: fieldwork.turn_back(
-            session, actor, at, key, move, form.reason.data or ""
-        ),
-        TurnBackForm,
-        "field/turn_back.html",
-    ),
+    "complete": Step(_plain(fieldwork.complete, "service_notes"), CompleteForm),
+    "turn_back": Step(_plain(fieldwork.turn_back, "reason"), TurnBackForm, "field/turn_back.html"),
 }
+# What a phone offers without signal: what neither asks for free times nor has to be answered at once.
+OFFLINE = ("set_off", "arrive", "start_work", "complete", "pause", "resume", "turn_back")
 # The form's field for what the domain calls otherwise.
 FIELDS = {"start": "day"}
 
@@ -166,18 +165,19 @@ def take(visit_id: int, name: str) -> ResponseReturnValue:
     move_number = request.form.get("move_number", type=int)
     if move_number is None:
         abort(400)
-    form = _form(step, request.form)
+    form, told, at = _form(step, request.form), sent(), now()
     if not form.validate():
         return _not_taken(visit_id, name, move_number, form)
     try:
         with unit_of_work(db.session()) as session:
-            step.take(session, technician(), now(), visit_id, move_number, form)
+            if not told.key or take_once(session, at, visit_id, told.key, name, told.happened_at):
+                step.take(session, technician(), at, visit_id, move_number, form, told.happened_at)
     except Invalid as error:
         add_errors(form, {FIELDS.get(field, field): text for field, text in error.errors.items()})
         return _not_taken(visit_id, name, move_number, form)
     except (Refused, Conflict) as error:
         return _not_taken(visit_id, name, move_number, form, translate(error.refusal.sentence))
-    return redirect(url_for("field.visit", visit_id=visit_id))
+    return done(redirect(url_for("field.visit", visit_id=visit_id)))
 
 
 def _not_taken(
@@ -186,18 +186,18 @@ def _not_taken(
     """Answer a step that changed nothing: done before, overtaken by a move, refused, or sent with errors."""
     shown = shown_visit(visit_id)
     if is_repeated(shown.visit, name, move_number):
-        return redirect(url_for("field.visit", visit_id=visit_id))
+        return done(redirect(url_for("field.visit", visit_id=visit_id)))
     if shown.visit.move_number != move_number:
-        return visit_page(shown, moved=True), 409
+        return refused(visit_page(shown, moved=True), 409, gettext("This visit was moved or reassigned meanwhile."))
     refusal = step_refusal(db.session(), technician(), now(), shown, name, zone_of())
     if refusal is not None:
         reason = translate(refusal.sentence)
     if reason is not None:
-        return visit_page(shown, stopped=reason), 409
-    page = STEPS[name].page
+        return refused(visit_page(shown, stopped=reason), 409, reason)
+    page, wrong = STEPS[name].page, ". ".join(str(error) for errors in form.errors.values() for error in errors)
     if page is None:
-        return visit_page(shown, form), 422
-    return render_template(page, shown=shown, name=name, form=form, form_has_errors=True), 422
+        return refused(visit_page(shown, form), 422, wrong)
+    return refused(render_template(page, shown=shown, name=name, form=form, form_has_errors=True), 422, wrong)
 
 
 def visit_page(
@@ -206,15 +206,19 @@ def visit_page(
     stopped: str | None = None,
     moved: bool = False,
     photo_form: PhotoForm | None = None,
+    note_form: NoteForm | None = None,
 ) -> str:
     """Return the page of a visit; ``form`` is that of its next step, where it was filled in."""
     if form is None and shown.next_step is not None:
-        form = _form(STEPS[shown.next_step])
+        form = _form(STEPS[shown.next_step], obj=shown.visit if shown.next_step == "complete" else None)
     return render_template(
         "field/visit.html",
         shown=shown,
         form=form,
-        form_has_errors=any(one is not None and one.errors for one in (form, photo_form)),
+        form_has_errors=any(one is not None and one.errors for one in (form, photo_form, note_form)),
+        note_form=note_form or NoteForm(),
+        notes=notes_of(db.session(), shown.job.id),
+        offline_forms={} if shown.is_over else {name: _form(STEPS[name]) for name in OFFLINE},
         photos=photos_of(db.session(), shown.job.id),
         photo_form=None if photo_refusal(shown.job) else photo_form or PhotoForm(),
         stopped=stopped,
@@ -224,8 +228,8 @@ def visit_page(
     )
 
 
-def _form(step: Step, data: Any = None) -> StepForm:
-    form = step.form(data)
+def _form(step: Step, data: Any = None, obj: Any = None) -> StepForm:
+    form = step.form(data, obj)
     if isinstance(form, PauseForm):
         form.offer(pause_reasons(db.session()))
     return form
@@ -240,13 +244,6 @@ def _step(name: str) -> Step:
     if name not in STEPS:
         abort(404)
     return STEPS[name]
-
-
-def technician() -> Actor:
-    """Return who asks; the blueprint's guard has let nobody else in."""
-    actor = current_actor()
-    assert actor is not None, "the blueprint lets nobody else in"
-    return actor
 
 
 def _date(text: str) -> date:

@@ -89,7 +89,7 @@ def answer(status: int, text: Any = None, heading: Any = None) -> ResponseReturn
     """
     usual_heading, usual = WORDS.get(status, WORDS[400 if status < 500 else 500])
     heading = heading or usual_heading
-    if _wants_json():
+    if wants_json():
         return jsonify(status=status, error=str(heading), message=str(text or usual)), status
     if request.headers.get("HX-Request"):
         return render_template("errors/fragment.html", **_context(status, heading, text or usual)), status
@@ -142,6 +142,7 @@ def _way_back() -> str | None:
     return f"{came_from.path}?{came_from.query}" if came_from.query else came_from.path
 
 
-def _wants_json() -> bool:
+def wants_json() -> bool:
+    """Whether who asks reads JSON and no pages."""
     accepted = request.accept_mimetypes
     return bool(accepted["application/json"]) and not accepted["text/html"]

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from babel import Locale
 from babel.dates import format_date, format_datetime, format_interval, format_skeleton
-from babel.numbers import format_decimal
+from babel.numbers import format_decimal, format_percent
 from flask import Flask, g
 from flask_babel import get_locale, gettext, ngettext
 
@@ -164,6 +164,11 @@ def number(value: int) -> str:
 def average(value: float) -> str:
     """Return "4.3" with the sign that the reader's language puts before tenths."""
     return str(format_decimal(value, format="0.0", locale=get_locale()))
+
+
+def percent(share: float) -> str:
+    """Return "87 %" as the reader's language writes it, for a part from 0 to 1."""
+    return str(format_percent(share, locale=get_locale()))
 
 
 @lru_cache(maxsize=4096)

@@ -1,4 +1,4 @@
-"""What scripts of the office say, one small script for each language, so that no page has to carry it."""
+"""What scripts say, one small script for each language, so that no page has to carry it."""
 
 from __future__ import annotations
 
@@ -49,6 +49,23 @@ def words() -> dict[str, dict[str, Any]]:
                 "week": _("Days of the week"),
                 "dates": _("Days of the month"),
             },
+        },
+        "field": {
+            "one": _("1 waiting to send"),
+            "more": _("%(count)s waiting to send", count="{count}"),
+            "noSignal": _("No signal. %(waiting)s", waiting="{waiting}"),
+            "sending": _("Sending. %(waiting)s", waiting="{waiting}"),
+            "busy": _("Not taken yet, tried again in a minute. %(waiting)s", waiting="{waiting}"),
+            "signedOut": _("You are signed out. %(waiting)s", waiting="{waiting}"),
+            "oneRefused": _("1 was not recorded"),
+            "moreRefused": _("%(count)s were not recorded", count="{count}"),
+            "waiting": _("Waiting"),
+            "of": _("%(what)s, %(time)s", what="{what}", time="{time}"),
+            "lost": _("This visit is not yours any more. The office may have given it to somebody else."),
+            "unreadable": _("It could not be read."),
+            "whatToDo": _("If you did it all the same, call the office: it can be recorded there."),
+            "open": _("Open the visit"),
+            "remove": _("Remove from this phone"),
         },
         "bulk": {
             "count": _("%(count)s selected", count="{count}"),

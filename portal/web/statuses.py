@@ -106,6 +106,7 @@ MESSAGE_KINDS = {
     MessageKind.CONTRACT: lazy_gettext("Contract"),
     MessageKind.SURVEY: lazy_gettext("Survey"),
     MessageKind.SURVEY_NUDGE: lazy_gettext("Survey, once more"),
+    MessageKind.FOLLOW_UP: lazy_gettext("After the visit"),
     MessageKind.INVITATION: lazy_gettext("Invitation"),
     MessageKind.SIGN_IN: lazy_gettext("Link to sign in"),
     MessageKind.NEW_PASSWORD: lazy_gettext("Link for a new password"),

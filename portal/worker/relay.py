@@ -32,8 +32,8 @@ from portal.domain.messages.services import (
 )
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
+from portal.web.letters.rendering import Renderer
 from portal.worker.channels import Channel, ChannelDown, SendError
-from portal.worker.rendering import Renderer
 from portal.worker.store import Store
 from portal.worker.ways import Ways
 
@@ -206,10 +206,6 @@ class Relay:
         if later is not None:
             self._release([held], later)
             return None
-        if is_text:
-            return self._renderer.text(facts, now)
-        if facts.told is not None:
-            return self._renderer.to_technician(facts, now)
         return self._renderer.letter(facts, now)
 
     def _invitation(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:

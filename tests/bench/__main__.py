@@ -24,7 +24,7 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import floor, peers, prepare, reminders, server, stock, taking
+from tests.bench import faults, floor, peers, prepare, reminders, server, stock, taking
 from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, STARTS, Size
 from tests.bench.measure import WORKERS, Contestant, Ratio, Timing, Visitor, compare, ratio, serving
 from tests.bench.taking import Crowd
@@ -574,6 +574,8 @@ def main() -> None:
     jobs = int(os.environ.get("BENCH_JOBS", JOBS))
     if wanted == reminders.TITLE:
         sys.exit(reminders.main(jobs))
+    if sys.argv[1:2] == [faults.TITLE]:
+        sys.exit(faults.main(" ".join(sys.argv[2:])))
     rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))
     requests = int(os.environ.get("BENCH_REQUESTS", REQUESTS))
     if databases.postgres_url() is None:

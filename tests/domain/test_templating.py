@@ -50,7 +50,7 @@ HOSTILE = {
     "a control sign": ("a\nb\x00c", 2),
     "a placeholder cut off": ("Dear {{ customer.name", 1),
     "an empty placeholder": ("a\n\n{{ }}", 3),
-    "a condition not closed": ("{% if link.confirm %}\nx", 2),
+    "a condition not closed": ("{% if link.confirm %}\nx", 1),
     "too much": ("x" * 100_000, 1),
 }
 

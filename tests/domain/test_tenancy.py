@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -146,6 +148,24 @@ def test_a_scope_without_partners_sees_nothing(new_session: Open, our_job: Job) 
     session = new_session(Scope())
     assert session.scalars(select(Job)).all() == []
     assert session.scalars(select(Partner)).all() == []
+
+
+@pytest.mark.once
+def test_a_process_may_begin_with_a_scope_without_partners() -> None:
+    code = """if True:
+        from sqlalchemy import create_engine, select
+        from sqlalchemy.orm import sessionmaker
+        from portal.domain import models, tenancy
+        engine = create_engine("sqlite://")
+        models.Base.metadata.create_all(engine)
+        factory = sessionmaker(engine)
+        tenancy.enforce(factory)
+        for scope in (tenancy.Scope(), tenancy.Scope(frozenset({1}), frozenset()), tenancy.Scope(frozenset({1}))):
+            session = factory()
+            tenancy.set_scope(session, scope)
+            assert session.scalars(select(models.jobs.Job)).all() == []
+    """
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_a_customer_sees_only_their_own(

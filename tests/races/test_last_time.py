@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
@@ -19,61 +13,22 @@ from typing import Any
 import pytest
 from bs4 import BeautifulSoup
 from flask import Flask
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine
 
-from portal.cli import ROOT
 from portal.customer.blueprint import instant
 from portal.domain.base import Base
-from portal.domain.people.models import User
 from portal.domain.scheduling.models import TimeOff
-from tests.conftest import PATIENCE, Database
+from tests.conftest import Database
 from tests.domain.office import DAY, HOUR, Office
-from tests.helpers import Site, fields_of
 from tests.races.clerks import Target
 from tests.races.presses import Answer, Press, press_in_step
 from tests.races.racing import PROCESSES, overlaps, run_at_once, targets_of, without_guard
+from tests.races.web import midnight, presses_of, serving
 
 CUSTOMERS = 50
 ROUNDS = 3
 UNGUARDED = {"GUNICORN_CMD_ARGS": "--config=python:tests.races.unguarded"}
 Rows = dict[int, list[tuple[str, tuple[Any, ...]]]]
-
-
-@contextmanager
-def serving(app: Flask, **more: str) -> Iterator[tuple[str, int]]:
-    """Serve the application's database and sessions as ``portal serve`` does, and return the address."""
-    settings = app.config["SETTINGS"]
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        address = probe.getsockname()
-    values = {
-        "DOORSTEP_ENV": "test",
-        "DATABASE_URL": settings.database_url,
-        "SESSION_DIR": str(settings.session_dir),
-        "SECRET_KEY": settings.secret_key.get_secret_value(),
-        "REDIS_URL": "",
-        "LOG_LEVEL": "WARNING",
-        "WEB_CONCURRENCY": "2",
-        "PORT": str(address[1]),
-    }
-    command = [sys.executable, "-m", "portal.cli", "serve"]
-    server = subprocess.Popen(command, env={**os.environ, **values, **more}, cwd=ROOT)
-    try:
-        until = time.monotonic() + PATIENCE
-        while not _answers(address):
-            assert server.poll() is None
-            assert time.monotonic() < until
-        yield address
-    finally:
-        server.terminate()
-        server.wait(PATIENCE)
-
-
-def _answers(address: tuple[str, int]) -> bool:
-    with socket.socket() as probe:
-        if probe.connect_ex(address) == 0:
-            return True
-    time.sleep(0.05)
-    return False
 
 
 @pytest.fixture(scope="module")
@@ -91,30 +46,6 @@ class Arena:
     targets: Sequence[Target]
     last: datetime
     presses: Sequence[Press]
-
-
-def midnight() -> datetime:
-    """The start of the day after the next by the machine's own clock, which the web server goes by."""
-    return datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + 2 * DAY
-
-
-def presses_of(
-    app: Flask, office: Office, targets: Sequence[Target], free: datetime, starts: Sequence[Sequence[datetime]]
-) -> list[Press]:
-    """Lead every target's customer, signed in, to the last button of Modify for ``free``; they send ``starts``."""
-    stamps = {user.id: user.fs_uniquifier for user in office.looking.scalars(select(User))}
-    found = []
-    for target, wishes in zip(targets, starts, strict=True):
-        site = Site(app.test_client())
-        with site.client.session_transaction() as session:
-            session["_user_id"] = stamps[office.people.customers[target.customer].id or 0]
-        path = f"/my/visits/{target.visit_id}/move"
-        site.get(f"{path}/check?start={instant(free)}")
-        form = {name: values[0] for name, values in fields_of(site.form(action="/move")).items()}
-        cookie = site.client.get_cookie("doorstep")
-        assert cookie is not None
-        found.append(Press(path, f"doorstep={cookie.value}", form, [instant(wish) for wish in wishes]))
-    return found
 
 
 @pytest.fixture

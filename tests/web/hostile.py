@@ -21,6 +21,7 @@ from werkzeug.test import TestResponse
 
 from portal.domain.base import Base
 from tests.helpers import Site, fields_of, soup
+from tests.sharing import EVERYTHING
 
 # Stands in every text that anybody may write; run anywhere, a page has let it out.
 SCRIPT = '"><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}%s'
@@ -173,7 +174,7 @@ class Intruder:
             if page is None:
                 continue
             waiting += [local(urljoin(url, str(link["href"]))) for link in page.select("a[href]")]
-            for form in page.select("form"):
+            for form in page.select("form:not(template form)"):
                 if is_post(form):
                     self._note_form(url, form)
                 else:
@@ -210,8 +211,9 @@ class Intruder:
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        The first field of a kind gets every other value there is, those between them in the next form and on the other
-        database; the other fields take turns with a third of them.
+        Garbage is for every other form, the rest get theirs on the other database, unless everything is tried. The
+        first field of a kind gets every other value there is, the next form those between them; the other fields take
+        turns with a third of them.
         """
         self.abused += 1
         usual = filled(form.tag)
@@ -220,6 +222,8 @@ class Intruder:
             answer = self.open("POST", form.target, data={**usual, **values})
             for further in soup(answer).select("form") if answer.status_code == 200 else ():
                 self._note_form(form.target, further)
+        if self.abused % 2 and not EVERYTHING:
+            return
         whens: list[list[str]] = [[], []]
         turns: Counter[str] = Counter()
         for control in controls_of(form.tag):
@@ -232,7 +236,7 @@ class Intruder:
                 whens[kind == "time"].append(name)
             turn = turns[kind]
             turns[kind] += 1
-            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused % 2 :: 2]:
+            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused // 2 % 2 :: 2]:
                 self.open("POST", form.target, data=spoiled(usual, name, value))
         for day, clock in MOMENTS if all(whens) else ():
             values = {**usual, **dict.fromkeys(whens[0], day), **dict.fromkeys(whens[1], clock)}

@@ -126,6 +126,7 @@ def timeline(session: Session) -> list[Any]:
     return sorted(tuple(row) for row in rows)
 
 
+@pytest.mark.once
 @pytest.mark.row("M2")
 @pytest.mark.row("N6")
 def test_at_noon_everything_the_story_needs_is_there(app: Flask, session: Session) -> None:

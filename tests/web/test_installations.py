@@ -221,12 +221,16 @@ def test_an_empty_list_says_what_to_do_next(office: Office) -> None:
 
 
 @pytest.mark.row("P8")
-@pytest.mark.parametrize("sort", ["date", "-date", "number", "-number"])
-def test_every_sort_pages_through_everything_once_both_ways(office: Office, sort: str) -> None:
+def test_every_sort_pages_through_everything_once_both_ways(office: Office) -> None:
     made = []
     for index in range(45):
         # Many share a start, so that the key has to decide.
         made.append(office.create(start=TUESDAY + (index * 7 % 5) * DAY))
+    for sort in ("date", "-date", "number", "-number"):
+        _pages_through(office, sort, made)
+
+
+def _pages_through(office: Office, sort: str, made: list[Job]) -> None:
     by = (lambda job: (job.start_at, job.id)) if sort.endswith("date") else (lambda job: job.id)
     expected = [job.number for job in sorted(made, key=by, reverse=sort.startswith("-"))]
     found, url = [], f"?sort={sort}&q=raman"

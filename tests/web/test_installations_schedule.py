@@ -12,7 +12,7 @@ from portal.domain.jobs import services
 from portal.domain.jobs.models import JobItem
 from portal.domain.messages.models import Message
 from portal.domain.people.models import Address, Technician, TechnicianStatus
-from portal.domain.scheduling.models import TimeOff
+from portal.domain.scheduling.models import TimeOff, WorkingHours
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create, save
 from tests.web.office import TUESDAY, URL, Office, clock, office
@@ -442,3 +442,48 @@ def test_a_technician_who_became_unavailable_meanwhile_is_refused(office: Office
     office.site.submit(typed(office, technician=str(office.ines.id)), action="/schedule")
     assert errors(office) == {"technician": "Ines Kowalski is not available."}
     assert office.jobs() == []
+
+
+@pytest.mark.row("M4")
+@pytest.mark.row("P3")
+def test_the_times_of_a_day_are_shown_with_why_not_and_one_is_taken(office: Office) -> None:
+    office.create(technician=office.ines)
+    office.site.get(FORM)
+    assert office.site.page.select_one("#slot") is None
+    given = typed(office, technician=str(office.ines.id))
+    office.site.submit(given, button="Show free times", action="/schedule")
+    assert "Free times of Ines Kowalski, Tue 24 Nov" in office.site.text
+    offered = [label.text.strip() for label in office.site.page.select("label.slot")]
+    # Eight to six in steps of half an hour, two hours long, but for the two hours from nine.
+    assert offered == [f"{at // 60}:{at % 60:02}" for at in range(660, 961, 30)] + ["The time above"]
+    assert "9:30 Ines Kowalski is booked at that time." in office.site.text
+    assert len(office.jobs()) == 1
+    slot = str(office.site.page.select_one("label.slot input")["value"])  # type: ignore[index]
+    office.site.submit({"slot": slot, "date": "2026-11-25"}, action="/schedule")
+    assert errors(office) == {"slot": "Those were the times of another day; choose one of this day"}
+    office.site.submit({"slot": slot, "date": "2026-11-24"}, action="/schedule")
+    assert office.visits(office.jobs()[-1])[0].start_at == TUESDAY.replace(hour=11)
+    # Of anybody, of nobody, and of a day or work that is none.
+    for more in ({}, {"technician": "987654"}, {"date": "2026-02-30"}, {"service_type": "987654"}, {"duration": "x"}):
+        office.site.get(FORM)
+        answer = office.site.submit(typed(office, **more), button="Show free times", action="/schedule")
+        assert answer.status_code == 200
+        assert bool(office.site.page.select("label.slot")) is (more in ({}, {"duration": "x"}))
+
+
+@pytest.mark.row("M4")
+def test_in_an_hour_that_comes_twice_every_time_says_which(office: Office) -> None:
+    hours = {"technician_id": office.ines.id, "weekday": 6, "start_minute": 0, "end_minute": 6 * 60}
+    save(office.session, WorkingHours(partner_id=office.partner.id, **hours))
+    night = datetime(2027, 10, 31, 0, 30, tzinfo=UTC)
+    job = office.create(start=night, technician=office.ines, duration=HOUR)
+    moved = office.create(start=night + timedelta(days=7, hours=1), technician=office.ines)
+    day = {"date": "2027-10-31", "duration": "30"}
+    for path, values in ((FORM, typed(office, technician=str(office.ines.id))), (office.at(moved, "reschedule"), {})):
+        office.site.get(path)
+        office.site.submit(values | day, button="Show free times", action=path.rpartition("/")[2])
+        offered = [label.text.strip() for label in office.site.page.select("label.slot")]
+        refused = [line.text for line in office.site.page.select("#slot details strong")]
+        assert [text for text in offered if text.startswith("1:")] == ["1:00 (UTC+1)", "1:30 (UTC+0)"], path
+        assert [text for text in refused if text.startswith("1:")] == ["1:30 (UTC+1)", "1:00 (UTC+0)"], path
+    assert job.id != moved.id

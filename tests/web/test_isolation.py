@@ -44,8 +44,10 @@ from portal.domain.scheduling.models import (
 )
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
+from tests.conftest import Database
 from tests.factories import actor_for, save
 from tests.helpers import Site, soup
+from tests.sharing import EVERYTHING
 
 Create = Callable[..., Any]
 WORD = "Xanadu"
@@ -475,17 +477,20 @@ def test_searches_find_own_rows_only(world: World) -> None:
 # 11. Sort and pages
 
 
-def test_no_order_and_no_page_leads_to_others(world: World) -> None:
+def test_no_order_and_no_page_leads_to_others(world: World, database: Database) -> None:
     foreign = world.theirs.job.id
     keys = [json.dumps(key) for key in (["", 0], ["W", 0], ["~", MISSING], [0], [foreign], [MISSING], [None], {}, 1)]
     keys += [json.dumps([datetime(year, 1, 1, tzinfo=UTC).isoformat(), 0]) for year in (1, 1970, 9999)]
     keys += ["", "x", "[" * 500, '["\\u0000", 1]', '["\\ud800", 1]', '["a", 1e400]', f'["a", {"9" * 40}]']
-    for name in LISTS:
-        for sort in ("name", "-name", "date", "-date", "number", "-number", "partner_id", "", "--name"):
+    sorts = ("name", "-name", "date", "-date", "number", "-number", "partner_id", "", "--name")
+    for index, name in enumerate(LISTS):
+        # Each list gets on the one database what the next one gets on the other.
+        first = (index + (database.name == "sqlite")) % 2
+        for sort in sorts if EVERYTHING else sorts[first::2]:
             answer = world.get(f"{name}/", sort=sort)
             assert answer.status_code == 200, (name, sort)
             assert world.hides(answer)
-        for key in keys:
+        for key in keys if EVERYTHING else keys[first::2]:
             for way in ("after", "before"):
                 answer = world.get(f"{name}/", **{way: key, "active": "all"})
                 assert answer.status_code == 200, (name, way, key)
@@ -651,6 +656,8 @@ def test_strangers_and_other_roles_reach_no_page(
         "feature-controls/",
         "background-jobs/",
         "channels/",
+        "message-words/",
+        "message-words/booked/email/en",
         "api/customers?q=a",
     ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):
@@ -664,7 +671,13 @@ def test_strangers_and_other_roles_reach_no_page(
 def test_set_up_is_for_the_partner_admin(app: Flask, world: World, create_staff: Create) -> None:
     browser = Site(app.test_client())
     browser.sign_in(create_staff(world.ours.partner))
-    paths = ("service-types/", "feature-controls/", "channels/", f"service-types/edit/?id={world.ours.kind.id}")
+    paths = (
+        "service-types/",
+        "feature-controls/",
+        "channels/",
+        "message-words/booked/text/de",
+        f"service-types/edit/?id={world.ours.kind.id}",
+    )
     for path in (*paths, f"feature-controls/customer/{world.ours.customer.id}/"):
         assert browser.client.get(f"/admin/{path}").status_code == 403
         assert browser.post(f"/admin/{path}").status_code in {403, 405}

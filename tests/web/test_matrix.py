@@ -7,7 +7,7 @@ offers; what a screen offers is compared with the same expectations.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -26,6 +26,7 @@ from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.scheduling.models import PauseReason, ServiceType
 from tests.conftest import Database
 from tests.helpers import Site
+from tests.sharing import Item, share_of
 
 Create = Callable[..., Any]
 
@@ -130,13 +131,17 @@ class World:
     people: dict[str, Person]
     create_in: Create
     create_technician: Create
-    # Who is refused before any row is read; no database changes that, so that one is asked.
-    strangers: bool
+    database: str
     wrong: list[str] = field(default_factory=list)
 
     def refused(self, *roles: str) -> list[tuple[str, Person]]:
         """Return those of ``roles`` whom no status lets in."""
-        return [(role, self.people[role]) for role in roles] if self.strangers else []
+        # Before any row is read: no database changes that, so that one is asked.
+        return [(role, self.people[role]) for role in roles] if self.database == "sqlite" else []
+
+    def share(self, states: Iterable[Item]) -> list[Item]:
+        """Return the states that are walked through on this database."""
+        return share_of(states, self.database)
 
     def make(self, state: str, technician: Technician | None = None) -> Job:
         job: Job = self.create_in(
@@ -235,7 +240,7 @@ def world(
         people=people,
         create_in=create_installation_in,
         create_technician=create_technician,
-        strangers=database.name == "sqlite",
+        database=database.name,
     )
 
 
@@ -287,7 +292,7 @@ def hrefs(site: Site, prefix: str) -> set[str]:
 @pytest.mark.row("P9")
 @pytest.mark.row("J10")
 def test_what_staff_may_do_with_an_installation(world: World) -> None:
-    for state, (allowed, _, _) in INSTALLATION.items():
+    for state, (allowed, _, _) in world.share(INSTALLATION.items()):
         standing = world.make(state)
         before = world.now(standing)
         for role in ("dispatcher", "partner_admin"):
@@ -322,7 +327,7 @@ def test_the_list_offers_the_three_guarded_buttons_as_the_table_says(world: Worl
 @pytest.mark.row("C7")
 def test_what_everybody_else_may_do_with_an_installation(world: World) -> None:
     customer = world.people["customer"]
-    for state, (_, allowed, repeated) in INSTALLATION.items():
+    for state, (_, allowed, repeated) in world.share(INSTALLATION.items()):
         standing = world.make(state)
         before = world.now(standing)
         for action in ACTIONS:
@@ -398,7 +403,7 @@ def field_door(job: Job, step: str) -> str:
 @pytest.mark.row("J6")
 @pytest.mark.row("J8")
 def test_the_steps_of_a_visit_in_the_field(world: World, somebody: Callable[[], Field]) -> None:
-    for state, (allowed, repeated) in VISIT.items():
+    for state, (allowed, repeated) in world.share(VISIT.items()):
         assigned = somebody()
         standing = world.make(state, assigned.technician)
         visit, before = standing.appointments[0], world.now(standing)
@@ -429,7 +434,7 @@ def test_the_steps_of_a_visit_in_the_field(world: World, somebody: Callable[[], 
 @pytest.mark.row("M8")
 def test_the_steps_of_a_visit_by_telephone(world: World) -> None:
     staff, customer = world.people["dispatcher"], world.people["customer"]
-    for state, (steps, _) in VISIT.items():
+    for state, (steps, _) in world.share(VISIT.items()):
         allowed = steps | ({"confirm"} if state in CONFIRMABLE else set())
         standing = world.make(state)
         visit, before = standing.appointments[0], world.now(standing)

@@ -14,11 +14,12 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from portal.domain.messages.models import Message
+from portal.domain.messages.models import Message, MessageRule
 from portal.domain.messages.outbox import LEASE
+from portal.domain.messages.reminders import decide_reminders
 from portal.domain.unit_of_work import unit_of_work
 from portal.worker.relay import BATCH
 from portal.worker.schedule import Work
@@ -30,6 +31,9 @@ MESSAGES = 30
 # enough messages where half of them are more than all the claims.
 KILLED_MESSAGES, KILLS = int(os.environ.get("KILLED_MESSAGES", 300)), int(os.environ.get("KILLS", 3))
 KILLED_WORKERS = 3
+SCHEDULER_KILLS = int(os.environ.get("SCHEDULER_KILLS", 1))
+# Workers are started one after the other; the bench does that on both databases.
+slowly = pytest.mark.row("N5") if "SCHEDULER_KILLS" in os.environ else pytest.mark.once
 
 
 def fill(shop: Shop, count: int) -> None:
@@ -160,3 +164,58 @@ def test_workers_killed_at_random_lose_nothing(
     assert report["lost"] == 0
     assert repeats <= killed == KILLS
     assert {message.status for message in shop.messages()} == {"SENT"}
+
+
+@slowly
+@pytest.mark.row("N1")
+@pytest.mark.row("N5")
+def test_a_scheduler_killed_again_and_again_misses_nothing_and_sends_nothing_stale(
+    work: Work, shop: Shop, sink: Sink, start_process: Start
+) -> None:
+    """One worker at a time, killed as its first letter arrives, while reminders come due second by second."""
+    with unit_of_work(shop.session):
+        for rule in shop.session.scalars(select(MessageRule)):
+            shop.session.delete(rule)
+        shop.session.flush()
+        minutes = {"channel": "email", "minutes_before": 120}
+        shop.session.add(MessageRule(partner_id=shop.partner.id, kind="reminder", **minutes))
+    begin = datetime.now(UTC).replace(microsecond=0)
+    shop.clock.now = begin - timedelta(days=2)
+    # While nobody ran some came due whose visits are over by now, and some that are still of use.
+    stale = {shop.schedule(begin - (number + 1) * MINUTE).id for number in range(SCHEDULER_KILLS)}
+    for second in range(-2 * SCHEDULER_KILLS, 10 * SCHEDULER_KILLS):
+        shop.schedule(begin + timedelta(hours=2, seconds=second))
+    last = begin + timedelta(seconds=10 * SCHEDULER_KILLS)
+
+    for _ in range(SCHEDULER_KILLS):
+        sent = len(sink.mails)
+        worker = start_process()
+        sink.wait_for(sent + 1)
+        worker.kill()
+        assert worker.wait(PATIENCE) == -signal.SIGKILL
+    # What came due since, and what the dead had claimed.
+    for shop.clock.now in (max(last, datetime.now(UTC)), datetime.now(UTC) + LEASE + MINUTE):
+        with work.store.writing() as session:
+            decide_reminders(session, work.clock())
+        work.relay.run()
+
+    messages = shop.messages("reminder")
+    by_status = {
+        status: [message for message in messages if message.status == status] for status in ("SENT", "SKIPPED")
+    }
+    skipped = {(message.job_id, message.last_error, message.attempts) for message in by_status["SKIPPED"]}
+    assert skipped == {(job_id, "The visit's start is over.", 0) for job_id in stale}
+    assert len(by_status["SENT"]) == len(messages) - len(stale) == 12 * SCHEDULER_KILLS
+    assert all(message.sent_at >= message.due_at for message in by_status["SENT"] if message.sent_at)
+    # Whoever was killed in sending sent it once more; otherwise each came once.
+    repeats = len(sink.ids) - len(set(sink.ids))
+    report = {
+        "kills": SCHEDULER_KILLS,
+        "due": 12 * SCHEDULER_KILLS,
+        "missed": 12 * SCHEDULER_KILLS - len(set(sink.ids)),
+    }
+    report |= {"stale": sum(message.job_id in stale for message in by_status["SENT"]), "repeats": repeats}
+    if path := os.environ.get("KILLS_REPORT"):
+        Path(path).write_text(json.dumps(report))
+    assert (report["missed"], report["stale"]) == (0, 0)
+    assert repeats <= SCHEDULER_KILLS

@@ -28,10 +28,11 @@ from portal.admin.installations.forms import (
     SetOffForm,
     StepForm,
     TurnBackForm,
+    day_to_show,
     fill_items,
     lengths,
-    read_day,
-    read_instant,
+    offer_times,
+    read_chosen_time,
     read_key,
     read_length,
     read_start,
@@ -254,21 +255,14 @@ class Reschedule(Act[RescheduleForm]):
             first = max(planned, today)
             days = [first + timedelta(days=ahead) for ahead in range(DAYS_TRIED)]
         else:
-            # Read apart from the form: what is wrong with it is said when it is sent.
-            probe = RescheduleForm(data={"date": form.date.data})
-            day = read_day(probe.date)
-            days = [day] if day is not None and abs((day - today).days) <= FAR_DAYS else []
+            day = day_to_show(form.date.data, zone)
+            days = [day] if day is not None else []
         by_day = self._slots(form, target, days)
         # The first day that has a free time, so that the form opens with something to choose.
         shown = next((day for day in days if any(slot.refusal is None for slot in by_day[day])), next(iter(days), None))
         if fresh and shown is not None:
             form.date.data = shown.isoformat()
-        form.slots_day = shown
-        slots = by_day[shown] if shown is not None else []
-        form.slot.choices = [
-            (slot.start.isoformat(), formats.clock(slot.start, zone)) for slot in slots if slot.refusal is None
-        ]
-        form.refused_times = [slot for slot in slots if slot.refusal is not None]
+        offer_times(form, shown, by_day[shown] if shown is not None else [], zone)
 
     def _slots(self, form: RescheduleForm, target: Installation, days: list[date]) -> dict[date, list[Slot]]:
         visit = open_visit(target.visits)
@@ -291,8 +285,6 @@ class Reschedule(Act[RescheduleForm]):
             "follow_up": visit is None,
             "names_technician": names_technician(target),
             "visit": visit,
-            "refused_times": form.refused_times,
-            "slots_day": form.slots_day,
             "slots_shown": "show_times" in request.form,
             "whose": visit.technician.name if visit is not None and visit.technician is not None else None,
         }
@@ -302,9 +294,7 @@ class Reschedule(Act[RescheduleForm]):
         return gettext("Plan the visit") if open_visit(target.visits) is None else gettext("Move the visit")
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
-        start = read_instant(form.slot.data)
-        if start is not None and start.astimezone(target.zone).date().isoformat() != (form.date.data or "").strip():
-            wrong(form.slot, gettext("Those were the times of another day; choose one of this day"))
+        start = read_chosen_time(form, target.zone)
         if start is None:
             if not (form.time.data or "").strip():
                 wrong(form.time, gettext("Choose one of the free times, or enter another time"))
@@ -627,8 +617,6 @@ class TurnBack(Step[TurnBackForm]):
         return fieldwork.turn_back(session, actor, now, target.visit_id, self.moves(form), form.reason.data or "")
 
 
-# How far from today free times are looked up; beyond it the domain refuses anyway.
-FAR_DAYS = 5 * 366
 # How many days the form looks through for one with a free time.
 DAYS_TRIED = 14
 

@@ -34,6 +34,8 @@ MOST_DIGITS = 18
 # More is no duration at all; what is too long the domain says.
 MOST_MINUTES = 1_000_000
 USUAL_LENGTHS = (30, 45, 60, 90, 120, 150, 180, 240, 300, 360, 420, 480, 600, 720)
+# How far from today free times are looked up; beyond it the domain refuses anyway.
+FAR_DAYS = 5 * 366
 # What a form's button says besides sending it: add a line, look somebody up. These only show the form again.
 ONLY_SHOW = ("add_item", "remove_item", "find_customer", "change_customer", "show_times")
 
@@ -144,11 +146,14 @@ class ScheduleForm(ItemsMixin, InstallationForm):
     service_type = LooseSelect(lazy_gettext("Service type"), choices=[])
     date = StringField(lazy_gettext("Date"), widget=DateInput())
     time = StringField(lazy_gettext("Start"), widget=TimeInput())
+    slot = LooseRadio(lazy_gettext("Free times"), choices=[])
     duration = LooseSelect(lazy_gettext("Duration"), choices=[])
     items = Lines(FormField(ItemForm), lazy_gettext("Items"), min_entries=1)
     technician = LooseSelect(choices=[])
     technician_names: Mapping[str, str] = {}
     notes = TextAreaField(lazy_gettext("Notes"))
+    slots_day: Any = None
+    refused_times: Sequence[Slot] = ()
 
     def names(self) -> Mapping[str, str]:
         """The start is typed as date and time; items may have had blank lines between them."""
@@ -327,6 +332,29 @@ def read_instant(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return instant if instant.tzinfo is not None else None
+
+
+def offer_times(form: Any, day: date | None, slots: Sequence[Slot], zone: ZoneInfo) -> None:
+    """Let ``form`` offer the free ones of a day's times, and say why the others are not."""
+    form.slots_day = day
+    form.slot.choices = [
+        (slot.start.isoformat(), formats.clock(slot.start, zone)) for slot in slots if not slot.refusal
+    ]
+    form.refused_times = [slot for slot in slots if slot.refusal is not None]
+
+
+def day_to_show(text: str | None, zone: ZoneInfo) -> date | None:
+    """Return the date in ``text`` if its times can be looked up; what is wrong with it is said when it is sent."""
+    day = read_day(RescheduleForm(data={"date": text}).date)
+    return day if day is not None and abs((day - formats.today(zone)).days) <= FAR_DAYS else None
+
+
+def read_chosen_time(form: Any, zone: ZoneInfo) -> datetime | None:
+    """Return the instant of the offered time that was chosen, if one was; one of another day is an error."""
+    start = read_instant(form.slot.data)
+    if start is not None and start.astimezone(zone).date().isoformat() != (form.date.data or "").strip():
+        wrong(form.slot, gettext("Those were the times of another day; choose one of this day"))
+    return start
 
 
 def read_length(field: Field) -> timedelta | None:

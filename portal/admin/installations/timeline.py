@@ -47,6 +47,8 @@ WORDS = {
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_pgettext("installation", "Approved"),
     "answer_survey": lazy_gettext("Rated"),
+    "add_note": lazy_gettext("Note"),
+    "write_service_notes": lazy_gettext("Service notes written"),
     "add_photo": lazy_gettext("Photo added"),
     "share_photo": lazy_gettext("Photo shared with the customer"),
     "unshare_photo": lazy_gettext("Photo no longer shared"),
@@ -72,6 +74,7 @@ SENTENCES = {
     "sign_contract": lazy_gettext("The contract of %(number)s was signed by %(who)s."),
     "approve": lazy_gettext("%(number)s was approved by %(who)s."),
     "answer_survey": lazy_gettext("%(number)s was rated by %(who)s."),
+    "add_note": lazy_gettext("%(who)s wrote a note on %(number)s."),
     "add_photo": lazy_gettext("A photo was added to %(number)s by %(who)s."),
     "share_photo": lazy_gettext("A photo of %(number)s was shared with the customer by %(who)s."),
     "unshare_photo": lazy_gettext("A photo of %(number)s is no longer shared, by %(who)s."),
@@ -88,7 +91,7 @@ STEPS = {
     "continue_later": lazy_gettext("%(who)s will continue %(number)s another day."),
     "complete": lazy_gettext("%(who)s completed %(number)s."),
     "turn_back": lazy_gettext("%(who)s turned back from %(number)s."),
-    **{name: SENTENCES[name] for name in ("book", "add_photo", "share_photo", "unshare_photo")},
+    **{name: SENTENCES[name] for name in ("book", "add_note", "add_photo", "share_photo", "unshare_photo")},
 }
 # What a sentence cannot do without.
 NEEDS = {
@@ -118,6 +121,7 @@ VALUES = {
     "link": "",
     "rating": lazy_gettext("Rating"),
     "photo": lazy_gettext("Photo"),
+    "service_notes": lazy_gettext("Service notes"),
     "shared": lazy_gettext("Shared with customer"),
     "happened_at": lazy_gettext("Happened"),
 }

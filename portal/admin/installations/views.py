@@ -31,9 +31,12 @@ from portal.admin.installations.bulk import PICKED, BulkActions
 from portal.admin.installations.forms import (
     ScheduleForm,
     StepForm,
+    day_to_show,
     fill_items,
     lengths,
+    offer_times,
     only_show,
+    read_chosen_time,
     read_key,
     read_length,
     read_pair,
@@ -55,6 +58,7 @@ from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, 
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
+from portal.domain.notes.queries import notes_of
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.photos.queries import photos_of
@@ -62,6 +66,7 @@ from portal.domain.photos.services import photo_refusal
 from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
+from portal.domain.scheduling.slots import Slot
 from portal.domain.surveys.models import SurveyResponse
 from portal.domain.surveys.queries import responses_of_job
 from portal.domain.unit_of_work import unit_of_work
@@ -266,6 +271,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
             responses=_responses(target),
+            notes=notes_of(db.session(), target.job.id),
             photos=photos_of(db.session(), target.job.id),
             may_add_photo=photo_refusal(target.job) is None,
             wishes=pending_requests(db.session(), target.job.id),
@@ -456,6 +462,10 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         ]
         form.technician_names = {str(one.technician_id): one.name for one in technicians}
         name = chosen_name(form)
+        times_asked = "show_times" in request.form
+        times_shown = times_asked or bool(form.slot.data)
+        if times_shown:
+            _offer_times(form)
         replaced = self._target(replaces_id).job if replaces_id is not None else None
         title = gettext("Schedule installation")
         if replaced is not None:
@@ -469,6 +479,9 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             found=found,
             value_of=_value,
             replaced=replaced,
+            whose=name,
+            times_asked=times_asked,
+            times_shown=times_shown,
             title=title,
             button=gettext("Schedule and assign %(name)s", name=name) if name else gettext("Schedule installation"),
             close=self.get_url(".index_view"),
@@ -549,13 +562,31 @@ def _rearrange(form: Any) -> None:
         form.rearrange(request.form)
 
 
+def _offer_times(form: ScheduleForm) -> None:
+    """Offer the times of the day in the form for the work and the technician in it (P13)."""
+    zone = formats.zone_of()
+    day, kind_id = day_to_show(form.date.data, zone), whole(form.service_type.data)
+    slots: Sequence[Slot] = []
+    if day is not None and kind_id is not None:
+        length = read_length(ScheduleForm(data={"duration": form.duration.data}).duration)
+        technician_id = whole(form.technician.data)
+        try:
+            times = queries.times_for_staff(db.session(), kind_id, technician_id, [day], formats.now(), length)
+        except NotFound:
+            # What is wrong with the choice is said when the form is sent.
+            times = {}
+        slots = times.get(day, [])
+    offer_times(form, day, slots, zone)
+
+
 def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
     """Return what ``form`` asks for; raises ``Invalid``, with the errors at their fields, where it cannot be read."""
     pair = read_pair(form.customer)
     if pair is None:
         wrong(form.customer_text, gettext("Choose a customer"))
     service_type_id = read_key(form.service_type, gettext("Choose a service type"))
-    start = read_start(form.date, form.time, formats.zone_of())
+    zone = formats.zone_of()
+    start = read_chosen_time(form, zone) or read_start(form.date, form.time, zone)
     length = read_length(form.duration)
     items = form.read_items()
     technician_id = read_key(form.technician, gettext("Choose who comes")) if form.technician.data else None

@@ -79,6 +79,7 @@ CONDITIONS = {
     "has_a_planned_visit": lazy_gettext("a visit is planned"),
     "in_the_future": lazy_gettext("the visit is still ahead"),
     "no_cancel_pending": lazy_gettext("no cancel of the customer is pending"),
+    "no_cancel_pending_of_any_visit": lazy_gettext("no cancel of the customer is pending"),
     "no_other_visit_under_way": lazy_gettext("the technician has no other visit under way"),
     "no_technician": lazy_gettext("nobody is assigned"),
     "no_technician_yet": lazy_gettext("nobody is assigned"),

@@ -75,7 +75,8 @@ class ChannelSettings(Tenant, Versioned, Base):
 class ChannelTest(Tenant, Base):
     """A test message that somebody of the office asked for; ``outcome`` is blank until the worker has tried it.
 
-    Of one channel at most one waits.
+    Of one channel at most one waits. ``subject``, ``body`` and ``body_html`` are what is sent where somebody tries
+    words of their own (N2); without a ``body`` it is a sentence that says it is a test.
     """
 
     __tablename__ = "channel_tests"
@@ -95,6 +96,9 @@ class ChannelTest(Tenant, Base):
     recipient: Mapped[str] = mapped_column(String(255))
     asked_at: Mapped[datetime] = mapped_column()
     asked_by_name: Mapped[str] = mapped_column(String(120))
+    subject: Mapped[str] = mapped_column(Text, default="", server_default="")
+    body: Mapped[str] = mapped_column(Text, default="", server_default="")
+    body_html: Mapped[str] = mapped_column(Text, default="", server_default="")
     claimed_at: Mapped[datetime | None] = mapped_column()
     finished_at: Mapped[datetime | None] = mapped_column()
     outcome: Mapped[str] = mapped_column(String(10), default="")

@@ -19,6 +19,7 @@ from portal.domain.errors import Invalid, Refusal, Refused, sentence
 from portal.domain.lookup import lock
 from portal.domain.messages.models import AttemptOutcome, Channel
 from portal.domain.messages.outbox import MAX_ERROR, Failure
+from portal.domain.messages.templates import Words
 from portal.domain.people.contacts import NotUsable, clean_phone
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import require_unit_of_work
@@ -45,10 +46,17 @@ class TrialFacts:
 
 
 def ask_test(
-    session: Session, actor: Actor, now: datetime, partner_id: int, channel: Channel, recipient: str
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    partner_id: int,
+    channel: Channel,
+    recipient: str,
+    words: Words | None = None,
 ) -> ChannelTest:
     """Ask for a test message to ``recipient``: a telephone number for a text, else the asker's own address.
 
+    It says ``words``, filled in, where somebody tries such, else that it is a test.
     Raises ``Invalid`` for what is no number, ``Refused`` while an earlier test of the channel is under way.
     """
     require_unit_of_work(session)
@@ -63,6 +71,8 @@ def ask_test(
     test = ChannelTest(
         partner_id=partner_id, channel=channel, recipient=recipient, asked_at=now, asked_by_name=actor.name
     )
+    if words is not None:
+        test.subject, test.body, test.body_html = words.subject, words.body, words.body_html
     session.add(test)
     try:
         session.flush()

@@ -1,7 +1,8 @@
 """The use cases of a visit, from confirming and setting off to completing and turning back (J4-J6).
 
 Each runs within one ``unit_of_work``. ``now`` is an instant, ``actor`` who asks: the assigned technician, or staff on
-their behalf. ``move_number`` is the one the page was made with; a step from before a move is refused. They raise
+their behalf. ``move_number`` is the one the page was made with; a step from before a move is refused. ``happened_at``
+is when a step was taken that is told later, for want of signal; whether it is possible is decided now. They raise
 ``NotFound``, ``Refused``, ``Invalid`` or ``Conflict`` and then change nothing.
 """
 
@@ -14,13 +15,15 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
-from portal.domain.errors import Invalid, sentence, too_long
+from portal.domain.errors import Invalid, Refusal, Refused, sentence, too_long
+from portal.domain.jobs.happened import told_late, when_it_happened
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import (
     MAX_TEXT,
     back_to_planned,
     book_linked_visit,
     demand,
+    demand_role,
     demand_unmoved,
     flush_booking,
     follow_job,
@@ -31,7 +34,7 @@ from portal.domain.jobs.mechanics import (
 )
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import situation
-from portal.domain.jobs.states import APPOINTMENT
+from portal.domain.jobs.states import APPOINTMENT, OPEN
 from portal.domain.lookup import find, lock_technicians
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
@@ -71,20 +74,28 @@ def confirm(
     return visit
 
 
-def prepare(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+def prepare(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, happened_at: datetime | None = None
+) -> Appointment:
     """Say that the technician is getting ready."""
-    step = _begin(session, actor, now, visit_id, move_number, "prepare")
+    step = _begin(session, actor, now, visit_id, move_number, "prepare", happened_at)
     return step.finish(session)
 
 
 def set_off(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, minutes: int | None = None
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    minutes: int | None = None,
+    happened_at: datetime | None = None,
 ) -> Appointment:
     """Depart for the customer, with the technician's own estimate in ``minutes``; the customer is told once (J4)."""
     if minutes is not None and not 0 <= minutes <= MAX_ETA_MINUTES:
         raise Invalid({"minutes": sentence("Enter minutes between 0 and %(limit)s", limit=MAX_ETA_MINUTES)})
-    step = _begin(session, actor, now, visit_id, move_number, "set_off")
-    step.visit.on_the_way_at = now
+    step = _begin(session, actor, now, visit_id, move_number, "set_off", happened_at)
+    step.visit.on_the_way_at = step.at
     step.visit.eta_minutes = minutes
     step.visit.departure = secrets.randbits(DEPARTURE_BITS)
     step.visit.occurrence += 1
@@ -93,22 +104,33 @@ def set_off(
     return visit
 
 
-def arrive(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+def arrive(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, happened_at: datetime | None = None
+) -> Appointment:
     """Record that the technician stands at the door."""
-    step = _begin(session, actor, now, visit_id, move_number, "arrive")
-    step.visit.arrived_at = now
+    step = _begin(session, actor, now, visit_id, move_number, "arrive", happened_at)
+    step.visit.arrived_at = step.at
     return step.finish(session)
 
 
-def start_work(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+def start_work(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, happened_at: datetime | None = None
+) -> Appointment:
     """Begin the work; from here on the job counts as begun."""
-    step = _begin(session, actor, now, visit_id, move_number, "start_work")
+    step = _begin(session, actor, now, visit_id, move_number, "start_work", happened_at)
     step.work_begins()
     return step.finish(session)
 
 
 def pause(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, reason_id: int, note: str = ""
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    reason_id: int,
+    note: str = "",
+    happened_at: datetime | None = None,
 ) -> Appointment:
     """Pause a visit with one of the partner's reasons and, if wanted, a note (J5)."""
     if len(note) > MAX_TEXT:
@@ -116,15 +138,17 @@ def pause(
     reason = find(session, PauseReason, reason_id)
     if not reason.active:
         raise Invalid({"pause_reason": sentence("Choose one of the reasons")})
-    step = _begin(session, actor, now, visit_id, move_number, "pause")
+    step = _begin(session, actor, now, visit_id, move_number, "pause", happened_at)
     step.visit.pause_reason = reason.label
     step.reason = f"{reason.label}: {note.strip()}" if note.strip() else reason.label
     return step.finish(session)
 
 
-def resume(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int) -> Appointment:
+def resume(
+    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, happened_at: datetime | None = None
+) -> Appointment:
     """Go on with a paused visit; one that was paused at the door begins its work now."""
-    step = _begin(session, actor, now, visit_id, move_number, "resume")
+    step = _begin(session, actor, now, visit_id, move_number, "resume", happened_at)
     step.visit.pause_reason = ""
     step.work_begins()
     flush_booking(session, step.visit.technician_id)
@@ -132,18 +156,24 @@ def resume(session: Session, actor: Actor, now: datetime, visit_id: int, move_nu
 
 
 def continue_later(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, start: datetime | None
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    start: datetime | None,
+    happened_at: datetime | None = None,
 ) -> Appointment:
     """End a paused visit and plan its continuation at ``start`` (an instant); returns the visit that ended.
 
     The same technician comes again if free then, else the new visit waits for one. ``start`` may be left out once work
     has begun; the job then needs a visit.
     """
-    step = _begin(session, actor, now, visit_id, move_number, "continue_later")
+    step = _begin(session, actor, now, visit_id, move_number, "continue_later", happened_at)
     job, visit = step.job, step.visit
     if start is None and job.work_began_at is None:
         raise Invalid({"start": sentence("Choose when the visit continues")})
-    visit.ended_at = now
+    visit.ended_at = step.at
     if start is not None:
         kind = find(session, ServiceType, job.service_type_id)
         wanted = wanted_for(kind)
@@ -160,29 +190,60 @@ def continue_later(
 
 
 def complete(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, service_notes: str = ""
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    service_notes: str = "",
+    happened_at: datetime | None = None,
 ) -> Appointment:
-    """Finish the work, with notes that the customer may read later; where that ends the job, they are asked (J6)."""
+    """Finish the work, with notes that the customer may read later; what comes after a visit is planned (J6, N1)."""
     if len(service_notes) > MAX_TEXT:
         raise Invalid({"service_notes": too_long(MAX_TEXT)})
-    step = _begin(session, actor, now, visit_id, move_number, "complete")
-    step.visit.ended_at = now
+    step = _begin(session, actor, now, visit_id, move_number, "complete", happened_at)
+    step.visit.ended_at = step.at
     step.visit.service_notes = service_notes.strip()
     visit = step.finish(session)
     ask_customer(session, step.job, visit, now)
+    announce(session, MessageKind.FOLLOW_UP, visit, now)
     return visit
 
 
 def turn_back(
-    session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, reason: str
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    reason: str,
+    happened_at: datetime | None = None,
 ) -> Appointment:
     """Turn back before work began, with a reason; the visit is planned as before."""
     text = required_text(reason, "reason", sentence("Enter a reason"))
-    step = _begin(session, actor, now, visit_id, move_number, "turn_back")
+    step = _begin(session, actor, now, visit_id, move_number, "turn_back", happened_at)
     back_to_planned(step.visit)
     step.visit.move_number += 1
     step.reason = text
     return step.finish(session)
+
+
+def write_service_notes(
+    session: Session, actor: Actor, now: datetime, visit_id: int, service_notes: str
+) -> Appointment:
+    """Keep what was done so far, before the work is finished; the customer reads it afterwards."""
+    if len(service_notes) > MAX_TEXT:
+        raise Invalid({"service_notes": too_long(MAX_TEXT)})
+    visit, job, visits = lock_visit(session, visit_id)
+    demand_role(actor.is_staff or actor.technician_id == visit.technician_id)
+    if visit.status not in OPEN:
+        raise Refused(Refusal("visit_over", sentence("This visit has ended; its notes stay as they are.")))
+    before, visit.service_notes = visit.service_notes, service_notes.strip()
+    if visit.service_notes != before:
+        changed = {"service_notes": before}, {"service_notes": visit.service_notes}
+        record(session, actor, now, "write_service_notes", job, visit, *changed)
+        touch(session, job, visits, now)
+    return visit
 
 
 @dataclass(slots=True)
@@ -191,6 +252,7 @@ class _Step:
 
     actor: Actor
     now: datetime
+    at: datetime
     name: str
     job: Job
     visit: Appointment
@@ -201,13 +263,14 @@ class _Step:
 
     def work_begins(self) -> None:
         """Record when work on this visit and on the job began."""
-        self.visit.work_began_at = self.visit.work_began_at or self.now
-        self.job.work_began_at = self.job.work_began_at or self.now
+        self.visit.work_began_at = self.visit.work_began_at or self.at
+        self.job.work_began_at = self.job.work_began_at or self.at
 
     def finish(self, session: Session) -> Appointment:
         """Move the job along, write history for visit and, if it moved, job; return the visit."""
+        late = told_late(self.at, self.now)
         follow_job(self.job, self.visit, self.visits)
-        before, after = {"status": self.old_visit}, {"status": self.visit.status}
+        before, after = {"status": self.old_visit}, {"status": self.visit.status, "happened_at": late}
         record(session, self.actor, self.now, self.name, self.job, self.visit, before, after, self.reason)
         if self.job.status != self.old_job:
             before, after = {"status": self.old_job}, {"status": self.job.status}
@@ -216,7 +279,15 @@ class _Step:
         return self.visit
 
 
-def _begin(session: Session, actor: Actor, now: datetime, visit_id: int, move_number: int, name: str) -> _Step:
+def _begin(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    visit_id: int,
+    move_number: int,
+    name: str,
+    happened_at: datetime | None,
+) -> _Step:
     visit, job, visits = lock_visit(session, visit_id)
     if visit.technician_id is not None:
         # Two visits of one technician set off or resume one after the other, never at once.
@@ -224,7 +295,9 @@ def _begin(session: Session, actor: Actor, now: datetime, visit_id: int, move_nu
     asked = situation(session, actor, now, job, visit, visits)
     demand(APPOINTMENT.refusal(name, visit.status, asked))
     demand_unmoved(visit, move_number)
-    step = _Step(actor, now, name, job, visit, visits, visit.status, job.status)
+    # Nothing happens before what came before it.
+    at = when_it_happened(happened_at, now, (visit.on_the_way_at, visit.arrived_at, visit.work_began_at))
+    step = _Step(actor, now, at, name, job, visit, visits, visit.status, job.status)
     APPOINTMENT.move(visit, name, asked)
     return step
 

@@ -595,20 +595,36 @@ def staff_times(
 ) -> dict[date, list[Slot]]:
     """Return for each of ``days`` (local dates, in order) the candidate starts for moving ``visit`` of ``job``.
 
-    Offered and refused (M4, P13), of one technician, or without one of anybody who is Available. Staff are bound by
-    nothing but the present. As many statements for many days as for one.
+    As ``times_for_staff``; the visit's own old time does not count against it.
     """
-    kind = find(session, ServiceType, job.service_type_id)
     usual = visit.end_at - visit.start_at if visit is not None else None
-    wanted = wanted_for(kind, usual if duration is None else duration)
+    length = usual if duration is None else duration
+    without = visit.id if visit is not None else None
+    return times_for_staff(session, job.service_type_id, technician_id, days, now, length, without)
+
+
+def times_for_staff(
+    session: Session,
+    service_type_id: int,
+    technician_id: int | None,
+    days: Sequence[date],
+    now: datetime,
+    duration: timedelta | None = None,
+    without_visit: int | None = None,
+) -> dict[date, list[Slot]]:
+    """Return for each of ``days`` (local dates, in order) the candidate starts for a visit of a kind of work.
+
+    Offered and refused (M4, P13), of one technician, or without one of anybody who is Available. Staff are bound by
+    nothing but the present. As many statements for many days as for one; raises ``NotFound``.
+    """
+    kind = find(session, ServiceType, service_type_id)
+    wanted = wanted_for(kind, duration)
     people = (
-        bookable_technicians(session, job.partner_id)
+        bookable_technicians(session, kind.partner_id)
         if technician_id is None
         else [find(session, Technician, technician_id)]
     )
     start, end = (datetime.combine(day, time.min, tzinfo=now.tzinfo) for day in (days[0], days[-1]))
-    times = board(
-        session, job.partner_id, people, start, end + timedelta(days=1), without_visit=visit.id if visit else None
-    )
+    times = board(session, kind.partner_id, people, start, end + timedelta(days=1), without_visit=without_visit)
     limits = Limits(earliest=now)
     return {day: free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits) for day in days}

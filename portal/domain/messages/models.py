@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import (
     Boolean,
     CheckConstraint,
+    ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
@@ -41,6 +42,7 @@ class MessageKind(StrEnum):
     CONTRACT = "contract"
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
+    FOLLOW_UP = "follow_up"
     INVITATION = "invitation"
     SIGN_IN = "sign_in"
     NEW_PASSWORD = "new_password"
@@ -67,8 +69,11 @@ TO_TECHNICIANS = frozenset(
         MessageKind.TECHNICIAN_CANCELLED,
     }
 )
-# What comes at a moment before the visit, which its rule says; everything else follows from what somebody did.
+# What comes at a moment before the visit, which its rule says.
 TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
+# What comes at a moment after a visit was completed, which its rule says too. Everything else follows at once from what
+# somebody did, but for surveys, whose pauses are set with them.
+AFTERWARDS = frozenset({MessageKind.FOLLOW_UP})
 
 # Which contacts of a customer get which kind (P23).
 GROUPS = {
@@ -82,6 +87,7 @@ GROUPS = {
     MessageKind.CONTRACT: MessageGroup.CONTRACT,
     MessageKind.SURVEY: MessageGroup.VISITS,
     MessageKind.SURVEY_NUDGE: MessageGroup.VISITS,
+    MessageKind.FOLLOW_UP: MessageGroup.VISITS,
 }
 
 
@@ -133,9 +139,10 @@ def _unique(name: str, where: TextClause, *columns: str) -> Index:
 
 
 class MessageRule(Tenant, Versioned, Base):
-    """A partner's rule (N1): what is said over which channel; for what is ``TIMED`` also when.
+    """A partner's rule (N1): what is said over which channel; for what is ``TIMED`` or comes ``AFTERWARDS`` also when.
 
-    That is so many days before the visit at a clock time of the partner, or so many minutes before it.
+    That is so many days before the visit at a clock time of the partner, or so many minutes before it; for what comes
+    ``AFTERWARDS`` the same fields count from the completed visit on.
     ``unconfirmed_only``: nothing goes out about a visit that is confirmed. ``holds_from``: what would have come due
     before that instant is not made up for.
     """
@@ -181,6 +188,36 @@ class MessageSettings(Tenant, Versioned, Base):
     quiet_until: Mapped[time | None] = mapped_column(Time)
 
 
+class MessageTemplate(Tenant, Base):
+    """One version of a partner's own words for a kind of message, over one channel and in one language (N2).
+
+    The one with the highest ``number`` holds; ``own`` is false where that says: the standard words again. A row is
+    never altered, so that whatever was sent can be put back. A text has a ``body`` alone; without ``body_html`` a
+    mail's HTML is made from its ``body``. ``locale`` is one such as ``de_DE``. ``restored`` is the number of the
+    version that was put back with this one.
+    """
+
+    __tablename__ = "message_templates"
+    table_extras = (
+        UniqueConstraint("partner_id", "kind", "channel", "locale", "number"),
+        CheckConstraint("NOT own OR body <> ''", name="own"),
+        CheckConstraint("number > 0", name="number"),
+    )
+
+    kind: Mapped[str] = mapped_column(String(20))
+    channel: Mapped[str] = mapped_column(String(10))
+    locale: Mapped[str] = mapped_column(String(12))
+    number: Mapped[int] = mapped_column(Integer)
+    own: Mapped[bool] = mapped_column(Boolean, default=True)
+    subject: Mapped[str] = mapped_column(Text, default="")
+    body: Mapped[str] = mapped_column(Text, default="")
+    body_html: Mapped[str] = mapped_column(Text, default="")
+    restored: Mapped[int | None] = mapped_column(Integer)
+    saved_at: Mapped[datetime] = mapped_column()
+    saved_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
+    saved_by_name: Mapped[str] = mapped_column(String(255))
+
+
 class DecidedUntil(Base):
     """Up to which instant all that comes due by itself has been decided, by what it is."""
 
@@ -206,7 +243,8 @@ class Message(Tenant, CustomerOwned, Base):
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
     lease ran out. ``attempts`` counts the claims, so that a message that kills its worker is not tried for ever.
-    ``last_error`` of a skipped message is a message id that screens translate.
+    ``last_error`` of a skipped message, or of one that was sent otherwise than meant, is a message id that screens
+    translate.
     """
 
     __tablename__ = "messages"

@@ -49,7 +49,8 @@ class Letter:
     """What is sent: to which address, in whose name, under which id (the same at each try), saying what.
 
     A text is its ``body`` alone. ``secret`` is a part of the text that only its reader may have: it is sent, and not
-    kept. ``unsubscribe_url`` is where one press switches such mail off, for what need not be sent.
+    kept. ``unsubscribe_url`` is where one press switches such mail off, for what need not be sent. ``note`` is a
+    message id for the log: what the office should know about what was sent, "" for nothing.
     """
 
     message_id: str
@@ -60,6 +61,7 @@ class Letter:
     body_html: str
     secret: str = ""
     unsubscribe_url: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,7 @@ def record_sent(session: Session, held: Claim, now: datetime, letter: Letter) ->
         subject=letter.subject[:MAX_SUBJECT],
         body=_kept(letter, letter.body),
         body_html=_kept(letter, letter.body_html),
-        last_error="",
+        last_error=letter.note,
     )
 
 

@@ -19,14 +19,17 @@ from portal.domain.lookup import MAX_KEY
 from portal.domain.messages.models import (
     GROUPS,
     TIMED,
+    TO_TECHNICIANS,
     Message,
     MessageAttempt,
     MessageKind,
     MessageRule,
     MessageSettings,
     MessageStatus,
+    MessageTemplate,
 )
 from portal.domain.messages.services import quiet_hours
+from portal.domain.messages.templates import Place, holds_for
 from portal.domain.messages.timing import Quiet
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
@@ -46,6 +49,8 @@ SUPERSEDED_BY = {
 }
 
 
+# In which language a message is where nobody chose one.
+ENGLISH = "en_GB"
 # Whom a message is for.
 NAME = func.coalesce(Customer.name, Invitation.name, Technician.name, func.nullif(User.name, ""), User.email)
 MESSAGES_BY = {"number": (Message.id,)}
@@ -58,7 +63,8 @@ class Facts:
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
     technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for
-    declining what was asked for, in a message that says so.
+    declining what was asked for, in a message that says so; ``template`` the version of the partner's words for it that
+    holds, where anybody saved any.
     """
 
     message: Message
@@ -77,6 +83,7 @@ class Facts:
     login: str = ""
     rule: MessageRule | None = None
     settings: MessageSettings | None = None
+    template: MessageTemplate | None = None
 
     @property
     def zone(self) -> ZoneInfo:
@@ -295,7 +302,7 @@ def facts_of(session: Session, message_id: int) -> Facts:
     """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
     row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
-    answer, told, login, rule, settings = about
+    answer, told, login, rule, settings, template = about
     return Facts(
         message,
         contact,
@@ -313,13 +320,79 @@ def facts_of(session: Session, message_id: int) -> Facts:
         (login or "") if told is not None else "",
         rule,
         settings,
+        template,
     )
+
+
+def facts_about(session: Session, now: datetime, visit_id: int, place: Place) -> Facts:
+    """Return the facts that a message of ``place`` would have if it were sent at ``now`` about a visit of the scope.
+
+    It is to the customer, or to the visit's technician, and stands in no outbox. Raises ``NotFound``. Two statements at
+    most.
+    """
+    query = (
+        select(Appointment, Job, Customer, Address, ServiceType, Technician, Partner)
+        .join(Job, Job.id == Appointment.job_id)
+        .join(Customer, Customer.id == Appointment.customer_id)
+        .join(Address, Address.id == Job.address_id)
+        .join(ServiceType, ServiceType.id == Job.service_type_id)
+        .join(Technician, Technician.id == Appointment.technician_id, isouter=True)
+        .join(Partner, Partner.id == Appointment.partner_id)
+        .where(Appointment.id == visit_id)
+    )
+    found = session.execute(query).one_or_none() if 0 < visit_id <= MAX_KEY else None
+    if found is None:
+        raise NotFound
+    visit, job, customer, address, service_type, technician, partner = found
+    to_technician = place.kind in TO_TECHNICIANS
+    message = Message(
+        partner_id=partner.id,
+        customer_id=None if to_technician else customer.id,
+        technician_id=technician.id if to_technician and technician is not None else None,
+        key="",
+        kind=place.kind.value,
+        channel=place.channel.value,
+        recipient="",
+        occurrence=visit.occurrence,
+        due_at=now,
+    )
+    answer = ""
+    if place.kind is MessageKind.DECLINED:
+        latest = select(ChangeRequest.answer).where(ChangeRequest.appointment_id == visit.id)
+        answer = session.scalars(latest.order_by(ChangeRequest.id.desc()).limit(1)).first() or ""
+    return Facts(
+        message,
+        None,
+        visit,
+        job,
+        customer,
+        address,
+        service_type,
+        technician,
+        partner,
+        place.locale,
+        newer_exists=False,
+        answer=answer,
+        told=technician if to_technician else None,
+    )
+
+
+def visits_to_show(session: Session, limit: int) -> list[tuple[int, str, datetime]]:
+    """Return the visits booked last, newest first, as key, customer's name and start; one statement."""
+    query = (
+        select(Appointment.id, Customer.name, Appointment.start_at)
+        .join(Customer, Customer.id == Appointment.customer_id)
+        .order_by(Appointment.id.desc())
+        .limit(limit)
+    )
+    return [(key, name, start) for key, name, start in session.execute(query)]
 
 
 # Putting the statement together costs more than running it, and the relay asks for every message.
 @cache
 def _query() -> Select[*tuple[Any, ...]]:
     newer, told = aliased(Message), aliased(Technician)
+    locale = func.coalesce(func.nullif(User.locale, ""), func.nullif(Partner.locale, ""), ENGLISH)
     reader = case((Message.technician_id.is_not(None), told.user_id), else_=Customer.user_id)
     newer_exists = exists().where(
         newer.partner_id == Message.partner_id,
@@ -360,6 +433,7 @@ def _query() -> Select[*tuple[Any, ...]]:
             User.email,
             MessageRule,
             MessageSettings,
+            MessageTemplate,
         )
         .join(Appointment, Appointment.id == Message.appointment_id)
         .join(Job, Job.id == Appointment.job_id)
@@ -374,5 +448,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
         .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
         .join(ChangeRequest, declined, isouter=True)
+        .join(MessageTemplate, holds_for(Message, locale), isouter=True)
         .where(Message.id == bindparam("message_id"))
     )

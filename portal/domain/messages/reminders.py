@@ -30,12 +30,11 @@ from sqlalchemy import (
     true,
     values,
 )
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
-from sqlalchemy.sql.functions import FunctionElement
 
 from portal.domain.base import Key, UtcDateTime
 from portal.domain.errors import Refusal
+from portal.domain.instants import MinutesBefore
 from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.states import MOVABLE
 from portal.domain.messages.models import (
@@ -50,8 +49,17 @@ from portal.domain.messages.models import (
     MessageSettings,
     MessageStatus,
 )
-from portal.domain.messages.services import KEY, NOWHERE, QUIET_HOURS, STARTED, TO_CONTACT, TO_CUSTOMER, quiet_hours
-from portal.domain.messages.timing import TICK, Moment, Span, spans
+from portal.domain.messages.services import (
+    KEY,
+    NOWHERE,
+    QUIET_HOURS,
+    STARTED,
+    TO_CONTACT,
+    TO_CUSTOMER,
+    moment_of,
+    quiet_hours,
+)
+from portal.domain.messages.timing import TICK, Span, spans
 from portal.domain.people.models import Contact, Customer, Partner
 from portal.domain.unit_of_work import require_unit_of_work
 from portal.domain.upserts import insert_into
@@ -107,11 +115,6 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
         )
 
 
-def moment_of(rule: MessageRule) -> Moment:
-    """Return when before a visit a rule's messages are due."""
-    return Moment(rule.days_before or 0, rule.local_time, rule.minutes_before or 0)
-
-
 def _stretches(session: Session, since: datetime, now: datetime, partner_id: int | None) -> Iterator[Stretch]:
     query = (
         select(MessageRule, Partner.timezone, MessageSettings)
@@ -142,26 +145,6 @@ def _zones_of_customers(session: Session) -> dict[int, list[str]]:
     for partner_id, name in session.execute(query):
         found.setdefault(partner_id, []).append(name)
     return found
-
-
-class MinutesBefore(FunctionElement[datetime]):
-    """An instant of a column, so many minutes earlier."""
-
-    inherit_cache = True
-    type = UtcDateTime()
-
-
-@compiles(MinutesBefore, "sqlite")
-def _minutes_before(element: Any, compiler: Any, **kw: Any) -> str:
-    instant, minutes = (compiler.process(clause, **kw) for clause in element.clauses)
-    # As instants are written there, with microseconds.
-    return f"strftime('%Y-%m-%d %H:%M:%f', {instant}, '-' || {minutes} || ' minutes') || '000'"
-
-
-@compiles(MinutesBefore, "postgresql")
-def _minutes_before_with_intervals(element: Any, compiler: Any, **kw: Any) -> str:
-    instant, minutes = (compiler.process(clause, **kw) for clause in element.clauses)
-    return f"({instant} - make_interval(mins => {minutes}))"
 
 
 def _due_visits(due: Sequence[Stretch], now: datetime, person: type[Customer] | type[Contact]) -> Select[Any]:

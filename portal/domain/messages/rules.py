@@ -8,6 +8,7 @@ up for.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, time
 
@@ -18,7 +19,7 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, Sentence, changed_meanwhile, sentence
 from portal.domain.lookup import lock
-from portal.domain.messages.models import RULED, TIMED, Channel, MessageKind, MessageRule, MessageSettings
+from portal.domain.messages.models import AFTERWARDS, RULED, TIMED, Channel, MessageKind, MessageRule, MessageSettings
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change, values_of
 
@@ -35,7 +36,8 @@ TAKEN = sentence("There is such a rule already")
 class RuleInput:
     """When a rule's messages go out: ``days_before`` the visit at ``local_time``, or ``minutes_before`` it.
 
-    Only what is ``TIMED`` has a moment; for the rest both are blank.
+    For what comes ``AFTERWARDS`` they count from the completed visit on. Only that and what is ``TIMED`` has a moment;
+    for the rest both are blank.
     """
 
     days_before: int | None = None
@@ -147,15 +149,24 @@ def list_rules(
     return page_of(session, query, order, cursor, limit)
 
 
+def rules_of_kind(session: Session, kind: MessageKind, channel: Channel) -> Sequence[MessageRule]:
+    """Return the enabled rules by which messages of ``kind`` go out over ``channel``; one statement."""
+    query = select(MessageRule).where(
+        MessageRule.kind == kind.value, MessageRule.channel == channel.value, MessageRule.enabled.is_(True)
+    )
+    return session.scalars(query.order_by(MessageRule.id)).all()
+
+
 def _subject(rule: MessageRule) -> Subject:
     return Subject(SettingKind.MESSAGE_RULE, rule.partner_id, rule.id, f"{rule.kind} {rule.channel}")
 
 
 def _fill(session: Session, rule: MessageRule, form: RuleInput, now: datetime) -> None:
-    is_timed = MessageKind(rule.kind) in TIMED
-    moment = (form.days_before, form.local_time, form.minutes_before) if is_timed else (None, None, None)
-    if is_timed:
-        errors = _errors(form)
+    is_timed, comes_after = rule.kind in TIMED, rule.kind in AFTERWARDS
+    has_moment = is_timed or comes_after
+    moment = (form.days_before, form.local_time, form.minutes_before) if has_moment else (None, None, None)
+    if has_moment:
+        errors = _errors(form, fewest_days=1 if comes_after else 0)
         if errors:
             raise Invalid(errors)
     if moment != (rule.days_before, rule.local_time, rule.minutes_before):
@@ -174,14 +185,16 @@ def _fill(session: Session, rule: MessageRule, form: RuleInput, now: datetime) -
         raise Invalid({_where(rule): TAKEN})
 
 
-def _errors(form: RuleInput) -> dict[str, Sentence]:
+def _errors(form: RuleInput, fewest_days: int) -> dict[str, Sentence]:
     if form.minutes_before is not None:
         if not MIN_MINUTES <= form.minutes_before <= MAX_MINUTES:
             return {"length": sentence("Enter a time between 15 minutes and %(limit)s days", limit=MAX_DAYS)}
         return {}
     errors: dict[str, Sentence] = {}
-    if form.days_before is None or not 0 <= form.days_before <= MAX_DAYS:
-        errors["days_before"] = sentence("Enter days between 0 and %(limit)s", limit=MAX_DAYS)
+    if form.days_before is None or not fewest_days <= form.days_before <= MAX_DAYS:
+        errors["days_before"] = sentence(
+            "Enter days between %(least)s and %(limit)s", least=fewest_days, limit=MAX_DAYS
+        )
     if form.local_time is None:
         errors["local_time"] = sentence("Enter a time of day")
     return errors

@@ -15,6 +15,7 @@ from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, OPEN, TRACKED
 from portal.domain.messages.models import (
+    AFTERWARDS,
     GROUPS,
     SURVEYS,
     TIMED,
@@ -25,7 +26,7 @@ from portal.domain.messages.models import (
     MessageSettings,
     MessageStatus,
 )
-from portal.domain.messages.timing import Quiet, out_of_quiet
+from portal.domain.messages.timing import Moment, Quiet, out_of_quiet
 from portal.domain.people.models import Contact, Customer, Invitation, Partner, Technician, User
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
@@ -73,22 +74,24 @@ def announce(
 ) -> list[Message]:
     """Put a message about ``visit`` into the outbox for each enabled rule of ``kind`` and each recipient.
 
-    ``now`` is an instant, and so is ``due_at``, which is at once unless given; ``subject`` is what the message is about
-    where that is not the visit itself. A text waits for the end of quiet hours, or is recorded as skipped; so is what a
-    customer would get who has no address for the channel. A contact without one gets none. Returns the rows added; one
-    whose key is there is not added again.
+    ``now`` is an instant, and so is ``due_at``, which is at once unless given, and for what comes ``AFTERWARDS`` as its
+    rule says, counted from ``now``; ``subject`` is what the message is about where that is not the visit itself. A text
+    waits for the end of quiet hours, or is recorded as skipped; so is what a customer would get who has no address for
+    the channel. A contact without one gets none. Returns the rows added; one whose key is there is not added again.
     """
     rules = _rules_of(session, kind, visit.partner_id)
     session.flush()
     quiet = _quiet_of(session, visit) if any(rule.channel == Channel.TEXT for rule in rules) else None
+    zone = _zone_of(session, visit.partner_id) if rules and kind in AFTERWARDS else None
     added = []
     for rule in rules:
         told = recipients(session, visit.customer_id, kind, rule.channel)
         if kind in SURVEYS:
             # One is asked, who may show it to the others.
             told = [person for person in told if address_of(person, rule.channel)][:1]
+        due = due_at or (now if zone is None else moment_of(rule).after(now, zone))
         for person in told:
-            message = message_for(rule, visit, person, due_at=due_at or now, now=now, subject=subject)
+            message = message_for(rule, visit, person, due_at=due, now=now, subject=subject)
             if not message.recipient:
                 _skip(message, NOWHERE)
             elif rule.channel == Channel.TEXT:
@@ -204,6 +207,15 @@ def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[
     return session.scalars(query.order_by(MessageRule.id)).all()
 
 
+def moment_of(rule: MessageRule) -> Moment:
+    """Return when before a visit, or after one, a rule's messages are due."""
+    return Moment(rule.days_before or 0, rule.local_time, rule.minutes_before or 0)
+
+
+def _zone_of(session: Session, partner_id: int) -> ZoneInfo:
+    return ZoneInfo(session.scalars(select(Partner.timezone).where(Partner.id == partner_id)).one())
+
+
 def _quiet_of(session: Session, visit: Appointment) -> Quiet | None:
     query = (
         select(MessageSettings, Partner.timezone, Customer.timezone)
@@ -299,6 +311,8 @@ def still_wanted(
             return None if job.status == "CONTRACT_SENT" else CONTRACT_NOT_OPEN
         case MessageKind.SURVEY | MessageKind.SURVEY_NUDGE:
             # Whether it was answered meanwhile is looked up beside this (``surveys.asking``).
+            return None if visit.is_complete else NOT_COMPLETE
+        case MessageKind.FOLLOW_UP:
             return None if visit.is_complete else NOT_COMPLETE
         case MessageKind.TECHNICIAN_ASSIGNED | MessageKind.TECHNICIAN_MOVED:
             if visit.status not in OPEN:

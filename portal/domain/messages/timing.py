@@ -23,20 +23,26 @@ TICK = timedelta(microseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When before a visit: ``days`` before it at ``clock`` in the partner's zone or, without, ``minutes`` before."""
+    """When before or after a visit: ``days`` at ``clock`` in the partner's zone or, without, ``minutes``."""
 
     days: int = 0
     clock: time | None = None
     minutes: int = 0
 
     def of(self, start: datetime, zone: ZoneInfo) -> datetime:
-        """Return the instant for a visit that starts at ``start``.
+        """Return the instant before a visit that starts at ``start``.
 
         A clock time in a missing hour is the end of the gap, in a repeated hour the first of the two.
         """
         if self.clock is None:
             return start - timedelta(minutes=self.minutes)
         return instant_at_or_after(local_day(start, zone) - timedelta(days=self.days), self.clock, zone)
+
+    def after(self, end: datetime, zone: ZoneInfo) -> datetime:
+        """Return the instant after a visit that came to its end at ``end``; clock times as in ``of``."""
+        if self.clock is None:
+            return end + timedelta(minutes=self.minutes)
+        return instant_at_or_after(local_day(end, zone) + timedelta(days=self.days), self.clock, zone)
 
 
 @dataclass(frozen=True, slots=True)

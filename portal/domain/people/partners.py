@@ -33,6 +33,7 @@ from portal.domain.jobs.shifting import shift_visits
 from portal.domain.jobs.states import OPEN
 from portal.domain.lookup import MAX_KEY
 from portal.domain.messages.models import (
+    AFTERWARDS,
     RULED,
     TIMED,
     Channel,
@@ -431,7 +432,7 @@ def _message_rules(partner: Partner) -> list[MessageRule]:
     hours_before = {"minutes_before": REMINDER_MINUTES_BEFORE}
     unconfirmed = {"minutes_before": CONFIRM_MINUTES_BEFORE, "unconfirmed_only": True}
     usual: list[tuple[MessageKind, Channel, dict[str, Any]]] = [
-        *((kind, Channel.EMAIL, {}) for kind in MessageKind if kind in RULED - TIMED),
+        *((kind, Channel.EMAIL, {}) for kind in MessageKind if kind in RULED - TIMED - AFTERWARDS),
         (MessageKind.PLEASE_CONFIRM, Channel.EMAIL, unconfirmed),
         (MessageKind.REMINDER, Channel.EMAIL, day_before),
         (MessageKind.REMINDER, Channel.EMAIL, hours_before),

@@ -30,6 +30,7 @@ class SettingKind(StrEnum):
     HOLIDAY = "holiday"
     JOB_CONTROLS = "job_controls"
     MESSAGE_RULE = "message_rule"
+    MESSAGE_TEMPLATE = "message_template"
     PAUSE_REASON = "pause_reason"
     QUIET_HOURS = "quiet_hours"
     REJECT_REASON = "reject_reason"

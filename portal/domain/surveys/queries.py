@@ -265,6 +265,15 @@ def results(session: Session, wanted: ResponseFilter, zone: ZoneInfo, today: dat
     )
 
 
+def score_over_time(session: Session, zone: ZoneInfo, today: date) -> list[Period]:
+    """Return the score of each of the last weeks, up to and with that of ``today``, a date in ``zone``.
+
+    One statement.
+    """
+    everything = ResponseFilter()
+    return _scores_of(session, everything, zone, _periods(everything, zone, today)[0])
+
+
 def _by_question(session: Session, wanted: ResponseFilter, zone: ZoneInfo) -> list[tuple[str, Score]]:
     query = _narrowed(
         select(SurveyWording.words, func.count(SurveyAnswer.id), func.avg(SurveyAnswer.rating))

@@ -1,0 +1,34 @@
+"""How long a text is, as telephones count: which letters it has decides how many go into one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# The letters of GSM 03.38; those of the second row count twice.
+ONCE = frozenset(
+    "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
+    "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
+)
+TWICE = frozenset("^{}\\[~]|€\f")
+# How many go into a text on its own, and into each part of a longer one.
+PLAIN, OTHER = (160, 153), (70, 67)
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How many characters a text has as telephones count them, how many go into one text, and how many texts it is."""
+
+    length: int
+    room: int
+    texts: int
+
+
+def size_of(text: str) -> Size:
+    """Return how long ``text`` is. One letter outside the usual alphabet makes every letter count more."""
+    if all(sign in ONCE or sign in TWICE for sign in text):
+        length, (alone, part) = sum(1 + (sign in TWICE) for sign in text), PLAIN
+    else:
+        # In units of UTF-16: a sign beyond the first plane, such as a smiley, counts twice.
+        length, (alone, part) = len(text.encode("utf-16-le")) // 2, OTHER
+    texts = 1 if length <= alone else -(-length // part)
+    return Size(length, alone if texts == 1 else texts * part, texts)

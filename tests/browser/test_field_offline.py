@@ -1,0 +1,142 @@
+"""A phone that loses its signal in the middle of a visit, in a real browser: nothing is lost or doubled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image
+from playwright.sync_api import expect
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Role
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.services import reassign
+from portal.domain.notes.models import FieldReceipt, JobNote
+from portal.domain.people.models import Partner, Technician, User
+from portal.domain.photos.models import Photo
+from portal.domain.unit_of_work import unit_of_work
+from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.test_field import PHONE, zone_at_noon
+from tests.factories import actor_for
+
+Create = Callable[..., Any]
+
+
+@pytest.fixture
+def partner(create_partner: Create) -> Partner:
+    made: Partner = create_partner(timezone=zone_at_noon(), phone="+44 117 496 0000")
+    return made
+
+
+@pytest.fixture
+def user(create_user: Create) -> User:
+    made: User = create_user(name="Tomás Reyes")
+    return made
+
+
+@pytest.fixture
+def technician(partner: Partner, user: User, create_technician: Create) -> Technician:
+    made: Technician = create_technician(partner, user)
+    return made
+
+
+@pytest.fixture
+def jobs(partner: Partner, technician: Technician, create_customer: Create, create_installation: Create) -> list[Job]:
+    customer = create_customer(partner, name="Callum Fraser", phone="+44 7700 900461")
+    now = datetime.now(UTC)
+    return [create_installation(partner, customer, technician, start=now + timedelta(hours=at)) for at in (1, 4)]
+
+
+def jpeg() -> bytes:
+    data = BytesIO()
+    Image.new("RGB", (320, 240), "#2b4a6f").save(data, "JPEG")
+    return data.getvalue()
+
+
+def steps(session: Session, job: Job) -> list[tuple[str, datetime]]:
+    """Return the steps of the visit as the history has them, in the order they came."""
+    session.rollback()
+    query = select(HistoryEntry).where(HistoryEntry.job_id == job.id, HistoryEntry.actor_role == "technician")
+    told = session.scalars(query.where(HistoryEntry.subject == "visit").order_by(HistoryEntry.id))
+    return [(entry.action, entry.at) for entry in told]
+
+
+@pytest.mark.look
+@pytest.mark.row("J8")
+def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
+    page: Any, session: Session, jobs: list[Job], user: User, partner: Partner, create_technician: Create,
+    create_staff: Create,
+) -> None:  # fmt: skip
+    page.set_viewport_size(PHONE)
+    sign_in(page, user)
+    # Both visits are kept on the phone by the page of the day, though only one is ever opened.
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    first, second = jobs
+    page.reload()
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    page.context.set_offline(True)
+
+    page.goto(f"/field/visits/{first.appointments[0].id}")
+    bar = page.locator("#sync")
+    began = datetime.now(UTC)
+    page.get_by_role("button", name="On my way").click()
+    expect(bar).to_contain_text("No signal. 1 waiting to send")
+    page.locator("#dock").get_by_role("button", name="Arrived").click()
+    expect(bar).to_contain_text("2 waiting to send")
+    page.get_by_label("Add a note").fill("Rafters are 60 cm apart")
+    page.get_by_role("button", name="Save note").click()
+    expect(page.locator("#note-list")).to_contain_text("Rafters are 60 cm apart")
+    page.get_by_label("Photo", exact=True).set_input_files(
+        {"name": "roof.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
+    )
+    page.get_by_label("What it shows").fill("Roof before")
+    page.get_by_role("button", name="Add photo").click()
+    expect(page.locator(".photo img")).to_be_visible()
+    expect(bar).to_contain_text("4 waiting to send")
+    page.locator("#dock").get_by_role("button", name="Start work").click()
+    expect(page.locator("#state")).to_contain_text("Work in progress")
+    assert overflow(page) == 0
+    assert axe_complaints(page) == []
+    # The page opens again, with all of it.
+    page.reload()
+    expect(bar).to_contain_text("5 waiting to send")
+    expect(page.locator("#dock").get_by_role("button", name="Complete")).to_be_visible()
+    ended = datetime.now(UTC)
+    # The next visit opens too, though it was never looked at.
+    page.goto(f"/field/visits/{second.appointments[0].id}")
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert steps(session, first) == []
+
+    # Meanwhile the office gives the second visit to somebody else.
+    page.get_by_label("Add a note").fill("Nobody opens")
+    page.get_by_role("button", name="Save note").click()
+    expect(bar).to_contain_text("6 waiting to send")
+    office = actor_for(create_staff(partner), Role.DISPATCHER, partner)
+    ines = create_technician(partner, name="Ines Kowalski")
+    with unit_of_work(session):
+        reassign(session, office, datetime.now(UTC), second.id, ines.id, despite_warnings=True)
+
+    page.goto("/field/")
+    page.context.set_offline(False)
+    expect(bar).to_contain_text("1 was not recorded", timeout=15_000)
+    expect(bar).to_contain_text("This visit is not yours any more")
+    expect(bar).to_contain_text("call the office")
+    taken = steps(session, first)
+    assert [name for name, _ in taken] == ["set_off", "arrive", "add_note", "add_photo", "start_work"]
+    visit = session.get_one(Appointment, first.appointments[0].id)
+    times = [visit.on_the_way_at, visit.arrived_at, visit.work_began_at]
+    assert all(at is not None and began - timedelta(seconds=2) <= at <= ended for at in times)
+    assert times == sorted(times)  # type: ignore[type-var]
+    assert all(at > ended for _, at in taken)
+    (note,) = session.scalars(select(JobNote))
+    (photo,) = session.scalars(select(Photo))
+    assert (note.words, photo.caption, photo.is_shared) == ("Rafters are 60 cm apart", "Roof before", False)
+    assert began - timedelta(seconds=2) <= note.written_at <= photo.taken_at <= ended
+    assert len(list(session.scalars(select(FieldReceipt)))) == 3
+    page.get_by_role("button", name="Remove from this phone").click()
+    expect(bar).to_be_hidden()

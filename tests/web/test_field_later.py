@@ -1,0 +1,248 @@
+"""What a phone sends by script, late or twice: taken once, with the time it happened, or refused with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
+
+import pytest
+import time_machine
+from flask import Flask
+from PIL import Image
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from portal.domain.actor import Role
+from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.services import reassign
+from portal.domain.messages.models import Message
+from portal.domain.notes.models import FieldReceipt, JobNote
+from portal.domain.people.models import Customer, Partner, User
+from portal.domain.photos.models import Photo
+from portal.domain.unit_of_work import unit_of_work
+from tests.factories import actor_for
+from tests.helpers import Site, soup
+
+Create = Callable[..., Any]
+pytestmark = pytest.mark.row("J8")
+
+NOW = datetime(2026, 11, 24, 8, 40, tzinfo=UTC)
+MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
+
+
+@pytest.fixture(autouse=True)
+def clock() -> Iterator[time_machine.Coordinates]:
+    with time_machine.travel(NOW, tick=False) as coordinates:
+        yield coordinates
+
+
+@pytest.fixture
+def partner(create_partner: Create) -> Partner:
+    made: Partner = create_partner(name="Brightwell")
+    return made
+
+
+@pytest.fixture
+def user(create_user: Create) -> User:
+    made: User = create_user(name="Tomás Reyes")
+    return made
+
+
+@pytest.fixture
+def customer(partner: Partner, create_user: Create, create_customer: Create) -> Customer:
+    made: Customer = create_customer(partner, create_user(name="Callum Fraser"))
+    return made
+
+
+@pytest.fixture
+def visit(
+    partner: Partner, user: User, customer: Customer, create_technician: Create, create_installation: Create
+) -> Appointment:
+    technician = create_technician(partner, user)
+    job: Job = create_installation(partner, customer, technician, start=NOW + 20 * MINUTE, now=NOW - 72 * HOUR)
+    return job.appointments[0]
+
+
+class Phone:
+    """A technician's phone as its script sends things."""
+
+    def __init__(self, site: Site, user: User, visit: Appointment) -> None:
+        self.site, self.visit = site, visit
+        site.sign_in(user)
+
+    def greeting(self) -> Any:
+        return self.site.client.get("/field/token", headers={"Accept": "application/json"})
+
+    def send(self, what: str, at: datetime | None = None, **values: Any) -> tuple[int, str]:
+        """Send a step, a note or a photo as of ``at``; returns the answer and the reason."""
+        fields = {"csrf_token": self.greeting().json["token"], "move_number": self.visit.move_number, **values}
+        if at is not None:
+            fields["happened_at"] = at.isoformat().replace("+00:00", "Z")
+        url = f"/field/visits/{self.visit.id}/{what}"
+        answer = self.site.client.post(url, data=fields, headers={"Accept": "application/json"})
+        assert answer.mimetype == "application/json"
+        return answer.status_code, answer.json.get("message", "")
+
+
+@pytest.fixture
+def phone(site: Site, user: User, visit: Appointment) -> Phone:
+    return Phone(site, user, visit)
+
+
+def now_of(session: Session, visit: Appointment) -> Appointment:
+    session.rollback()
+    return session.scalars(select(Appointment).where(Appointment.id == visit.id)).one()
+
+
+def jpeg() -> tuple[BytesIO, str]:
+    data = BytesIO()
+    Image.new("RGB", (64, 48)).save(data, "JPEG")
+    return BytesIO(data.getvalue()), "a.jpg"
+
+
+@pytest.mark.row("J4")
+def test_steps_told_late_count_once_with_the_time_they_happened(
+    phone: Phone, session: Session, visit: Appointment, clock: time_machine.Coordinates
+) -> None:
+    key = "{:0>32}".format
+    clock.move_to(NOW + 50 * MINUTE)
+    first = phone.send("set_off", NOW, minutes=25, client_key=key(1))
+    assert first == (200, "")
+    assert phone.send("arrive", NOW + 20 * MINUTE, client_key=key(2)) == (200, "")
+    assert phone.send("start_work", NOW + 25 * MINUTE, client_key=key(3)) == (200, "")
+    reached = now_of(session, visit)
+    assert (reached.status, reached.on_the_way_at, reached.arrived_at, reached.work_began_at) == (
+        "WORK_IN_PROGRESS", NOW, NOW + 20 * MINUTE, NOW + 25 * MINUTE,
+    )  # fmt: skip
+    told = list(session.scalars(select(HistoryEntry).where(HistoryEntry.action == "set_off")))
+    assert {entry.at for entry in told} == {NOW + 50 * MINUTE}
+    assert told[0].after["happened_at"] == NOW.isoformat()
+    # The customer is told once, and with an arrival that counts from the departure.
+    sent = list(session.scalars(select(Message.id).where(Message.kind == "on_the_way")))
+    assert len(sent) == len(set(sent)) > 0
+
+    # The answer was lost, and all of it comes again, out of order even: nothing happens.
+    before = len(list(session.scalars(select(HistoryEntry.id))))
+    for number, name in ((3, "start_work"), (1, "set_off"), (2, "arrive")):
+        assert phone.send(name, NOW + 25 * MINUTE, client_key=key(number)) == (200, "")
+    after = now_of(session, visit)
+    assert (after.status, after.on_the_way_at) == ("WORK_IN_PROGRESS", NOW)
+    assert len(list(session.scalars(select(HistoryEntry.id)))) == before
+    receipts = list(session.scalars(select(FieldReceipt).order_by(FieldReceipt.id)))
+    assert [(one.step, one.happened_at, one.received_at) for one in receipts] == [
+        ("set_off", NOW, NOW + 50 * MINUTE),
+        ("arrive", NOW + 20 * MINUTE, NOW + 50 * MINUTE),
+        ("start_work", NOW + 25 * MINUTE, NOW + 50 * MINUTE),
+    ]
+
+
+def test_times_that_no_lack_of_signal_explains_are_refused_or_held_to_what_came_before(
+    phone: Phone, session: Session, visit: Appointment
+) -> None:
+    for at, said in ((NOW + 3 * MINUTE, "clock is ahead"), (NOW - 73 * HOUR, "more than 72 hours old")):
+        status, reason = phone.send("set_off", at, client_key="a" * 32)
+        assert (status, said in reason) == (422, True)
+    for text in ("yesterday", "2026-11-24T08:00:00", "2026-11-24", "9" * 400, "0001-01-01T00:00:00+14:00"):
+        fields = {"csrf_token": phone.greeting().json["token"], "move_number": visit.move_number, "happened_at": text}
+        for what in ("set_off", "notes", "photos"):
+            answer = phone.site.client.post(f"/field/visits/{visit.id}/{what}", data=fields)
+            assert answer.status_code in {400, 422}, (what, text)
+    assert now_of(session, visit).status == "SCHEDULED"
+    # A little ahead is now; before the step that came before is with it.
+    assert phone.send("set_off", NOW + MINUTE) == (200, "")
+    assert phone.send("arrive", NOW - HOUR) == (200, "")
+    reached = now_of(session, visit)
+    assert (reached.on_the_way_at, reached.arrived_at) == (NOW, NOW)
+
+
+def test_what_has_become_impossible_says_why(
+    phone: Phone,
+    session: Session,
+    partner: Partner,
+    visit: Appointment,
+    create_staff: Create,
+    create_technician: Create,
+) -> None:
+    # A step that is not the next one, one with input that cannot be, one from before the office took it away.
+    status, reason = phone.send("complete", NOW, client_key="c" * 32)
+    assert status == 409
+    assert reason
+    assert phone.send("set_off", NOW, minutes="many")[0] == 422
+    assert phone.send("set_off", NOW) == (200, "")
+    assert phone.send("pause", NOW)[0] in {409, 422}
+    assert phone.send("turn_back", NOW, reason="Road closed") == (200, "")
+    status, reason = phone.send("set_off", NOW, client_key="d" * 32)
+    assert (status, "moved or reassigned" in reason) == (409, True)
+    # It left no receipt: sent again with the right number it is taken.
+    assert phone.send("set_off", NOW, client_key="d" * 32, move_number=visit.move_number + 1) == (200, "")
+    office, ines = actor_for(create_staff(partner), Role.DISPATCHER, partner), create_technician(partner)
+    with unit_of_work(session):
+        reassign(session, office, NOW, visit.job_id, ines.id, despite_warnings=True)
+    for what in ("arrive", "notes", "photos"):
+        assert phone.send(what, NOW, note="Mine", client_key="e" * 32)[0] == 404
+
+
+def test_notes_are_for_the_office_and_service_notes_for_the_customer_once_it_is_over(
+    app: Flask,
+    phone: Phone,
+    session: Session,
+    partner: Partner,
+    customer: Customer,
+    visit: Appointment,
+    create_staff: Create,
+) -> None:
+    for _ in range(2):
+        assert phone.send("notes", NOW - HOUR, note="Rafters are <b>60 cm</b> apart", client_key="n" * 32) == (200, "")
+        assert phone.send("photos", NOW - HOUR, photo=jpeg(), client_key="p" * 32) == (200, "")
+    (note,), (photo,) = session.scalars(select(JobNote)), session.scalars(select(Photo))
+    assert (note.written_at, note.added_at, photo.taken_at) == (NOW - HOUR, NOW, NOW - HOUR)
+    site = phone.site
+    site.get(f"/field/visits/{visit.id}")
+    assert "You, today, 7:40" in site.text
+    answer = site.submit({"note": "   "}, action="/notes")
+    assert answer.status_code == 422
+    assert "Enter a note" in site.page.select_one("#note-error").text  # type: ignore[union-attr]
+    assert site.submit({"note": "x" * 2001}, action="/notes").status_code == 422
+
+    for name in ("set_off", "arrive", "start_work"):
+        assert phone.send(name) == (200, "")
+    site.get(f"/field/visits/{visit.id}")
+    button = site.page.select_one("button[formaction]")
+    assert button is not None
+    assert button["formaction"] == f"/field/visits/{visit.id}/service_notes"
+    site.post(str(button["formaction"]), {"service_notes": "South roof done"})
+    site.get(f"/field/visits/{visit.id}")
+    assert site.page.select_one("#service_notes").text.strip() == "South roof done"  # type: ignore[union-attr]
+
+    theirs, office = Site(app.test_client()), Site(app.test_client())
+    theirs.sign_in(customer.email)
+    office.sign_in(create_staff(partner))
+    assert "South roof done" not in theirs.get(f"/my/visits/{visit.id}").get_data(as_text=True)
+    site.submit({"service_notes": "Both roofs done"}, action="/complete")
+    page = theirs.get(f"/my/visits/{visit.id}").get_data(as_text=True)
+    assert "Both roofs done" in page
+    assert "Rafters" not in page
+    assert "Rafters are <b>60 cm</b> apart" in soup(office.get(f"/admin/installations/{visit.job_id}")).get_text()
+    assert phone.send("service_notes", service_notes="Else")[0] == 409
+    assert phone.send("notes", note="Key is back") == (200, "")
+
+
+def test_a_phone_learns_whose_it_is_and_a_stranger_nothing(app: Flask, phone: Phone, user: User) -> None:
+    said = phone.greeting()
+    assert said.headers["Cache-Control"] == "no-store"
+    assert said.json["who"].startswith(f"{user.id} ")
+    assert datetime.fromisoformat(said.json["now"]) == NOW
+    worker = phone.site.client.get("/field/worker.js")
+    assert worker.mimetype == "text/javascript"
+    assert worker.headers["Cache-Control"] == "no-cache"
+    worker.close()
+    stranger = Site(app.test_client())
+    for path in ("token", "worker.js", "offline"):
+        assert stranger.client.get(f"/field/{path}").status_code == 302
+    # With the token of one session nothing is sent in another.
+    stranger.sign_in(user)
+    fields = {"csrf_token": said.json["token"], "move_number": 0}
+    answer = stranger.client.post(f"/field/visits/{phone.visit.id}/set_off", data=fields)
+    assert answer.status_code == 400
