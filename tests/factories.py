@@ -19,8 +19,9 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
-from portal.domain.jobs import fieldwork, services
+from portal.domain.jobs import fieldwork, service_jobs, services
 from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.service_jobs import ServiceDraft
 from portal.domain.jobs.services import Booking, ItemInput, schedule_installation
 from portal.domain.people.models import Address, Customer, Membership, Partner, Technician, User
 from portal.domain.people.partners import create_partner_with_defaults
@@ -290,6 +291,29 @@ def _take(
         step, more["start"] = "continue_later", None
     move = session.scalars(select(Appointment.move_number).where(Appointment.id == key)).one()
     getattr(fieldwork, step)(session, staff, now, key, move, **more)
+
+
+@pytest.fixture
+def create_service_job(session: Session, create_service_type: Create) -> Create:
+    """A service job of ``customer``: a draft, or with ``visits``, each a start and a technician or ``None``."""
+
+    def create(partner: Partner, customer: Customer, visits: Sequence[Any] = (), **values: Any) -> Job:
+        staff, now = _dispatcher(partner), values.pop("now", None) or datetime.now(UTC)
+        kind = values.pop("kind", None) or create_service_type(partner)
+        with unit_of_work(session):
+            draft = ServiceDraft(customer.id, customer.addresses[0].id, kind.id, **values)
+            job = service_jobs.create_service_job(session, staff, now, draft)
+            if visits:
+                service_jobs.approve(session, staff, now, job.id)
+            for start, technician in visits:
+                key = technician.id if technician is not None else None
+                service_jobs.schedule_visit(
+                    session, staff, now, job.id, start, technician_id=key, despite_warnings=True
+                )
+            job = session.scalars(select(Job).where(Job.id == job.id)).one()
+            return _with_its_parts(session, job)
+
+    return create
 
 
 @pytest.fixture

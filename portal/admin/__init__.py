@@ -51,6 +51,7 @@ def register(app: Flask) -> None:
         operator.views,
         installations.views,
         calendar.views,
+        installations.service_views,
         attention.views,
         requests.views,
         unreachable.views,
@@ -76,6 +77,7 @@ def register(app: Flask) -> None:
     # One byte too many still arrives, so that the form can say so at its field.
     allow_file(app, "installations.paper_view", MAX_PAPER_BYTES + 1)
     allow_file(app, "branding.logo_view", MAX_BYTES + 1)
-    allow_file(app, "installations.photos_view", MOST_SENT)
+    for kind in installations.KINDS:
+        allow_file(app, f"{kind.endpoint}.photos_view", MOST_SENT)
     app.register_blueprint(lookups.pages)
     live.init_app(app)

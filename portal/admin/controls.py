@@ -36,6 +36,7 @@ from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.forms import add_errors
+from portal.web.job_pages import job_url
 
 LABELS: dict[str, Any] = {
     "self_service": lazy_gettext("Customers may modify appointments"),
@@ -269,8 +270,9 @@ class FeatureControlsView(AdminPage):
         pages: dict[Owner, str] = {
             Owner.SERVICE_TYPE: self.get_url("service_types.edit_view", id=key),
             Owner.CUSTOMER: self.get_url("customers.page_view", key=key),
-            Owner.JOB: self.get_url("installations.detail_view", job_id=key),
         }
+        if owner is Owner.JOB:
+            pages[owner] = job_url(row.workflow, key)
         inherited = overrides.inherited_by(session, owner, row)
 
         def form_of(*args: Any, **kwargs: Any) -> OverrideForm:

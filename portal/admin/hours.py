@@ -237,9 +237,9 @@ def affected_by(error: HitsVisits, seen: Any) -> Affected:
     seen.process(None, "-".join(f"{hit.visit.id}.{hit.visit.move_number}" for hit in error.hits))
     seen.raw_data = None
     shown = error.hits[:MOST_LISTED]
-    why = {hit.visit.job_id: tuple(one for one in Reason if one in hit.reasons) for hit in shown}
-    keys = [hit.visit.job_id for hit in shown]
-    rows = rows_of(db.session(), the_actor(), formats.now(), formats.zone_of(), keys, ACTS[Queue.HIT], why)
+    why = {hit.visit.id: tuple(one for one in Reason if one in hit.reasons) for hit in shown}
+    about = [(hit.visit.job_id, hit.visit.id) for hit in shown]
+    rows = rows_of(db.session(), the_actor(), formats.now(), formats.zone_of(), about, ACTS[Queue.HIT], why)
     return Affected(len(error.hits), rows, Queue.HIT, JOB_ACTS)
 
 

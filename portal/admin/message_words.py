@@ -23,9 +23,9 @@ from portal.admin.channels import trial_badge
 from portal.admin.message_rules import moment_words
 from portal.domain.actor import Actor, Permission
 from portal.domain.delivery import trials
-from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence
+from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence, sentence
 from portal.domain.messages import templates
-from portal.domain.messages.models import RULED, Channel, MessageKind, MessageRule, MessageTemplate
+from portal.domain.messages.models import RULED, TO_TECHNICIANS, Channel, MessageKind, MessageRule, MessageTemplate
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import facts_about, visits_to_show
 from portal.domain.messages.rules import rules_of_kind
@@ -48,6 +48,7 @@ from portal.web.statuses import MESSAGE_CHANNELS
 VISITS_OFFERED = 20
 VERSIONS_SHOWN = 10
 TAGS = {name: tag for tag, name in BY_TAG.items()}
+NOBODY_TO_TELL = sentence("Nobody is assigned to this visit. Choose another one.")
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
 AS_TYPED = {"spellcheck": "true", "autocomplete": "off"}
 
@@ -244,6 +245,8 @@ class MessageWordsView(AdminPage):
         if not trial.visit.data:
             return Shown(None, None, warnings)
         facts = facts_about(db.session(), formats.now(), key_from(trial.visit.data), place)
+        if place.kind in TO_TECHNICIANS and facts.told is None:
+            return Shown(None, None, warnings, NOBODY_TO_TELL)
         try:
             letter = _renderer().letter_of(facts, formats.now(), words, harmless=True)
         except Unusable as unusable:

@@ -13,12 +13,14 @@ from wtforms import SelectField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from portal.admin.base import Asked, FilterForm, ScopedModelView, the_actor
+from portal.admin.installations.acts import ACTS
 from portal.admin.installations.forms import ReasonForm
 from portal.domain.actor import Permission
 from portal.domain.errors import Invalid, Refused
+from portal.domain.jobs.states import SEVERAL
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.requests import queries, services
-from portal.domain.requests.models import PENDING, ChangeRequest
+from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.states import CHANGE_REQUEST
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
@@ -27,6 +29,16 @@ from portal.web.i18n import translate
 from portal.web.statuses import WISHES, request_badge
 
 ALL = "all"
+
+
+# What would fulfil a wish, by the workflow of the job.
+WISHED = {
+    workflow: {
+        Wish.MOVE.value: acts["reschedule"],
+        Wish.CANCEL.value: acts["cancel_visit" if workflow in SEVERAL else "cancel"],
+    }
+    for workflow, acts in ACTS.items()
+}
 
 
 class RequestFilter(FilterForm):
@@ -86,7 +98,7 @@ class ChangeRequestView(ScopedModelView):
 
     def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
         """Say what is wished, beside what every list shows."""
-        return {**super().list_context(asked, page), "wishes": WISHES, "pending": PENDING}
+        return {**super().list_context(asked, page), "wishes": WISHES, "pending": PENDING, "acts": WISHED}
 
     @expose("/<int:key>/decline", methods=("GET", "POST"))
     def decline_view(self, key: int) -> ResponseReturnValue:

@@ -97,6 +97,8 @@ FIELDS: dict[str, Any] = {
     "customer_term": lazy_gettext("What a technician is called to customers"),
 }
 LABEL = "label_"
+# Of more, such as the words of a mail, the log shows the beginning.
+LONGEST = 400
 # Of these the log says that they were set, and never to what.
 SECRETS = frozenset({"smtp_password", "text_gateway"})
 
@@ -185,7 +187,8 @@ def _words(values: dict[str, Any], name: str) -> str | None:
         return LANGUAGES.get(value or DEFAULT, str(value))
     if name == "kind":
         return str(QUESTION_KINDS[value])
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1].rstrip()}…"
 
 
 def views() -> list[BaseView]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Select, literal, tuple_
-from sqlalchemy.orm import InstrumentedAttribute, Session
+from sqlalchemy.orm import Session
 
 R = TypeVar("R")
 Key = tuple[Any, ...]
@@ -18,7 +18,7 @@ PAGE_ROWS = 20
 class Order:
     """The columns a list is sorted by, the last one unique, all in one direction."""
 
-    columns: tuple[InstrumentedAttribute[Any], ...]
+    columns: tuple[Any, ...]
     descending: bool = False
 
     def key_of(self, row: Any) -> Key:

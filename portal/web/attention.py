@@ -68,7 +68,7 @@ def queue_meaning(queue: Queue) -> str:
         Queue.WITHOUT_TECHNICIAN: gettext("Visits that are planned and have nobody to come."),
         Queue.NOT_STARTED: gettext("The arrival window is over and nobody has arrived."),
         Queue.NOT_COMPLETED: gettext("Still under way or paused although the day of the visit is over."),
-        Queue.NEEDS_VISIT: gettext("Work has begun, and no visit is planned to go on with it."),
+        Queue.NEEDS_VISIT: gettext("Work has begun or a job is approved, and no visit is planned."),
         Queue.HIT: gettext(
             "Coming visits that new time off, a holiday, changed hours or a deactivated %(handyman)s made impossible. "
             "They stay here until they are moved or reassigned.",
@@ -85,7 +85,7 @@ def queue_empty(queue: Queue) -> str:
         Queue.WITHOUT_TECHNICIAN: gettext("Every planned visit has somebody."),
         Queue.NOT_STARTED: gettext("Nobody is late."),
         Queue.NOT_COMPLETED: gettext("No visit was left open at the end of its day."),
-        Queue.NEEDS_VISIT: gettext("Nothing that was begun waits for another visit."),
+        Queue.NEEDS_VISIT: gettext("Nothing that was begun or approved waits for a visit."),
         Queue.HIT: gettext("Every coming visit can be worked as planned."),
         Queue.CHANGE_REQUESTS: gettext("No change request waits for an answer."),
         Queue.UNREACHABLE: gettext("Every customer could be reached."),

@@ -89,7 +89,22 @@ def test_the_most_significant_status_gives_the_day_its_colour(on_the_day: list[s
     ],
 )
 def test_what_a_visit_counts_as(job: str, visit: str, has_technician: bool, counts_as: str) -> None:
-    assert visit_day_status(job, visit, has_technician) == counts_as
+    assert visit_day_status("installation", job, visit, has_technician) == counts_as
+
+
+def test_each_visit_of_a_service_job_speaks_for_itself() -> None:
+    expected = {
+        ("SCHEDULED", False): "unassigned",
+        ("PREPARING", True): "scheduled",
+        ("ARRIVED", True): "en_route",
+        ("PAUSED", True): "in_progress",
+        ("COMPLETE", True): "done",
+        ("INCOMPLETE", True): "in_progress",
+        ("CANCELLED", True): "ended",
+    }
+    for (visit, has_technician), counts_as in expected.items():
+        assert visit_day_status("service", "IN_PROGRESS", visit, has_technician) == counts_as
+    assert visit_day_status("service", "COMPLETED", "INCOMPLETE", True) == "done"
 
 
 def test_counts_are_said_in_the_order_of_significance() -> None:

@@ -79,6 +79,7 @@ class Rows:
     """One row of each kind that an address can name."""
 
     job: int
+    service_job: int
     visit: int
     contract: int
     customer: int
@@ -137,6 +138,7 @@ def world(
     create_customer: Create,
     create_service_type: Create,
     create_installation_in: Create,
+    create_service_job: Create,
     set_controls: Create,
 ) -> Iterator[World]:
     """Everything that somebody can type holds a script that would run."""
@@ -149,6 +151,7 @@ def world(
     def rows(partner: Partner, customer: Customer, technician: Technician, job: Job, signed: Job) -> Rows:
         return Rows(
             job.id,
+            services[partner.id].id,
             job.appointments[0].id,
             session.scalars(select(Contract.id).where(Contract.job_id == signed.id)).one(),
             customer.id,
@@ -227,6 +230,10 @@ def world(
     far_away = make(theirs, stranger, ("INSTALLER_ASSIGNED",), technician=outsider) + make(
         theirs, stranger, ("CONTRACT_SENT",)
     )
+    services = {
+        customer.partner_id: create_service_job(one, customer, kind=kinds[one.id], notes=SCRIPT)
+        for one, customer in ((ours, mine), (theirs, stranger))
+    }
     next_month = (NOW + timedelta(days=30), NOW + timedelta(days=31))
     absences = {
         one.partner_id: TimeOff(
@@ -375,6 +382,8 @@ def row_of(rule: Rule, name: str) -> str:
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
     kinds |= {"photo_id": "photo"}
+    if rule.endpoint.startswith("service_jobs.") and name == "job_id":
+        return "service_job"
     views = {
         "customers": "customer", "technicians": "technician", "service_types": "kind", "messages": "message",
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",

@@ -299,7 +299,7 @@ def test_a_text_is_read_in_the_log_as_on_a_phone_and_attempts_stand_at_the_job(
     site.get(f"/admin/messages/{key}")
     bubble = site.page.select_one(".phone .sms")
     assert bubble is not None
-    assert bubble.text.startswith("Acme: Booked: Heat pump on Tue 24 Nov, 9:00–11:00.")
+    assert bubble.text.startswith("Acme: Booked: Heat pump on Tue 24 Nov, 9:00-11:00.")
     assert "+44 7700 900200" in site.text
     assert site.client.get(f"/admin/messages/{key}/letter").status_code == 404
 

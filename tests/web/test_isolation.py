@@ -57,6 +57,7 @@ LISTS = (
     "technicians",
     "service-types",
     "installations",
+    "service-jobs",
     "messages",
     "staff",
     "activity",
@@ -80,6 +81,7 @@ BY_ENDPOINT = {
     "service_types": "kind",
     "messages": "message",
     "installations": "job",
+    "service_jobs": "service",
     "skills": "skill",
     "pause_reasons": "pause_reason",
     "reject_reasons": "reject_reason",
@@ -134,6 +136,7 @@ class Side:
     unreached: Unreachable
     contract: Contract
     photo: Photo
+    service: Job
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,7 @@ def make_side(
     create_customer: Create,
     create_service_type: Create,
     create_installation: Create,
+    create_service_job: Create,
 ) -> Create:
     def make(word: str) -> Side:
         partner = create_partner(name=f"{word} Heating", phone="0117 496 0001")
@@ -241,7 +245,8 @@ def make_side(
         taken = {"taken_at": datetime.now(UTC), "added_at": datetime.now(UTC), "added_by_name": f"{word} Fitter"}
         named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
         photo = save(session, Photo(**taken, **named, **keys))
-        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo)
+        service = create_service_job(partner, customer, kind=kind, notes=f"{word} service notes")
+        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo, service)
         return Side(*given, *listed, *more)
 
     return make
@@ -629,7 +634,9 @@ def test_every_address_with_a_key_answers_a_foreign_one_as_a_missing_one(world: 
         for method in sorted(rule.methods & {"GET", "POST"}):
             answers = set()
             # A new view says here whose keys its addresses take.
-            name = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[rule.endpoint.partition(".")[0]]
+            view = rule.endpoint.partition(".")[0]
+            named = BY_ARGUMENT.get(ints[0]) or BY_ENDPOINT[view]
+            name = BY_ENDPOINT.get(view, named) if named == "job" else named
             row = getattr(world.theirs, name)
             for key in (row.id, MISSING):
                 built = rule.build({**dict.fromkeys(ints, key), **rest})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from typing import Any
 
 import pytest
@@ -127,8 +128,10 @@ def test_own_words_are_previewed_saved_sent_and_the_standard_ones_put_back(
     assert "Visit booked, Email, English" in alma.text
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_words_that_cannot_be_used_are_refused_at_their_field_and_kept(office: Office, alma: Site) -> None:
+    buttons = cycle(("Save, effective", "Preview without saving", "Send a test to"))
     for field, typed, said in (
         ("body", "a\n{{ customer.nam }}", "Line 2: there is no placeholder “customer.nam”."),
         ("body", "{{ visit.date", "Line 1 cannot be understood"),
@@ -142,19 +145,22 @@ def test_words_that_cannot_be_used_are_refused_at_their_field_and_kept(office: O
         ("body", "{{ link.survey }}", "there is no placeholder “link.survey”"),
     ):
         alma.get(BOOKED)
-        for button in ("Save, effective", "Preview without saving", "Send a test to"):
-            assert alma.submit({field: typed}, button=button).status_code == 422, typed
-            assert said in alma.text, typed
-            assert alma.page.select_one(f"#{field}-error") is not None
-            assert typed_in(alma)[field].strip() == typed.strip()
+        button = next(buttons)
+        assert alma.submit({field: typed}, button=button).status_code == 422, typed
+        assert said in alma.text, typed
+        assert alma.page.select_one(f"#{field}-error") is not None
+        assert typed_in(alma)[field].strip() == typed.strip()
     assert versions(office) == []
     assert office.session.scalars(select(ChannelTest)).all() == []
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Office, alma: Site) -> None:
     office.create()
     long = "Hello from {{ partner.name }}. " + "We look forward to it. " * 8
+    alma.get(f"{LIST}technician_assigned/email/en")
+    assert "Nobody is assigned to this visit." in alma.text
     for place, typed, said in (
         ("please_confirm/email/en", {"body": "Hello", "body_html": ""}, "Nobody can confirm by it"),
         ("reminder/email/en", {"body": "{{ visit.date }}", "body_html": "<p>Soon</p>"}, "In the HTML: It does not say"),
@@ -162,13 +168,19 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
         ("reminder/text/en", {"body": "On {{ visit.date }}"}, "It does not say who writes"),
         ("reminder/text/en", {"body": long + "{{ visit.date }}"}, "With this visit it is 2 texts long."),
         ("reminder/text/en", {"body": "{{ partner.name }} ☀ {{ visit.date }}"}, "17 of 70 characters, 1 text"),
+        (
+            "reminder/text/en",
+            {"body": "{{ partner.name }}: {{ visit.window }}"},
+            "Acme: 9:00-11:00 16 of 160 characters",
+        ),
     ):
         alma.get(LIST + place)
         assert alma.submit(typed, button="Save, effective").status_code == 200
         assert said in alma.text, typed
-    assert len(versions(office)) == 6
+    assert len(versions(office)) == 7
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_each_reader_gets_the_words_of_their_language_and_channel(
     office: Office, alma: Site, send: Callable[[], list[Any]], create_user: Create
@@ -224,6 +236,7 @@ def test_words_that_break_when_sent_give_way_to_the_standard_ones_and_the_log_sa
     assert "there is no placeholder “visit.weather”" in alma.text
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_two_admins_at_once_are_shown_both_and_nothing_is_lost(office: Office, alma: Site) -> None:
     alma.get(BOOKED)
@@ -246,6 +259,7 @@ def test_two_admins_at_once_are_shown_both_and_nothing_is_lost(office: Office, a
     assert len(versions(office)) == 3
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_a_test_goes_to_who_asks_with_the_words_as_typed_and_no_link_that_acts(
     office: Office, alma: Site, send: Callable[[], list[Any]]
@@ -272,6 +286,7 @@ def test_a_test_goes_to_who_asks_with_the_words_as_typed_and_no_link_that_acts(
     assert versions(office) == []
 
 
+@pytest.mark.once
 @pytest.mark.row("N2")
 def test_who_may_not_and_what_is_not_there(
     app: Flask, office: Office, alma: Site, create_partner: Create, create_staff: Create

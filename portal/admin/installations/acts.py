@@ -1,4 +1,4 @@
-"""What can be done with an installation: for each act its form, what fills it and the one use case it calls.
+"""What can be done with a job: for each act its form, what fills it and the one use case it calls.
 
 Whether an act is offered, and refused when posted all the same, the tables say.
 """
@@ -44,10 +44,10 @@ from portal.domain.branding.queries import partner_for_branding
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.services import MAX_PAPER_BYTES
 from portal.domain.errors import Invalid, NotFound, Refusal, sentence
-from portal.domain.jobs import fieldwork, queries, services
-from portal.domain.jobs.queries import Installation
-from portal.domain.jobs.situations import open_visit
-from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION
+from portal.domain.jobs import fieldwork, queries, service_jobs, services
+from portal.domain.jobs.models import Appointment
+from portal.domain.jobs.queries import JobTarget
+from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, SERVICE, job_refusal
 from portal.domain.people.queries import find_technicians
 from portal.domain.requests import services as requests
 from portal.domain.requests.models import ChangeRequest
@@ -65,7 +65,7 @@ MOST_CHOICES = 100
 
 
 class Act(Generic[F]):
-    """One act on an installation. ``name`` is its address and, where there is one, its transition's."""
+    """One act on a job. ``name`` is its address and, where there is one, its transition's."""
 
     name: ClassVar[str]
     title: ClassVar[Any]
@@ -77,22 +77,22 @@ class Act(Generic[F]):
     danger = False
     uploads = False
 
-    def refusal(self, target: Installation) -> Refusal | None:
+    def refusal(self, target: JobTarget) -> Refusal | None:
         """Say why this act is not possible now, in the table's own words."""
-        return INSTALLATION.refusal(self.name, target.job.status, target.asked)
+        return job_refusal(self.name, target.asked)
 
-    def fill(self, form: F, target: Installation, fresh: bool) -> None:
+    def fill(self, form: F, target: JobTarget, fresh: bool) -> None:
         """Give ``form`` its choices and, when ``fresh``, what stands in it at first."""
 
-    def context(self, form: F, target: Installation) -> dict[str, Any]:
+    def context(self, form: F, target: JobTarget) -> dict[str, Any]:
         """Return what the template needs beside the form."""
         return {}
 
-    def differences(self, form: F, target: Installation) -> list[Difference] | None:
+    def differences(self, form: F, target: JobTarget) -> list[Difference] | None:
         """Return what somebody else saved meanwhile beside what was typed, where that is to be decided on the form."""
         return None
 
-    def button_for(self, form: F, target: Installation) -> str:
+    def button_for(self, form: F, target: JobTarget) -> str:
         """Return the words of the button that does it."""
         return str(self.button)
 
@@ -100,15 +100,21 @@ class Act(Generic[F]):
         """Call the use case. Reading errors are in ``form`` before; they end it with ``Invalid``."""
         raise NotImplementedError
 
+    def told(self, number: str, result: Any) -> str:
+        """Return what is said once it is done, from what ``run`` returned."""
+        return str(self.done) % {"number": number}
+
 
 class Target:
     """The keys that a use case wants, taken before the unit of work lets go what the page had read."""
 
-    def __init__(self, target: Installation) -> None:
+    def __init__(self, target: JobTarget) -> None:
         self.job_id = target.job.id
         self._visit_id = target.visit.id if target.visit is not None else None
+        # The visit that the act is about where it is not simply the job's.
+        self.chosen_id = self._visit_id if target.chosen else None
         self.zone = target.asked.zone
-        self.names_technician = names_technician(target)
+        self.names_technician = services.names_technician(target.job)
 
     @property
     def visit_id(self) -> int:
@@ -116,11 +122,6 @@ class Target:
         if self._visit_id is None:
             raise NotFound
         return self._visit_id
-
-
-def names_technician(target: Installation) -> bool:
-    """Whether Reschedule says who comes: once work has begun, since nothing else assigns a follow-up visit."""
-    return target.job.work_began_at is not None
 
 
 def stop_at_errors(form: InstallationForm) -> None:
@@ -135,12 +136,12 @@ class WithTechnician(Act[AssignForm]):
     form = AssignForm
     template = "admin/installations/acts/technician.html"
 
-    def fill(self, form: AssignForm, target: Installation, fresh: bool) -> None:
+    def fill(self, form: AssignForm, target: JobTarget, fresh: bool) -> None:
         """Offer who is Available, and say whether they are free then."""
         visit = target.visit
         fill_technicians(form, target, visit.start_at if visit is not None else None)
 
-    def context(self, form: AssignForm, target: Installation) -> dict[str, Any]:
+    def context(self, form: AssignForm, target: JobTarget) -> dict[str, Any]:
         """Tell the type-ahead when the visit is."""
         visit = target.visit
         if visit is None:
@@ -148,7 +149,7 @@ class WithTechnician(Act[AssignForm]):
         local = visit.start_at.astimezone(target.asked.zone)
         return {"start": local.strftime("%Y-%m-%dT%H:%M"), "minutes": (visit.end_at - visit.start_at) // MINUTE}
 
-    def button_for(self, form: AssignForm, target: Installation) -> str:
+    def button_for(self, form: AssignForm, target: JobTarget) -> str:
         """Name who is chosen."""
         name = chosen_name(form)
         return gettext("%(act)s %(name)s", act=self.button, name=name) if name else str(self.button)
@@ -163,7 +164,9 @@ class Assign(WithTechnician):
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: AssignForm) -> object:
         chosen = read_key(form.technician, gettext("Choose who comes"))
         stop_at_errors(form)
-        return services.assign(session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data)
+        return services.assign(
+            session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data, target.chosen_id
+        )
 
 
 class Reassign(WithTechnician):
@@ -175,9 +178,11 @@ class Reassign(WithTechnician):
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: AssignForm) -> object:
         chosen = read_key(form.technician, gettext("Choose who comes"))
         stop_at_errors(form)
-        return services.reassign(session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data)
+        return services.reassign(
+            session, actor, now, target.job_id, chosen or 0, form.despite_warnings.data, target.chosen_id
+        )
 
-    def button_for(self, form: AssignForm, target: Installation) -> str:
+    def button_for(self, form: AssignForm, target: JobTarget) -> str:
         """Name who is chosen."""
         name = chosen_name(form)
         return f"{self.button} {name}" if name else gettext("Reassign")
@@ -193,7 +198,7 @@ class Reject(Act[RejectForm]):
     template = "admin/installations/acts/reject.html"
     danger = True
 
-    def fill(self, form: RejectForm, target: Installation, fresh: bool) -> None:
+    def fill(self, form: RejectForm, target: JobTarget, fresh: bool) -> None:
         """Offer the partner's reasons."""
         fill_reasons(form)
 
@@ -210,13 +215,13 @@ class Cancel(Act[CancelForm]):
     form = CancelForm
     danger = True
 
-    def fill(self, form: CancelForm, target: Installation, fresh: bool) -> None:
+    def fill(self, form: CancelForm, target: JobTarget, fresh: bool) -> None:
         """Take the reason from the customer's own words, where this answers them."""
         wish = wish_of(self.name, target)
         if fresh and wish is not None:
             form.answers.data, form.reason.data = str(wish.id), wish.words
 
-    def context(self, form: CancelForm, target: Installation) -> dict[str, Any]:
+    def context(self, form: CancelForm, target: JobTarget) -> dict[str, Any]:
         """Show what this answers."""
         return {"wish": wish_of(self.name, target)}
 
@@ -227,6 +232,45 @@ class Cancel(Act[CancelForm]):
         return services.cancel(session, actor, now, target.job_id, reason)
 
 
+class CancelJob(Cancel):
+    title = lazy_gettext("Cancel job")
+    button = lazy_gettext("Cancel job")
+    lead = lazy_gettext(
+        "Every visit that is planned or paused is cancelled and the customer told. "
+        "The job can be set back to scheduled."
+    )
+
+    def fill(self, form: CancelForm, target: JobTarget, fresh: bool) -> None:
+        """What a customer asks for is about one visit, which has an act of its own."""
+
+    def context(self, form: CancelForm, target: JobTarget) -> dict[str, Any]:
+        """Nothing to show besides."""
+        return {}
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: CancelForm) -> object:
+        return services.cancel(session, actor, now, target.job_id, form.reason.data or "")
+
+
+class CancelVisit(Cancel):
+    name = "cancel_visit"
+    title = lazy_gettext("Cancel visit")
+    button = lazy_gettext("Cancel visit")
+    done = lazy_gettext("The visit of %(number)s is cancelled.")
+    lead = lazy_gettext("The customer is told. Where no other visit is planned the job is cancelled with it.")
+
+    def refusal(self, target: JobTarget) -> Refusal | None:
+        """Ask about the visit, not the job."""
+        if target.planned is None:
+            raise NotFound
+        return services.visit_cancel_refusal(target.asked)
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: CancelForm) -> object:
+        reason, answers = form.reason.data or "", whole(form.answers.data)
+        if answers is not None:
+            return requests.apply_by_cancelling(session, actor, now, target.job_id, answers, reason)
+        return services.cancel_visit(session, actor, now, target.visit_id, reason)
+
+
 class Reschedule(Act[RescheduleForm]):
     name = "reschedule"
     title = lazy_gettext("Reschedule")
@@ -235,15 +279,23 @@ class Reschedule(Act[RescheduleForm]):
     form = RescheduleForm
     template = "admin/installations/acts/reschedule.html"
 
-    def fill(self, form: RescheduleForm, target: Installation, fresh: bool) -> None:
+    def moved(self, target: JobTarget) -> Appointment | None:
+        """Return the visit that gets another time; ``None`` where one is planned anew."""
+        return target.planned
+
+    def names_technician(self, target: JobTarget) -> bool:
+        """Whether the form asks who comes."""
+        return services.names_technician(target.job)
+
+    def fill(self, form: RescheduleForm, target: JobTarget, fresh: bool) -> None:
         """Begin with the day of the visit, or tomorrow, and offer that day's free times."""
-        visit, zone = open_visit(target.visits), target.asked.zone
+        visit, zone = self.moved(target), target.asked.zone
         job = target.job
         usual = (visit.end_at - visit.start_at) // MINUTE if visit is not None else job.service_type.duration_minutes
         if fresh:
             form.duration.data = str(usual)
             form.technician.data = str(job.technician_id or "")
-            wish = wish_of(self.name, target)
+            wish = wish_of(self.name, target) if visit is not None else None
             if wish is not None:
                 # Somebody waits for this answer.
                 form.answers.data, form.notify.data = str(wish.id), True
@@ -264,10 +316,10 @@ class Reschedule(Act[RescheduleForm]):
             form.date.data = shown.isoformat()
         offer_times(form, shown, by_day[shown] if shown is not None else [], zone)
 
-    def _slots(self, form: RescheduleForm, target: Installation, days: list[date]) -> dict[date, list[Slot]]:
-        visit = open_visit(target.visits)
+    def _slots(self, form: RescheduleForm, target: JobTarget, days: list[date]) -> dict[date, list[Slot]]:
+        visit = self.moved(target)
         length = read_length(RescheduleForm(data={"duration": form.duration.data}).duration)
-        technician_id = whole(form.technician.data) if names_technician(target) else None
+        technician_id = whole(form.technician.data) if self.names_technician(target) else None
         if technician_id is None and visit is not None:
             technician_id = visit.technician_id
         if not days:
@@ -277,23 +329,25 @@ class Reschedule(Act[RescheduleForm]):
         except NotFound:
             return {day: [] for day in days}
 
-    def context(self, form: RescheduleForm, target: Installation) -> dict[str, Any]:
+    def context(self, form: RescheduleForm, target: JobTarget) -> dict[str, Any]:
         """Say whose times are offered, and why the others are not."""
-        visit = open_visit(target.visits)
+        visit = self.moved(target)
         return {
-            "wish": wish_of(self.name, target),
+            "wish": wish_of(self.name, target) if visit is not None else None,
             "follow_up": visit is None,
-            "names_technician": names_technician(target),
+            "lead": self.lead,
+            "names_technician": self.names_technician(target),
             "visit": visit,
             "slots_shown": "show_times" in request.form,
             "whose": visit.technician.name if visit is not None and visit.technician is not None else None,
         }
 
-    def button_for(self, form: RescheduleForm, target: Installation) -> str:
+    def button_for(self, form: RescheduleForm, target: JobTarget) -> str:
         """Name the act."""
-        return gettext("Plan the visit") if open_visit(target.visits) is None else gettext("Move the visit")
+        return gettext("Plan the visit") if self.moved(target) is None else gettext("Move the visit")
 
-    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
+    def read(self, form: RescheduleForm, target: Target) -> tuple[datetime, timedelta | None]:
+        """Return start and duration that ``form`` asks for; raises ``Invalid``."""
         start = read_chosen_time(form, target.zone)
         if start is None:
             if not (form.time.data or "").strip():
@@ -304,6 +358,10 @@ class Reschedule(Act[RescheduleForm]):
         stop_at_errors(form)
         if start is None:
             raise RuntimeError("a start without errors")
+        return start, length
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
+        start, length = self.read(form, target)
         answers = whole(form.answers.data)
         if answers is not None:
             return requests.apply_by_moving(
@@ -329,7 +387,76 @@ class Reschedule(Act[RescheduleForm]):
             notify=form.notify.data,
             agreed_with_customer=form.agreed.data,
             despite_warnings=form.despite_warnings.data,
+            visit_id=target.chosen_id,
         )
+
+
+class ScheduleVisit(Reschedule):
+    name = "schedule"
+    title = lazy_gettext("Schedule visit")
+    button = lazy_gettext("Schedule visit")
+    done = lazy_gettext("The visit of %(number)s is planned.")
+    lead = lazy_gettext("The customer is told. Without anybody chosen it waits for somebody to be assigned.")
+
+    def moved(self, target: JobTarget) -> Appointment | None:
+        """A visit of its own, whatever others there are."""
+        return None
+
+    def names_technician(self, target: JobTarget) -> bool:
+        """Whoever comes may be chosen at once."""
+        return True
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: RescheduleForm) -> object:
+        start, length = self.read(form, target)
+        chosen = whole(form.technician.data)
+        insists = form.despite_warnings.data
+        return service_jobs.schedule_visit(session, actor, now, target.job_id, start, length, chosen, insists)
+
+
+class ApproveDraft(Act[InstallationForm]):
+    name = "approve"
+    title = lazy_gettext("Approve")
+    button = lazy_gettext("Approve job")
+    done = lazy_gettext("%(number)s is approved. Visits can be scheduled now.")
+    lead = lazy_gettext("Visits can be scheduled from then on.")
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        return service_jobs.approve(session, actor, now, target.job_id)
+
+
+class Reactivate(Act[InstallationForm]):
+    name = "reactivate"
+    title = lazy_gettext("Set back to scheduled")
+    button = lazy_gettext("Set back to scheduled")
+    lead = lazy_gettext(
+        "Visits that were cancelled with the job come back if they are still ahead and their time is still free. "
+        "The customer is told of each."
+    )
+    template = "admin/installations/acts/reactivate.html"
+
+    def context(self, form: InstallationForm, target: JobTarget) -> dict[str, Any]:
+        """Name the visits that may come back."""
+        return {"gone": [visit for visit in target.visits if visit.cancelled_with_job]}
+
+    def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
+        found = service_jobs.reactivate(session, actor, now, target.job_id)
+        back = [_window(visit) for visit in found.back]
+        return back, [(_window(visit), translate(refusal.sentence)) for visit, refusal in found.left]
+
+    def told(self, number: str, result: Any) -> str:
+        """Say visit by visit what came back, and of the others why not."""
+        back, left = result
+        words = [gettext("%(number)s is set back.", number=number)]
+        if back:
+            words.append(gettext("Planned again: %(visits)s.", visits="; ".join(back)))
+        words.extend(gettext("Not planned again: %(visit)s. %(why)s", visit=visit, why=why) for visit, why in left)
+        if not back and not left:
+            words.append(gettext("It had no visit that was cancelled with it."))
+        return " ".join(words)
+
+
+def _window(visit: Appointment) -> str:
+    return formats.window(visit.start_at, visit.window_minutes)
 
 
 class Edit(Act[EditForm]):
@@ -340,13 +467,13 @@ class Edit(Act[EditForm]):
     form = EditForm
     template = "admin/installations/acts/edit.html"
 
-    def refusal(self, target: Installation) -> Refusal | None:
+    def refusal(self, target: JobTarget) -> Refusal | None:
         """Editing is always open to staff: at the end to notes only."""
         if target.asked.actor.is_staff:
             return None
         return Refusal("not_your_role", sentence("This is not yours to do."))
 
-    def fill(self, form: EditForm, target: Installation, fresh: bool) -> None:
+    def fill(self, form: EditForm, target: JobTarget, fresh: bool) -> None:
         """Begin with what is stored, in the version it is in."""
         if fresh:
             form.version.data = str(target.job.version)
@@ -357,7 +484,7 @@ class Edit(Act[EditForm]):
             (str(address.id), address.one_line) for address in queries.addresses_for(db.session(), target.job)
         ]
 
-    def differences(self, form: EditForm, target: Installation) -> list[Difference] | None:
+    def differences(self, form: EditForm, target: JobTarget) -> list[Difference] | None:
         """Compare with what is stored now; saving again is then a decision for what was typed."""
         stored = EditForm()
         self.fill(stored, target, fresh=True)
@@ -365,7 +492,7 @@ class Edit(Act[EditForm]):
         form.version.data = stored.version.data
         return differences_of(form, stored)
 
-    def context(self, form: EditForm, target: Installation) -> dict[str, Any]:
+    def context(self, form: EditForm, target: JobTarget) -> dict[str, Any]:
         """Tell whether only the notes are open."""
         return {"frozen": target.job.status not in EDITABLE}
 
@@ -439,7 +566,7 @@ class PendingCancel(Act[InstallationForm]):
 
     final = False
 
-    def refusal(self, target: Installation) -> Refusal | None:
+    def refusal(self, target: JobTarget) -> Refusal | None:
         """Ask about the visit, not the job."""
         if target.visit is None:
             raise NotFound
@@ -476,13 +603,13 @@ class Step(Act[F]):
     form: ClassVar[type[Any]] = StepForm
     done = lazy_gettext("%(number)s: the step is recorded.")
 
-    def refusal(self, target: Installation) -> Refusal | None:
+    def refusal(self, target: JobTarget) -> Refusal | None:
         """Ask the visit's table."""
         if target.visit is None:
             raise NotFound
         return APPOINTMENT.refusal(self.name, target.visit.status, target.asked)
 
-    def fill(self, form: F, target: Installation, fresh: bool) -> None:
+    def fill(self, form: F, target: JobTarget, fresh: bool) -> None:
         """Remember the plan that the page shows."""
         if fresh and target.visit is not None:
             form.move_number.data = str(target.visit.move_number)  # type: ignore[attr-defined]
@@ -554,7 +681,7 @@ class Pause(Step[PauseForm]):
     form = PauseForm
     template = "admin/installations/acts/pause.html"
 
-    def fill(self, form: PauseForm, target: Installation, fresh: bool) -> None:
+    def fill(self, form: PauseForm, target: JobTarget, fresh: bool) -> None:
         """Offer the partner's reasons."""
         super().fill(form, target, fresh)
         form.pause_reason.choices = [(str(row.id), row.label) for row in queries.pause_reasons(db.session())]
@@ -582,7 +709,7 @@ class ContinueLater(Step[ContinueForm]):
     form = ContinueForm
     template = "admin/installations/acts/continue_later.html"
 
-    def context(self, form: ContinueForm, target: Installation) -> dict[str, Any]:
+    def context(self, form: ContinueForm, target: JobTarget) -> dict[str, Any]:
         """Once work has begun the next visit may be planned later."""
         return {"may_stay_open": target.job.work_began_at is not None}
 
@@ -621,7 +748,7 @@ class TurnBack(Step[TurnBackForm]):
 DAYS_TRIED = 14
 
 
-def fill_technicians(form: Any, target: Installation, start: datetime | None) -> None:
+def fill_technicians(form: Any, target: JobTarget, start: datetime | None) -> None:
     """Give ``form`` the technicians who are Available; with ``start`` each says whether they are free then."""
     job = target.job
     wanted = None
@@ -638,11 +765,14 @@ def fill_technicians(form: Any, target: Installation, start: datetime | None) ->
     form.technician_names = {str(one.technician_id): one.name for one in found}
 
 
-def wish_of(name: str, target: Installation) -> ChangeRequest | None:
+def wish_of(name: str, target: JobTarget) -> ChangeRequest | None:
     """Return the change request that the act ``name`` would answer: the one in the address, else one that fits."""
     asked = (request.values.get("answers") or "").strip()
     waiting = pending_requests(db.session(), target.job.id)
-    return next((wish for wish in waiting if str(wish.id) == asked or wish.wish == name), None)
+    meant = "cancel" if name == CancelVisit.name else name
+    visit_id = target.visit.id if target.visit is not None else None
+    theirs = [wish for wish in waiting if not target.chosen or wish.appointment_id == visit_id]
+    return next((wish for wish in theirs if str(wish.id) == asked or wish.wish == meant), None)
 
 
 def partners_words(session: Session, actor: Actor) -> contracts.Say:
@@ -671,35 +801,46 @@ def chosen_name(form: Any) -> str | None:
     return name
 
 
-ACTS: dict[str, Act[Any]] = {
-    act.name: act
-    for act in (
-        Assign(),
-        Reassign(),
-        Reject(),
-        Reschedule(),
-        Cancel(),
-        Edit(),
-        SendContract(),
-        SendCorrectedContract(),
-        RecordSignature(),
-        RecordApproval(),
-        UndoCancel(),
-        FinaliseCancel(),
-        Confirm(),
-        Prepare(),
-        SetOff(),
-        Arrive(),
-        StartWork(),
-        Pause(),
-        Resume(),
-        ContinueLater(),
-        Complete(),
-        TurnBack(),
-    )
+def _by_name(*acts: Act[Any]) -> dict[str, Act[Any]]:
+    return {act.name: act for act in acts}
+
+
+# What there is to do with a job of whatever kind.
+COMMON = (
+    Assign(),
+    Reassign(),
+    Reschedule(),
+    Edit(),
+    UndoCancel(),
+    FinaliseCancel(),
+    Confirm(),
+    Prepare(),
+    SetOff(),
+    Arrive(),
+    StartWork(),
+    Pause(),
+    Resume(),
+    ContinueLater(),
+    Complete(),
+    TurnBack(),
+)
+# By the name of the workflow.
+ACTS: dict[str, dict[str, Act[Any]]] = {
+    INSTALLATION.name: _by_name(
+        *COMMON, Reject(), Cancel(), SendContract(), SendCorrectedContract(), RecordSignature(), RecordApproval()
+    ),
+    SERVICE.name: _by_name(*COMMON, ApproveDraft(), ScheduleVisit(), CancelJob(), CancelVisit(), Reactivate()),
 }
 # In the order of a visit; each shown on the detail page while the table allows it.
 STEPS = ("prepare", "set_off", "arrive", "start_work", "resume", "complete", "pause", "continue_later", "turn_back")
+# What is done to one of several visits.
+ON_A_VISIT = ("confirm", "assign", "reschedule", "reassign", *STEPS, "cancel_visit")
 # The buttons of the head: the first one that is possible stands out.
-HEAD = ("assign", "send_contract", "sign_contract", "approve", "reschedule", "reassign", "send_corrected_contract")
+HEAD = {
+    INSTALLATION.name: (
+        *("assign", "send_contract", "sign_contract", "approve"),
+        *("reschedule", "reassign", "send_corrected_contract"),
+    ),
+    SERVICE.name: ("approve", "assign", "reactivate", "schedule", "reschedule", "reassign"),
+}
 GRAVE = ("cancel", "reject")

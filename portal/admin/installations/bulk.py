@@ -19,13 +19,14 @@ from sqlalchemy.orm import Session
 
 from portal.admin.base import Asked, the_actor, the_partner_id
 from portal.admin.installations.acts import MOST_CHOICES, chosen_name, fill_reasons, read_reason
-from portal.admin.installations.forms import MOST_DIGITS, AssignForm, RejectForm, read_key
+from portal.admin.installations.forms import MOST_DIGITS, AssignForm, ReasonForm, RejectForm, read_key
+from portal.admin.installations.kinds import Kind
 from portal.admin.installations.listing import wanted_of
 from portal.domain.errors import Invalid, NotFound
 from portal.domain.jobs import bulk, queries
 from portal.domain.jobs.bulk import MOST_ROWS, Outcome
 from portal.domain.jobs.queries import ListSort, Picked
-from portal.domain.jobs.services import rejection_reason
+from portal.domain.jobs.services import cancel_reason, rejection_reason
 from portal.domain.people.queries import find_technicians
 from portal.extensions import db
 from portal.web import formats
@@ -96,6 +97,22 @@ class AssignMany(BulkAct):
         return bulk.assign_each(session, the_actor(), formats.now(), keys, chosen, form.despite_warnings.data)
 
 
+class CancelMany(BulkAct):
+    title = lazy_gettext("Cancel many")
+    button = lazy_gettext("Cancel jobs")
+    done = lazy_gettext("Cancelled")
+    not_done = lazy_gettext("Not cancelled")
+    lead = lazy_gettext("Each customer is told. What can no longer be cancelled stays as it is.")
+    form = ReasonForm
+    danger = True
+
+    def check(self, session: Session, form: ReasonForm) -> None:
+        cancel_reason(form.reason.data or "")
+
+    def run(self, session: Session, keys: Sequence[int], form: ReasonForm) -> list[Outcome]:
+        return bulk.cancel_each(session, the_actor(), formats.now(), keys, form.reason.data or "")
+
+
 class RejectMany(BulkAct):
     title = lazy_gettext("Reject many")
     button = lazy_gettext("Reject installations")
@@ -119,7 +136,7 @@ class RejectMany(BulkAct):
         return bulk.reject_each(session, the_actor(), formats.now(), keys, *read_reason(form))
 
 
-BULK_ACTS: dict[str, BulkAct] = {"assign": AssignMany(), "reject": RejectMany()}
+BULK_ACTS: dict[str, BulkAct] = {"assign": AssignMany(), "reject": RejectMany(), "cancel": CancelMany()}
 
 
 def _technician(form: AssignForm) -> int:
@@ -142,6 +159,7 @@ class Told:
 class BulkActions:
     """The part of the list's view that acts on many rows."""
 
+    kind: Kind
     asked: Any
     get_url: Any
     near: Any
@@ -155,14 +173,14 @@ class BulkActions:
             "picked": frozenset(_keys(request.args.get(PICKED, "").split("."))),
             "all_picked": request.args.get(PICKED) == ALL,
             "most_rows": MOST_ROWS,
-            "bulk_urls": {act: f"bulk/{act}{query}" for act in BULK_ACTS},
+            "bulk_urls": {act: f"bulk/{act}{query}" for act in self.kind.bulk},
             "unpicked_url": self.near(self.list_with()),
         }
 
     @expose("/bulk/<act>", methods=("POST",))
     def bulk_view(self, act: str) -> ResponseReturnValue:
         """Ask what the act needs to know for the rows ticked, or try each of them."""
-        if act not in BULK_ACTS:
+        if act not in self.kind.bulk:
             raise NotFound
         picked = self.picked(self.asked())
         if not picked.rows:
@@ -181,12 +199,12 @@ class BulkActions:
         return self._bulk_page("form", one, form, picked)
 
     def picked(self, asked: Asked) -> Picked:
-        """Return the installations that the form brings: those ticked, or what the list's filter matches."""
+        """Return the jobs that the form brings: those ticked, or what the list's filter matches."""
         session = db.session()
         if self.picks_everything():
-            wanted, sort = wanted_of(asked.filters), ListSort(asked.sort)
+            wanted, sort = wanted_of(asked.filters, self.kind.workflow.name), ListSort(asked.sort)
             return queries.picked_by(session, formats.now(), formats.zone_of(), wanted, sort, MOST_ROWS)
-        return queries.picked(session, self.picked_keys(), MOST_ROWS)
+        return queries.picked(session, self.picked_keys(), MOST_ROWS, self.kind.workflow.name)
 
     def picks_everything(self) -> bool:
         """Whether the form means all that the filter matches, whatever else is ticked."""
@@ -198,7 +216,7 @@ class BulkActions:
 
     def nothing_picked(self) -> ResponseReturnValue:
         """Lead back to the list of somebody who ticked nothing that is there."""
-        flash(gettext("Nothing was done: tick at least one installation first."), "warn")
+        flash(str(self.kind.words["nothing_ticked"]), "warn")
         answer: ResponseReturnValue = self._go(self.list_with())
         return answer
 
@@ -223,6 +241,7 @@ class BulkActions:
         page = self.render(
             f"admin/installations/bulk/{name}.html",
             frame=f"{frames}{'dialog' if request.headers.get('HX-Request') else 'page'}.html",
+            kind=self.kind,
             act=act,
             form=form,
             form_has_errors=form.has_errors,

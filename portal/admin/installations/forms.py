@@ -160,6 +160,20 @@ class ScheduleForm(ItemsMixin, InstallationForm):
         return {"start": "date", "customer": "customer_text", **self.item_names()}
 
 
+class DraftForm(ItemsMixin, InstallationForm):
+    """New service job (J2)."""
+
+    customer = HiddenField(lazy_gettext("Customer"))
+    customer_text = StringField(lazy_gettext("Customer"))
+    service_type = LooseSelect(lazy_gettext("Service type"), choices=[])
+    items = Lines(FormField(ItemForm), lazy_gettext("Items"), min_entries=1)
+    notes = TextAreaField(lazy_gettext("Notes"))
+
+    def names(self) -> Mapping[str, str]:
+        """Items may have had blank lines between them."""
+        return {"customer": "customer_text", **self.item_names()}
+
+
 class AssignForm(InstallationForm):
     """Who comes."""
 

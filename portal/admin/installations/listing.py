@@ -12,7 +12,7 @@ from wtforms import DateField, ValidationError
 from wtforms.validators import Optional
 
 from portal.admin.base import FilterForm
-from portal.domain.jobs.queries import GROUPS, ListFilter, ListOptions, list_options
+from portal.domain.jobs.queries import ListFilter, ListOptions, groups_of, list_options
 from portal.extensions import db
 from portal.web.forms import ManySelectField
 from portal.web.partners import current_partner
@@ -21,11 +21,14 @@ NOBODY = "none"
 YEARS = range(1970, 2200)
 BOUNDS = {"min": f"{YEARS.start}-01-01", "max": f"{YEARS.stop - 1}-12-31"}
 GROUP_NAMES = {
+    "Draft": lazy_gettext("Draft"),
     "Scheduled": lazy_gettext("Scheduled"),
     "En Route": lazy_gettext("En route"),
     "In Progress": lazy_gettext("In progress"),
     "Approved": lazy_pgettext("installation", "Approved"),
+    "Completed": lazy_gettext("Completed"),
     "Rejected": lazy_gettext("Rejected"),
+    "Cancelled": lazy_gettext("Cancelled"),
 }
 
 
@@ -35,7 +38,7 @@ def existing_day(form: Any, field: Any) -> None:
         raise ValidationError(gettext("Enter a date that exists"))
 
 
-class InstallationFilter(FilterForm):
+class JobFilter(FilterForm):
     """The filters of the list (P8)."""
 
     group = ManySelectField(lazy_gettext("Status group"), default="")
@@ -45,16 +48,17 @@ class InstallationFilter(FilterForm):
     type = ManySelectField(lazy_gettext("Service type"), default="")
 
 
-def filter_form(args: Any) -> InstallationFilter:
-    """Return the filter as an address fills it in, with the partner's technicians and service types to choose from."""
-    form = InstallationFilter(args)
+def filter_form(args: Any, workflow: str) -> JobFilter:
+    """Return the filter of jobs of ``workflow`` as an address fills it in, with everything there is to choose from."""
+    form = JobFilter(args)
     options = _options()
     form.q.label.text = gettext("Text")
     form.technician.label.text = term()
     for field in form:
         # The forms that a dialog brings onto the same page have fields of the same names.
         field.id = field.label.field_id = f"filter-{field.name}"
-    form.group.choices = [("", gettext("All groups")), *((group, str(GROUP_NAMES[group])) for group in GROUPS)]
+    groups = groups_of(workflow)
+    form.group.choices = [("", gettext("All groups")), *((group, str(GROUP_NAMES[group])) for group in groups)]
     form.technician.choices = [
         ("", gettext("Anyone")),
         (NOBODY, gettext("Nobody yet")),
@@ -77,7 +81,7 @@ def _options() -> ListOptions:
     return options
 
 
-def wanted_of(filters: Mapping[str, Any]) -> ListFilter:
+def wanted_of(filters: Mapping[str, Any], workflow: str) -> ListFilter:
     """Return the domain's filter for the form's values; a single date stands for that day, swapped ends are turned."""
     technician = filters["technician"]
     days: list[date] = sorted(day for day in (filters["first"], filters["last"]) if day is not None)
@@ -89,4 +93,5 @@ def wanted_of(filters: Mapping[str, Any]) -> ListFilter:
         unassigned=technician == NOBODY,
         service_type_id=int(filters["type"]) if filters["type"] else None,
         text=filters["q"],
+        workflow=workflow,
     )

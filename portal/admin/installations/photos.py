@@ -1,4 +1,4 @@
-"""Photos of an installation in the office: adding one, sharing it with the customer or not, removing it (P12)."""
+"""Photos of a job in the office: adding one, sharing it with the customer or not, removing it (P12)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from portal.admin.base import the_actor
 from portal.domain.errors import Invalid, Refused
-from portal.domain.jobs.queries import Installation
+from portal.domain.jobs.queries import JobTarget
 from portal.domain.photos import services
 from portal.domain.photos.models import Photo
 from portal.domain.photos.queries import photo_for
@@ -33,7 +33,7 @@ class OfficePhotoForm(photos.PhotoForm):
 
     visit = SelectField(lazy_gettext("Visit"), choices=[])
 
-    def offer(self, target: Installation) -> None:
+    def offer(self, target: JobTarget) -> None:
         """Offer the visits of ``target``, the latest first."""
         self.visit.choices = [
             SelectChoice(str(one.id), f"{formats.window(one.start_at, one.window_minutes)}, {visit_badge(one).label}")

@@ -1,4 +1,4 @@
-"""The history of installations in words: who did what, from which value to which, when (P12); in a sentence (P17)."""
+"""The history of jobs in words: who did what, from which value to which, when (P12); in a sentence (P17)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from flask_babel import gettext, lazy_gettext, lazy_pgettext
 from portal.domain.actor import Role
 from portal.domain.jobs.activity import Act, same_act
 from portal.domain.jobs.models import HistoryEntry
-from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
+from portal.domain.jobs.states import APPOINTMENT, SERVICE, WORKFLOWS
+from portal.domain.lifecycle import Workflow
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
 from portal.web.i18n import translate, within
@@ -46,6 +47,7 @@ WORDS = {
     "send_corrected_contract": lazy_gettext("Corrected contract sent"),
     "sign_contract": lazy_gettext("Contract signed"),
     "approve": lazy_pgettext("installation", "Approved"),
+    "reactivate": lazy_gettext("Set back to scheduled"),
     "answer_survey": lazy_gettext("Rated"),
     "add_note": lazy_gettext("Note"),
     "write_service_notes": lazy_gettext("Service notes written"),
@@ -55,7 +57,9 @@ WORDS = {
     "remove_photo": lazy_gettext("Photo removed"),
     "merge_customers": lazy_gettext("Customer merged"),
 }
-# One installation among many: what was done to it, by whom.
+# Where the same transition is something else.
+WORDS_OF = {SERVICE.name: {"approve": lazy_pgettext("draft", "Approved"), "schedule": lazy_gettext("Visit scheduled")}}
+# One job among many: what was done to it, by whom.
 SENTENCES = {
     "create": lazy_gettext("%(number)s was created by %(who)s."),
     "schedule": lazy_gettext("%(number)s was scheduled by %(who)s for %(start)s."),
@@ -73,6 +77,7 @@ SENTENCES = {
     "send_corrected_contract": lazy_gettext("A corrected contract of %(number)s was sent by %(who)s."),
     "sign_contract": lazy_gettext("The contract of %(number)s was signed by %(who)s."),
     "approve": lazy_gettext("%(number)s was approved by %(who)s."),
+    "reactivate": lazy_gettext("%(number)s was set back to scheduled by %(who)s."),
     "answer_survey": lazy_gettext("%(number)s was rated by %(who)s."),
     "add_note": lazy_gettext("%(who)s wrote a note on %(number)s."),
     "add_photo": lazy_gettext("A photo was added to %(number)s by %(who)s."),
@@ -163,8 +168,9 @@ class Moment:
     changes: list[Change] = field(default_factory=list)
 
 
-def moments(history: Sequence[HistoryEntry], zone: Any) -> list[Moment]:
-    """Return the entries of one installation, newest first as they come, folded where one act wrote two."""
+def moments(history: Sequence[HistoryEntry], zone: Any, workflow: Workflow[Any]) -> list[Moment]:
+    """Return the entries of one job of ``workflow``, newest first as they come, folded where one act wrote two."""
+    words = {**WORDS, **WORDS_OF.get(workflow.name, {})}
     told: list[Moment] = []
     last: HistoryEntry | None = None
     # Oldest first, so that a visit's entry joins the job's written before it.
@@ -173,13 +179,13 @@ def moments(history: Sequence[HistoryEntry], zone: Any) -> list[Moment]:
             told.append(
                 Moment(
                     at=entry.at,
-                    words=str(WORDS.get(entry.action, entry.action)),
+                    words=str(words.get(entry.action, entry.action)),
                     who=_who(entry),
                     by_customer=entry.actor_role == Role.CUSTOMER,
                     reason=entry.reason,
                 )
             )
-        told[-1].changes.extend(change for change in _changes(entry, zone) if change not in told[-1].changes)
+        told[-1].changes.extend(change for change in _changes(entry, zone, workflow) if change not in told[-1].changes)
         last = entry
     return told[::-1]
 
@@ -201,7 +207,7 @@ class Told:
 
 def told(act: Act, zone: Any = None) -> Told:
     """Return an act of the feed in words; ``zone`` as in ``formats``, by default the page's own partner's."""
-    moment = moments(act.entries[::-1], zone)[0]
+    moment = moments(act.entries[::-1], zone, WORKFLOWS[act.workflow])[0]
     return Told(act, _sentence(act, moment, zone), _cause(act.entries[-1], moment), moment)
 
 
@@ -249,8 +255,8 @@ def _who(entry: HistoryEntry) -> str:
     return entry.actor_name
 
 
-def _changes(entry: HistoryEntry, zone: Any) -> list[Change]:
-    workflow = INSTALLATION if entry.subject == "job" else APPOINTMENT
+def _changes(entry: HistoryEntry, zone: Any, of_job: Workflow[Any]) -> list[Change]:
+    workflow = of_job if entry.subject == "job" else APPOINTMENT
     found = []
     for name in {**entry.before, **entry.after}:
         if name not in VALUES and name != "status":

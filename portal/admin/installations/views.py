@@ -1,10 +1,11 @@
-"""Installations in the office: list, Schedule Installation, one with everything on it, and what can be done with it."""
+"""Jobs of one workflow in the office: list, what begins one, one with everything on it, what can be done with it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,13 +15,14 @@ from flask_admin import expose
 from flask_babel import gettext, lazy_gettext
 from markupsafe import Markup
 
-from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, the_actor, the_partner_id
+from portal.admin.base import EXPORT_ROWS, Asked, ScopedModelView, key_from, the_actor, the_partner_id
 from portal.admin.controls import LABELS, OwnRules, in_words, own_rules
 from portal.admin.installations.acts import (
     ACTS,
     GRAVE,
     HEAD,
     MOST_CHOICES,
+    ON_A_VISIT,
     STEPS,
     Act,
     Target,
@@ -29,6 +31,7 @@ from portal.admin.installations.acts import (
 )
 from portal.admin.installations.bulk import PICKED, BulkActions
 from portal.admin.installations.forms import (
+    DraftForm,
     ScheduleForm,
     StepForm,
     day_to_show,
@@ -44,6 +47,7 @@ from portal.admin.installations.forms import (
     whole,
     wrong,
 )
+from portal.admin.installations.kinds import Kind
 from portal.admin.installations.listing import GROUP_NAMES, filter_form, term, wanted_of
 from portal.admin.installations.photos import PhotoActions
 from portal.admin.installations.timeline import moments
@@ -52,12 +56,14 @@ from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
 from portal.domain.jobs import queries
 from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
+from portal.domain.jobs.mechanics import open_visits
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.preview import customers_decisions
-from portal.domain.jobs.queries import RECENT, Exported, Installation, ListRow, ListSort
+from portal.domain.jobs.queries import RECENT, Exported, JobTarget, ListRow, ListSort
+from portal.domain.jobs.service_jobs import ServiceDraft, create_service_job
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
-from portal.domain.jobs.states import EDITABLE, INSTALLATION, MOVABLE
+from portal.domain.jobs.states import EDITABLE, MOVABLE, NEEDING_VISIT
 from portal.domain.notes.queries import notes_of
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
@@ -120,8 +126,8 @@ class SelfService:
     own: OwnRules
 
 
-class InstallationView(BulkActions, PhotoActions, ScopedModelView):
-    """Every installation of the partner (P1-P16)."""
+class JobView(BulkActions, PhotoActions, ScopedModelView):
+    """Every job of the partner of one workflow (P1-P16, J2, J3)."""
 
     permission = Permission.SEE_JOBS
     list_template = "admin/installations/list.html"
@@ -129,10 +135,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
     can_edit = False
     can_export = True
     create_view = edit_view = None
-    filter_form = staticmethod(filter_form)  # type: ignore[assignment]
-    sorts = {"date": (Job.start_at, Job.id), "number": (Job.id,)}
     sorted_by_time = True
-    acts = ACTS
     column_list = ("number", "title", "customer", "date", "technician", "status")
     column_labels = {
         "number": lazy_gettext("Number"),
@@ -143,14 +146,13 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         "status": lazy_gettext("Status"),
     }
 
-    def __init__(self) -> None:
-        super().__init__(
-            Job,
-            name=lazy_gettext("Installations"),
-            category="Work",
-            endpoint="installations",
-            url="/admin/installations",
-        )
+    def __init__(self, kind: Kind) -> None:
+        self.kind = kind
+        workflow = kind.workflow.name
+        self.acts = ACTS[workflow]
+        self.sorts = {str(sort): queries.order_of(workflow, sort).columns for sort in (ListSort.DATE, ListSort.NUMBER)}
+        self.filter_form = partial(filter_form, workflow=workflow)  # type: ignore[assignment]
+        super().__init__(Job, name=kind.name, category="Work", endpoint=kind.endpoint, url=kind.url)
 
     @property
     def extra_js(self) -> list[str]:
@@ -167,7 +169,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         asked = super().asked()
         if request.args.get("sort") == asked.sort:
             return asked
-        usual = wanted_of(asked.filters).usual_sort.value
+        usual = self.wanted(asked).usual_sort.value
         order = Order(self.sorts[usual.removeprefix("-")], descending=usual.startswith("-"))
         args = {name: value for name, value in asked.args.items() if name != "sort"}
         return replace(asked, sort=usual, order=order, cursor=cursor_from(request.args, order), args=args)
@@ -176,14 +178,18 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         """All a list shows is marked when it changes; one with rows picked is asked for once."""
         return PICKED not in request.args
 
+    def wanted(self, asked: Asked) -> queries.ListFilter:
+        """Return the domain's filter for what is asked for."""
+        return wanted_of(asked.filters, self.kind.workflow.name)
+
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[ListRow]:
-        """Return a page of the installations asked for."""
-        return queries.list_installations(
+        """Return a page of the jobs asked for."""
+        return queries.list_jobs(
             db.session(),
             the_actor(),
             formats.now(),
             formats.zone_of(),
-            wanted_of(asked.filters),
+            self.wanted(asked),
             ListSort(asked.sort),
             asked.cursor,
             limit,
@@ -194,11 +200,12 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         return {
             **super().list_context(asked, page),
             **self.picked_context(),
-            "wanted": wanted_of(asked.filters),
-            "overview": overview(db.session(), the_partner_id(the_actor()), INSTALLATION),
+            "wanted": self.wanted(asked),
+            "kind": self.kind,
+            "overview": overview(db.session(), the_partner_id(the_actor()), self.kind.workflow),
             "group_names": GROUP_NAMES,
             "group_css": GROUP_CSS,
-            "buttons": {name: RowButton.of(ACTS[name]) for name in queries.ROW_ACTIONS},
+            "buttons": {name: RowButton.of(self.acts[name]) for name in queries.ROW_ACTIONS[self.kind.workflow.name]},
         }
 
     # As a file
@@ -213,14 +220,14 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
     def export_page(self, asked: Asked) -> Page[Exported]:
         """Return some rows of everything that is filtered, past and to come, or of what is ticked."""
         keys = None if request.method == "GET" or self.picks_everything() else self.picked_keys()[:MOST_ROWS]
-        wanted, sort, zone, cursor = wanted_of(asked.filters), ListSort(asked.sort), formats.zone_of(), asked.cursor
+        wanted, sort, zone, cursor = self.wanted(asked), ListSort(asked.sort), formats.zone_of(), asked.cursor
         if self.picks_everything() and cursor is None:
             # What the tick says: everything from where the list begins.
             cursor = queries.beginning(wanted, sort, formats.now(), zone)
         return queries.exported(db.session(), zone, wanted, sort, keys, cursor, EXPORT_ROWS)
 
     def export_columns(self) -> dict[str, Any]:
-        """Return what an office keeps of an installation in its own files."""
+        """Return what an office keeps of a job in its own files."""
         return {
             gettext("Number"): lambda one: one.row.number,
             gettext("Title"): lambda one: one.row.title,
@@ -241,14 +248,14 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             gettext("Created"): lambda one: one.row.created_at,
         }
 
-    # One installation
+    # One job
 
     @expose("/<int:job_id>")
     def detail_view(self, job_id: int) -> ResponseReturnValue:
-        """Show everything about one installation (P12)."""
+        """Show everything about one job (P12)."""
         target = self._target(job_id)
         around = queries.surroundings(db.session(), target.job)
-        offered = [name for name in (*HEAD, *GRAVE) if name in target.actions]
+        offered = [name for name in (*HEAD[self.kind.workflow.name], *GRAVE) if name in target.actions]
         return self.render(
             "admin/installations/detail.html",
             target=target,
@@ -256,15 +263,17 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             visit=target.visit,
             open_visit=open_visit(target.visits),
             around=around,
-            moments=moments(around.history, target.asked.zone),
-            acts=ACTS,
+            moments=moments(around.history, target.asked.zone, self.kind.workflow),
+            kind=self.kind,
+            acts=self.acts,
+            of_visits=self._of_visits(target),
             offered=offered,
             steps=[name for name in STEPS if name in target.steps],
             may_confirm="confirm" in target.steps,
             pending=_pending(target),
             moved=_moved_by_customer(target, around.history),
             frozen=target.job.status not in EDITABLE,
-            plain_steps=[name for name in STEPS if ACTS[name].form is StepForm],
+            plain_steps=[name for name in STEPS if self.acts[name].form is StepForm],
             minutes_of=_minutes,
             message_badge=message_badge,
             message_kind=MESSAGE_KINDS.get,
@@ -275,7 +284,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             photos=photos_of(db.session(), target.job.id),
             may_add_photo=photo_refusal(target.job) is None,
             wishes=pending_requests(db.session(), target.job.id),
-            needs_visit=open_visit(target.visits) is None and "reschedule" in target.actions,
+            needs_visit=open_visit(target.visits) is None and target.job.status in NEEDING_VISIT,
             may_replace=replacement_refusal(target.job) is None,
             self_service=_self_service(target),
         )
@@ -283,15 +292,26 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
     def act_view(self, job_id: int, act: str) -> ResponseReturnValue:
         """Show the form of an act, or do it."""
-        if act not in ACTS:
+        if act not in self.acts:
             raise NotFound
-        return self._act(job_id, ACTS[act])
+        return self._act(job_id, self.acts[act])
 
     # An address of its own, since a scan may be bigger than any other form.
     @expose("/<int:job_id>/sign_contract", methods=("GET", "POST"))
     def paper_view(self, job_id: int) -> ResponseReturnValue:
         """Record a signature on paper."""
-        return self._act(job_id, ACTS["sign_contract"])
+        return self.act_view(job_id, "sign_contract")
+
+    def _of_visits(self, target: JobTarget) -> dict[int, list[str]]:
+        """Return what can be done to each open visit of several, by its key; a single one has the page's buttons."""
+        opened = open_visits(target.visits) if self.kind.several else []
+        if len(opened) < MOST_WITHOUT_BUTTONS + 1:
+            return {}
+        found = {}
+        for visit in opened:
+            chosen = target.choosing(db.session(), visit)
+            found[visit.id] = [name for name in ON_A_VISIT if self.acts[name].refusal(chosen) is None]
+        return found
 
     @expose("/contracts/<int:contract_id>/<kind>")
     def contract_view(self, contract_id: int, kind: str) -> ResponseReturnValue:
@@ -316,13 +336,13 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             keys, number = Target(target), target.job.number
             try:
                 with unit_of_work(db.session()) as session:
-                    act.run(session, the_actor(), formats.now(), keys, form)
+                    result = act.run(session, the_actor(), formats.now(), keys, form)
             except Invalid as error:
                 form.refuse(error)
             except Conflict as error:
                 differences = self._settle(act, form, job_id, error)
             else:
-                flash(str(act.done) % {"number": number}, "ok")
+                flash(act.told(number, result), "ok")
                 return self._done(job_id)
         # The unit of work let go of what was read before.
         target = self._target(job_id)
@@ -338,7 +358,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         return differences
 
     def _act_page(
-        self, act: Act[Any], form: Any, target: Installation, differences: list[Any] | None = None
+        self, act: Act[Any], form: Any, target: JobTarget, differences: list[Any] | None = None
     ) -> ResponseReturnValue:
         status = 409 if differences is not None else 422 if form.has_errors else 200
         return self._form_page(
@@ -353,26 +373,72 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             differences=differences,
             visit_line=_visit_line(target),
             close=self.get_url(".detail_view", job_id=target.job.id),
+            action=f"{request.path}?visit={target.visit.id}" if target.chosen and target.visit else request.path,
             **act.context(form, target),
         )
+
+    # New service job
+
+    @expose("/draft", methods=("GET", "POST"))
+    def draft_view(self) -> ResponseReturnValue:
+        """Draft a job that is approved before it is scheduled (J2)."""
+        self._begins_with("draft")
+        if request.method != "POST":
+            return self._draft_page(DraftForm(data=self._customer_values()))
+        form = DraftForm(request.form)
+        if only_show(request.form):
+            form.rearrange(request.form)
+            if "change_customer" in request.form:
+                form.customer.data = ""
+            return self._draft_page(form)
+        form.validate()
+        try:
+            draft = _draft(form)
+            with unit_of_work(db.session()) as session:
+                job = create_service_job(session, the_actor(), formats.now(), draft)
+                job_id, number = job.id, job.number
+        except Invalid as error:
+            form.refuse(error)
+            return self._draft_page(form)
+        flash(gettext("%(number)s is drafted. It has to be approved before a visit is scheduled.", number=number), "ok")
+        return self._go(self.get_url(".detail_view", job_id=job_id))
+
+    def _draft_page(self, form: DraftForm) -> ResponseReturnValue:
+        types = queries.service_types(db.session())
+        form.service_type.choices = [(str(one.id), one.name) for one in types]
+        return self._form_page(
+            "admin/installations/draft.html",
+            422 if form.has_errors else 200,
+            form=form,
+            **_chosen_customer(form),
+            title=self.kind.begin_label,
+            button=gettext("Draft service job"),
+            close=self.get_url(".index_view"),
+        )
+
+    def _begins_with(self, begin: str) -> None:
+        if self.kind.begin != begin:
+            raise NotFound
 
     # Schedule Installation
 
     @expose("/schedule", methods=("GET", "POST"))
     def schedule_view(self) -> ResponseReturnValue:
         """Schedule an installation (P1-P6)."""
+        self._begins_with("schedule")
         return self._schedule(None)
 
     @expose("/<int:job_id>/replacement", methods=("GET", "POST"))
     def replacement_view(self, job_id: int) -> ResponseReturnValue:
         """Schedule another installation in place of one that was rejected or cancelled (P10)."""
+        self._begins_with("schedule")
         target = self._target(job_id)
         refusal = replacement_refusal(target.job)
         if refusal is not None:
             raise Refused(refusal)
         return self._schedule(target)
 
-    def _schedule(self, replaced: Installation | None) -> ResponseReturnValue:
+    def _schedule(self, replaced: JobTarget | None) -> ResponseReturnValue:
         replaces_id = replaced.job.id if replaced is not None else None
         if request.method != "POST":
             form = ScheduleForm(data=self._first_values(replaced))
@@ -403,7 +469,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
         flash(self._scheduled(job_id), "ok")
         return self._go(self.get_url(".index_view"))
 
-    def _first_values(self, replaced: Installation | None) -> dict[str, Any]:
+    def _first_values(self, replaced: JobTarget | None) -> dict[str, Any]:
         partner_id = the_partner_id(the_actor())
         zone = formats.zone_of()
         start = queries.usual_start(db.session(), partner_id, formats.now(), zone)
@@ -418,22 +484,21 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
                 "service_type": str(job.service_type_id),
                 "notes": job.notes,
             }
-        elif (key := whole(request.args.get("customer"))) is not None:
-            found = customer_choices(db.session(), key)
-            # With several addresses there is a choice to make.
-            values |= (
-                {"customer": _value(found[0])} if len(found) == 1 else {"customer_text": found[0].name if found else ""}
-            )
+        else:
+            values |= self._customer_values()
         return values
+
+    def _customer_values(self) -> dict[str, str]:
+        """Return who is chosen at first: the customer that the address names."""
+        key = whole(request.args.get("customer"))
+        found = customer_choices(db.session(), key) if key is not None else []
+        if not found:
+            return {}
+        # With several addresses there is a choice to make.
+        return {"customer": _value(found[0])} if len(found) == 1 else {"customer_text": found[0].name}
 
     def _schedule_page(self, form: ScheduleForm, replaces_id: int | None) -> ResponseReturnValue:
         session = db.session()
-        pair = read_pair(form.customer)
-        chosen = None
-        if pair is not None:
-            chosen = next((one for one in customer_choices(session, pair[0]) if one.address_id == pair[1]), None)
-        text = (form.customer_text.data or "").strip()
-        found = find_customers(session, text, MOST_FOUND) if chosen is None and text else None
         types = queries.service_types(session)
         form.service_type.choices = [
             (
@@ -474,10 +539,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             "admin/installations/schedule.html",
             422 if form.has_errors else 200,
             form=form,
-            chosen=chosen,
-            chosen_value=_value(chosen) if chosen is not None else "",
-            found=found,
-            value_of=_value,
+            **_chosen_customer(form),
             replaced=replaced,
             whose=name,
             times_asked=times_asked,
@@ -507,8 +569,14 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
 
     # Common to all
 
-    def _target(self, job_id: int) -> Installation:
-        return queries.installation(db.session(), the_actor(), formats.now(), formats.zone_of(), job_id)
+    def _target(self, job_id: int) -> JobTarget:
+        visit_id = None
+        if self.kind.several and "visit" in request.args:
+            visit_id = key_from(request.args["visit"])
+        workflow = self.kind.workflow.name
+        return queries.job_target(
+            db.session(), the_actor(), formats.now(), formats.zone_of(), job_id, workflow, visit_id
+        )
 
     def _form_page(self, template: str, status: int, form: Any, **context: Any) -> ResponseReturnValue:
         """Return a form as a page of its own or, for htmx, as what a dialog shows."""
@@ -518,8 +586,7 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
             frame=f"admin/installations/{'dialog' if in_dialog else 'page'}.html",
             form=form,
             form_has_errors=status != 200,
-            action=request.path,
-            **context,
+            **{"action": request.path, **context},
         )
         response = make_response(page, status)
         response.vary.add("HX-Request")
@@ -541,13 +608,43 @@ class InstallationView(BulkActions, PhotoActions, ScopedModelView):
 
 
 DAY_MINUTES = 24 * 60
+# The buttons of the page are about one open visit.
+MOST_WITHOUT_BUTTONS = 1
+
+
+def _chosen_customer(form: Any) -> dict[str, Any]:
+    """Return what the field of the customer shows: who is chosen or, of what was typed, who was found."""
+    session, pair = db.session(), read_pair(form.customer)
+    chosen = None
+    if pair is not None:
+        chosen = next((one for one in customer_choices(session, pair[0]) if one.address_id == pair[1]), None)
+    text = (form.customer_text.data or "").strip()
+    return {
+        "chosen": chosen,
+        "chosen_value": _value(chosen) if chosen is not None else "",
+        "found": find_customers(session, text, MOST_FOUND) if chosen is None and text else None,
+        "value_of": _value,
+    }
+
+
+def _draft(form: DraftForm) -> ServiceDraft:
+    """Return what ``form`` asks for; raises ``Invalid``, with the errors at their fields, where it cannot be read."""
+    pair = read_pair(form.customer)
+    if pair is None:
+        wrong(form.customer_text, gettext("Choose a customer"))
+    service_type_id = read_key(form.service_type, gettext("Choose a service type"))
+    items = form.read_items()
+    stop_at_errors(form)
+    if pair is None or service_type_id is None:
+        raise RuntimeError("unread without an error")
+    return ServiceDraft(*pair, service_type_id, form.notes.data or "", items)
 
 
 def _minutes(visit: Appointment) -> int:
     return (visit.end_at - visit.start_at) // MINUTE
 
 
-def _visit_line(target: Installation) -> str:
+def _visit_line(target: JobTarget) -> str:
     visit = target.visit
     return formats.window(visit.start_at, visit.window_minutes) if visit is not None else ""
 
@@ -608,8 +705,8 @@ def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
     )
 
 
-def _self_service(target: Installation) -> SelfService | None:
-    if INSTALLATION.is_end(target.job.status):
+def _self_service(target: JobTarget) -> SelfService | None:
+    if target.workflow.is_end(target.job.status):
         return None
     partners, under = controls_over(db.session(), target.job.id)
     online: list[Online] = []
@@ -630,14 +727,14 @@ def _rule(name: str, controls: Controls) -> str | None:
     return gettext("%(rule)s: %(value)s (for %(whose)s)", rule=LABELS[name], value=value, whose=whose)
 
 
-def _responses(target: Installation) -> list[SurveyResponse]:
+def _responses(target: JobTarget) -> list[SurveyResponse]:
     """Return what the customer said of the visits; nothing is asked of the database before one was completed."""
     if not any(visit.is_complete for visit in target.visits):
         return []
     return responses_of_job(db.session(), target.job.id)
 
 
-def _pending(target: Installation) -> Mapping[str, Refusal | None] | None:
+def _pending(target: JobTarget) -> Mapping[str, Refusal | None] | None:
     """Return what staff may do about a customer's cancel that has not taken effect; ``None`` if there is none."""
     visit, asked = target.visit, target.asked
     if visit is None or visit.cancel_at is None:
@@ -648,7 +745,7 @@ def _pending(target: Installation) -> Mapping[str, Refusal | None] | None:
     }
 
 
-def _moved_by_customer(target: Installation, history: Any) -> tuple[HistoryEntry, datetime] | None:
+def _moved_by_customer(target: JobTarget, history: Any) -> tuple[HistoryEntry, datetime] | None:
     """Return the customer's latest move and the time it left free, while that is news."""
     visit: Appointment | None = open_visit(target.visits)
     if visit is None:

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.delivery.models import Unreachable
 from portal.domain.errors import NotFound
-from portal.domain.jobs.models import Appointment
+from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE
 from portal.domain.lookup import MAX_KEY
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
@@ -51,10 +51,13 @@ def unreachable_task(session: Session, task_id: int) -> Unreachable:
 def next_visits(session: Session, customer_ids: Iterable[int], now: datetime) -> dict[int, Any]:
     """Return of each customer the next visit that is planned after ``now`` (an instant), where there is one.
 
-    A visit is its ``job_id``, ``start_at`` and ``window_minutes``. One statement.
+    A visit is its ``job_id``, ``workflow`` of that, ``start_at`` and ``window_minutes``. One statement.
     """
     query = (
-        select(Appointment.customer_id, Appointment.job_id, Appointment.start_at, Appointment.window_minutes)
+        select(
+            Appointment.customer_id, Appointment.job_id, Job.workflow, Appointment.start_at, Appointment.window_minutes
+        )
+        .join(Job, Job.id == Appointment.job_id)
         .where(
             Appointment.customer_id.in_(set(customer_ids)),
             Appointment.status.in_(sorted(MOVABLE)),

@@ -1,4 +1,4 @@
-"""What was done to a partner's installations and by whom (P17): the activity feed, and what is new in it."""
+"""What was done to a partner's jobs and by whom (P17): the activity feed, and what is new in it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,11 @@ from sqlalchemy.orm import Session, aliased
 from portal.domain.actor import Role
 from portal.domain.changes.queries import Mark, entries_between
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
-from portal.domain.jobs.states import INSTALLATION
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Customer, Technician
 from portal.domain.people.queries import words_in
 
-# An installation and its visits end together, each with an entry of its own.
+# A job and its visits end together, each with an entry of its own.
 ENDS = frozenset({"cancel", "reject"})
 # What of the visit that an entry is about goes with it.
 VISIT = (Appointment.window_minutes, Appointment.start_at, Appointment.end_at, Technician.name.label("technician"))
@@ -67,7 +66,7 @@ class Freed:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What one person did to one installation at one moment: its ``entries``, oldest first; ``id`` is the last one's.
+    """What one person did to one job at one moment: its ``entries``, oldest first; ``id`` is the last one's.
 
     ``window_minutes`` is the arrival window of the visit it was about, if it was about one; ``freed`` whose time ahead
     became free with a cancelled visit.
@@ -76,6 +75,7 @@ class Act:
     id: int
     at: datetime
     job_id: int
+    workflow: str
     number: str
     title: str
     customer: str
@@ -150,10 +150,9 @@ def _last_entries(wanted: ActFilter) -> Select[*tuple[Any, ...]]:
 
 def _described(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
     return (
-        query.add_columns(Job.number, Job.title, Customer.name.label("customer"))
+        query.add_columns(Job.workflow, Job.number, Job.title, Customer.name.label("customer"))
         .join(Job, Job.id == HistoryEntry.job_id)
         .join(Customer, Customer.id == HistoryEntry.customer_id)
-        .where(Job.workflow == INSTALLATION.name)
     )
 
 
@@ -187,6 +186,7 @@ def _act(row: Any, parts: Iterable[Any]) -> Act:
         id=found[-1][0].id,
         at=found[-1][0].at,
         job_id=row.job_id,
+        workflow=row.workflow,
         number=row.number,
         title=row.title,
         customer=row.customer,

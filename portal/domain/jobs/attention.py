@@ -1,4 +1,4 @@
-"""What needs attention (P18, P21): each queue of installations is one query, for its list, its count and the dashboard.
+"""What needs attention (P18, P21): each queue of jobs is one query, for its list, its count and the dashboard.
 
 A queue is read from an index that holds it and little more, and counted up to a limit, so that it costs the same for a
 partner of a hundred jobs and of two hundred thousand.
@@ -24,7 +24,17 @@ from portal.domain.base import UtcDateTime
 from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import current_visit, open_visit
-from portal.domain.jobs.states import ACTIVE, APPOINTMENT, AT_WORK, BEGUN, EXPECTED, INSTALLATION, OPEN, Situation
+from portal.domain.jobs.states import (
+    ACTIVE,
+    APPOINTMENT,
+    AT_WORK,
+    EXPECTED,
+    NEEDING_VISIT,
+    OPEN,
+    SEVERAL,
+    Situation,
+    job_refusal,
+)
 from portal.domain.messages.models import Message
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
@@ -51,12 +61,12 @@ class Queue(StrEnum):
     UNREACHABLE = "unreachable"
 
 
-# The acts that would settle it, the likeliest first: of the installation or, where it has none of that name, its visit.
+# The acts that would settle it, the likeliest first: of the job or, where it has none of that name, its visit.
 ACTS: Mapping[Queue, tuple[str, ...]] = {
     Queue.WITHOUT_TECHNICIAN: ("assign", "reschedule", "reject"),
     Queue.NOT_STARTED: ("reschedule", "reassign", "assign", "arrive"),
     Queue.NOT_COMPLETED: ("complete", "continue_later", "start_work", "arrive", "turn_back"),
-    Queue.NEEDS_VISIT: ("reschedule",),
+    Queue.NEEDS_VISIT: ("reschedule", "schedule"),
     Queue.HIT: ("reassign", "reschedule"),
     Queue.CHANGE_REQUESTS: ("reschedule", "cancel"),
     # The customer is to be called; what comes of that is anybody's guess.
@@ -95,9 +105,10 @@ class VisitState:
 
 @dataclass(frozen=True, slots=True)
 class QueueRow:
-    """An installation in a queue; ``acts`` are those of ``ACTS`` that would be accepted now.
+    """A job in a queue; ``acts`` are those of ``ACTS`` that would be accepted now.
 
-    ``visit`` is the one which the lists show; ``reasons`` say what hit it, elsewhere they are empty.
+    ``visit`` is the one which the lists show or, with ``visit_id``, which of several it is about; ``reasons`` say what
+    hit it, elsewhere they are empty.
     """
 
     id: int
@@ -114,6 +125,17 @@ class QueueRow:
     visit: VisitState | None
     reasons: tuple[Reason, ...]
     acts: tuple[str, ...]
+    visit_id: int | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells this row from the others."""
+        return str(self.id) if self.visit_id is None else f"{self.id}-{self.visit_id}"
+
+    @property
+    def args(self) -> dict[str, int]:
+        """What the address of an act says besides the job."""
+        return {} if self.visit_id is None else {"visit": self.visit_id}
 
 
 def count_queues(session: Session, partner_id: int, now: datetime, zone: ZoneInfo) -> dict[Queue, int]:
@@ -148,8 +170,9 @@ def list_queue(
     """Return a page of a queue, the earliest visit first, in three statements however many there are."""
     query = _queue(queue, partner_id, now, zone).execution_options(**NAMES_PARTNER)
     page = page_of(session, query, queue_order(queue), cursor, limit, scalars=False)
-    hit = {row.job_id: tuple(Reason(code) for code in row.codes) for row in page.rows} if queue is Queue.HIT else {}
-    rows = rows_of(session, actor, now, zone, [row.job_id for row in page.rows], ACTS[queue], hit)
+    hit = {row.visit_id: tuple(Reason(code) for code in row.codes) for row in page.rows} if queue is Queue.HIT else {}
+    about = [(row.job_id, getattr(row, "visit_id", None)) for row in page.rows]
+    rows = rows_of(session, actor, now, zone, about, ACTS[queue], hit)
     return Page(rows, page.back, page.forward)
 
 
@@ -184,31 +207,40 @@ def rows_of(
     actor: Actor,
     now: datetime,
     zone: ZoneInfo,
-    job_ids: Sequence[int],
+    about: Sequence[tuple[int, int | None]],
     acts: Sequence[str],
     reasons: Mapping[int, tuple[Reason, ...]],
 ) -> list[QueueRow]:
-    """Return the installations ``job_ids`` in that order, each with those of ``acts`` that are possible now.
+    """Return jobs in the order of ``about``, each with those of ``acts`` that are possible now.
 
-    ``reasons`` are what hit them, by their keys. Two statements.
+    ``about`` holds the key of each job and that of the visit it is about, if it is about one; ``reasons`` are what hit
+    visits, by their keys. Two statements.
     """
-    if not job_ids:
+    if not about:
         return []
+    job_ids = {job_id for job_id, _ in about}
     query = (
-        select(Job, Customer.name, Address.line, Address.postcode, Technician.name)
+        select(Job, Customer.name, Address.line, Address.postcode)
         .join(Customer, Customer.id == Job.customer_id)
         .join(Address, Address.id == Job.address_id)
-        .outerjoin(Technician, Technician.id == Job.technician_id)
         .where(Job.id.in_(job_ids))
     )
     found = {row[0].id: row for row in session.execute(query)}
     visits: dict[int, list[Appointment]] = defaultdict(list)
-    for visit in session.scalars(select(Appointment).where(Appointment.job_id.in_(job_ids))):
+    names: dict[int | None, str] = {}
+    made = select(Appointment, Technician.name).outerjoin(Technician, Technician.id == Appointment.technician_id)
+    for visit, name in session.execute(made.where(Appointment.job_id.in_(job_ids))):
         visits[visit.job_id].append(visit)
+        names[visit.technician_id] = name
     rows = []
-    for job, customer, line, postcode, technician in (found[key] for key in job_ids if key in found):
-        shown, opened = current_visit(visits[job.id]), open_visit(visits[job.id])
-        asked = Situation(actor, now, zone, job=job, visit=opened, visits=visits[job.id])
+    for job_id, visit_id in about:
+        if job_id not in found:
+            continue
+        job, customer, line, postcode = found[job_id]
+        theirs = visits[job_id]
+        chosen = next((visit for visit in theirs if visit.id == visit_id), None) if job.workflow in SEVERAL else None
+        shown, asked_about = chosen or current_visit(theirs), chosen or open_visit(theirs)
+        asked = Situation(actor, now, zone, job=job, visit=asked_about, visits=theirs)
         rows.append(
             QueueRow(
                 id=job.id,
@@ -218,23 +250,22 @@ def rows_of(
                 status=job.status,
                 customer=customer,
                 address=", ".join(part for part in (line, postcode) if part),
-                technician_id=job.technician_id,
-                technician=technician,
-                start_at=job.start_at,
+                technician_id=shown.technician_id if shown is not None else None,
+                technician=names.get(shown.technician_id) if shown is not None else None,
+                start_at=shown.start_at if shown is not None else None,
                 window_minutes=shown.window_minutes if shown is not None else 0,
                 visit=VisitState(shown.status, shown.technician_id) if shown is not None else None,
-                reasons=reasons.get(job.id, ()),
-                acts=tuple(name for name in acts if _possible(name, asked, job, opened)),
+                reasons=reasons.get(visit_id, ()) if visit_id is not None else (),
+                acts=tuple(name for name in acts if _possible(name, asked, asked_about)),
+                visit_id=chosen.id if chosen is not None else None,
             )
         )
     return rows
 
 
-def _possible(name: str, asked: Situation, job: Job, visit: Appointment | None) -> bool:
-    if job.workflow != INSTALLATION.name:
-        return False
-    if name in {"assign", "reassign", "reject", "reschedule"}:
-        return INSTALLATION.refusal(name, job.status, asked) is None
+def _possible(name: str, asked: Situation, visit: Appointment | None) -> bool:
+    if name in {"assign", "reassign", "reject", "reschedule", "schedule"}:
+        return job_refusal(name, asked) is None
     return visit is not None and APPOINTMENT.refusal(name, visit.status, asked) is None
 
 
@@ -248,24 +279,20 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
         jobs: Select[*tuple[Any, ...]] = select(Job.id, Job.start_at, Job.id.label("job_id"))
         return jobs.where(
             Job.partner_id == partner_id,
-            Job.workflow == INSTALLATION.name,
-            _is_one_of(Job.status, BEGUN),
+            _is_one_of(Job.status, NEEDING_VISIT),
             ~Job.visit_open,
         )
     if queue is Queue.HIT:
-        hits: Select[*tuple[Any, ...]] = select(VisitHit.id, VisitHit.start_at, Appointment.job_id, VisitHit.codes)
-        return (
-            hits.join(Appointment, Appointment.id == VisitHit.appointment_id)
-            .join(Job, Job.id == Appointment.job_id)
-            .where(
-                VisitHit.partner_id == partner_id,
-                Job.workflow == INSTALLATION.name,
-                # The same start and technician as when it was hit: nobody has seen to it.
-                Appointment.start_at == VisitHit.start_at,
-                Appointment.technician_id.is_not_distinct_from(VisitHit.technician_id),
-                Appointment.status.in_(sorted(ACTIVE)),
-                Appointment.end_at > now,
-            )
+        hits: Select[*tuple[Any, ...]] = select(
+            VisitHit.id, VisitHit.start_at, Appointment.job_id, VisitHit.codes, Appointment.id.label("visit_id")
+        )
+        return hits.join(Appointment, Appointment.id == VisitHit.appointment_id).where(
+            VisitHit.partner_id == partner_id,
+            # The same start and technician as when it was hit: nobody has seen to it.
+            Appointment.start_at == VisitHit.start_at,
+            Appointment.technician_id.is_not_distinct_from(VisitHit.technician_id),
+            Appointment.status.in_(sorted(ACTIVE)),
+            Appointment.end_at > now,
         )
     if queue is Queue.CHANGE_REQUESTS:
         wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
@@ -276,10 +303,8 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
             Unreachable.partner_id == partner_id, Unreachable.closed_at.is_(None)
         )
     visits: Select[*tuple[Any, ...]] = (
-        select(Appointment.id, Appointment.start_at, Appointment.job_id)
-        .join(Job, Job.id == Appointment.job_id)
-        .where(Appointment.partner_id == partner_id, Job.workflow == INSTALLATION.name)
-    )
+        select(Appointment.id, Appointment.start_at, Appointment.job_id, Appointment.id.label("visit_id"))
+    ).where(Appointment.partner_id == partner_id)
     if queue is Queue.WITHOUT_TECHNICIAN:
         return visits.where(
             Appointment.technician_id.is_(None), Appointment.status == _written(APPOINTMENT.first("book"))

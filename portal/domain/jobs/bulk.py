@@ -1,4 +1,4 @@
-"""One decision for many installations (P15): each row is guarded on its own, in a unit of work of its own.
+"""One decision for many jobs (P15): each row is guarded on its own, in a unit of work of its own.
 
 These open a unit of work for each row, so they are called outside of one. What is not in the actor's scope is left out
 as if nobody had named it. Sending the same twice does no harm: a row that is as it was wanted counts as done.
@@ -17,14 +17,13 @@ from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence, Warned, sentence
 from portal.domain.jobs import services
 from portal.domain.jobs.models import Job
-from portal.domain.jobs.states import INSTALLATION
+from portal.domain.jobs.states import INSTALLATION, WORKFLOWS
 from portal.domain.lookup import find
 from portal.domain.people.models import Technician
 from portal.domain.unit_of_work import unit_of_work
 
 # One decision is for so many rows at most.
 MOST_ROWS = 500
-ASSIGNED = INSTALLATION.transition("assign").targets
 REJECTED = INSTALLATION.transition("reject").targets
 
 
@@ -67,8 +66,9 @@ def assign_each(
         return services.assign(session, actor, now, job_id, technician_id, despite_warnings)
 
     def was_so(job: Job) -> Sentence | None:
-        same = job.status in ASSIGNED and job.technician_id == technician_id
-        return sentence("%(name)s has this installation already.", name=name) if same else None
+        assigned = WORKFLOWS[job.workflow].transition("assign").targets
+        same = job.status in assigned and job.technician_id == technician_id
+        return services.already_theirs(job, name) if same else None
 
     return _each(session, job_ids, assign, was_so)
 
@@ -95,6 +95,23 @@ def reject_each(
         return sentence("It was rejected with this reason before.") if same else None
 
     return _each(session, job_ids, reject, was_so)
+
+
+def cancel_each(session: Session, actor: Actor, now: datetime, job_ids: Sequence[int], reason: str) -> list[Outcome]:
+    """Cancel each of ``job_ids`` with one reason and return what became of each, in their order.
+
+    Raises ``Invalid`` for a blank reason before any row is touched.
+    """
+    text = services.cancel_reason(reason)
+
+    def cancel(job_id: int) -> object:
+        return services.cancel(session, actor, now, job_id, reason)
+
+    def was_so(job: Job) -> Sentence | None:
+        same = job.cancel_reason == text and job.status in WORKFLOWS[job.workflow].transition("cancel").targets
+        return sentence("It was cancelled with this reason before.") if same else None
+
+    return _each(session, job_ids, cancel, was_so)
 
 
 def _each(

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.errors import Sentence
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import APPOINTMENT, INSTALLATION
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SEVERAL, WORKFLOWS
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.scheduling.zones import day_span
 
@@ -46,18 +46,37 @@ def most_significant(statuses: Iterable[DayStatus]) -> DayStatus | None:
     return min(statuses, key=_ORDER.index, default=None)
 
 
+# A service job may have a visit under way and another one planned, so each of its visits speaks for itself.
+_OF_VISIT = {
+    "SCHEDULED": DayStatus.SCHEDULED,
+    "PREPARING": DayStatus.SCHEDULED,
+    "ON_THE_WAY": DayStatus.EN_ROUTE,
+    "ARRIVED": DayStatus.EN_ROUTE,
+    "WORK_IN_PROGRESS": DayStatus.IN_PROGRESS,
+    "PAUSED": DayStatus.IN_PROGRESS,
+    "COMPLETE": DayStatus.DONE,
+    "INCOMPLETE": DayStatus.IN_PROGRESS,
+    "CANCELLED": DayStatus.ENDED,
+}
+
+
 def job_day_status(job_status: str, has_technician: bool) -> DayStatus:
     """Return what an installation of that status counts as on a day."""
     found = _OF_GROUP[INSTALLATION.status(job_status).group]
     return DayStatus.UNASSIGNED if found is DayStatus.SCHEDULED and not has_technician else found
 
 
-def visit_day_status(job_status: str, visit_status: str, has_technician: bool) -> DayStatus:
-    """Return what a visit of an installation counts as on its day: what the installation does, in general.
+def visit_day_status(workflow: str, job_status: str, visit_status: str, has_technician: bool) -> DayStatus:
+    """Return what a visit counts as on its day: of an installation what the installation does, in general.
 
     An earlier visit of an installation that has moved on does not: a cancelled one stays so, and one that ended to be
     continued counts as in progress for as long as the installation is not at an end.
     """
+    if workflow in SEVERAL:
+        found = _OF_VISIT[visit_status]
+        if visit_status == "INCOMPLETE" and WORKFLOWS[workflow].is_end(job_status):
+            return DayStatus.DONE
+        return DayStatus.UNASSIGNED if found is DayStatus.SCHEDULED and not has_technician else found
     if visit_status == "CANCELLED":
         return DayStatus.ENDED
     if visit_status == "INCOMPLETE" and not INSTALLATION.is_end(job_status):
@@ -88,12 +107,13 @@ class DayCounts:
 
 @dataclass(frozen=True, slots=True)
 class CalendarVisit:
-    """One visit of an installation as the calendar shows it; ``start_at`` and ``cancel_at`` are instants.
+    """One visit as the calendar shows it; ``start_at`` and ``cancel_at`` are instants.
 
     ``label`` is what its badge says: the installation's status, or the visit's own where the two have parted.
     """
 
     job_id: int
+    workflow: str
     number: str
     title: str
     customer: str
@@ -107,21 +127,21 @@ class CalendarVisit:
 
 
 def count_days(session: Session, days: Sequence[date], zone: ZoneInfo) -> dict[date, DayCounts]:
-    """Count the installations' visits on consecutive local ``days``; a day is its span in ``zone``. One statement.
+    """Count the visits on consecutive local ``days``; a day is its span in ``zone``. One statement.
 
     The database counts, so that a month of thousands of visits comes back as a few rows a day.
     """
     number, within = _on(days, zone)
     without = Appointment.technician_id.is_(None)
     query = (
-        select(number, Job.status, Appointment.status, without.label("without"), func.count())
+        select(number, Job.workflow, Job.status, Appointment.status, without.label("without"), func.count())
         .join(Job, Job.id == Appointment.job_id)
-        .where(Job.workflow == INSTALLATION.name, *within)
-        .group_by(number.name, Job.status, Appointment.status, "without")
+        .where(*within)
+        .group_by(number.name, Job.workflow, Job.status, Appointment.status, "without")
     )
     found: list[Counter[DayStatus]] = [Counter() for _ in days]
-    for index, job_status, visit_status, nobody, count in session.execute(query):
-        found[index][visit_day_status(job_status, visit_status, not nobody)] += count
+    for index, workflow, job_status, visit_status, nobody, count in session.execute(query):
+        found[index][visit_day_status(workflow, job_status, visit_status, not nobody)] += count
     return {day: DayCounts(counts) for day, counts in zip(days, found, strict=True)}
 
 
@@ -141,6 +161,7 @@ def list_days(session: Session, days: Sequence[date], zone: ZoneInfo, most: int)
             Appointment.window_minutes,
             Appointment.cancel_at,
             Job.id.label("job_id"),
+            Job.workflow,
             Job.number,
             Job.title,
             Job.status.label("job_status"),
@@ -148,7 +169,7 @@ def list_days(session: Session, days: Sequence[date], zone: ZoneInfo, most: int)
             Job.address_id,
         )
         .join(Job, Job.id == Appointment.job_id)
-        .where(Job.workflow == INSTALLATION.name, *within)
+        .where(*within)
         .subquery()
     )
     visit = ranked.c
@@ -156,6 +177,7 @@ def list_days(session: Session, days: Sequence[date], zone: ZoneInfo, most: int)
         select(
             visit[number.name],
             visit.job_id,
+            visit.workflow,
             visit.number,
             visit.title,
             visit.job_status,
@@ -201,6 +223,7 @@ def _index(start: Any, ends: Sequence[datetime], first: int = 0) -> ColumnElemen
 
 def _visit(
     job_id: int,
+    workflow: str,
     number: str,
     title: str,
     job_status: str,
@@ -214,10 +237,11 @@ def _visit(
     cancel_at: datetime | None,
 ) -> CalendarVisit:
     has_technician = technician is not None
-    status = visit_day_status(job_status, visit_status, has_technician)
-    together = status is job_day_status(job_status, has_technician)
+    status = visit_day_status(workflow, job_status, visit_status, has_technician)
+    together = workflow not in SEVERAL and status is job_day_status(job_status, has_technician)
     return CalendarVisit(
         job_id=job_id,
+        workflow=workflow,
         number=number,
         title=title,
         customer=customer,

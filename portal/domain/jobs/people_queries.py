@@ -44,8 +44,8 @@ def jobs_of_customer(session: Session, customer_id: int, cursor: Cursor | None, 
 def coming_visits(session: Session, technician_id: int, now: datetime, limit: int = COMING) -> list[Row[Any]]:
     """Return a technician's planned or open visits that end after ``now`` (an instant), earliest first.
 
-    Tuples of the visit's columns with ``job_id``, ``title``, ``customer`` (name), ``line`` and ``postcode``; one
-    statement.
+    Tuples of the visit's columns with ``job_id``, ``workflow``, ``title``, ``customer`` (name), ``line`` and
+    ``postcode``; one statement.
     """
     query = (
         select(
@@ -55,6 +55,7 @@ def coming_visits(session: Session, technician_id: int, now: datetime, limit: in
             Appointment.start_at,
             Appointment.window_minutes,
             Job.id.label("job_id"),
+            Job.workflow,
             Job.title,
             Customer.name.label("customer"),
             Address.line,

@@ -34,6 +34,7 @@ class Affected:
 
     visit_id: int
     job_id: int
+    workflow: str
     number: str
     customer: str
     start_at: datetime
@@ -195,6 +196,7 @@ def _compare(
                     Affected(
                         coming.visit.id,
                         coming.job.id,
+                        coming.job.workflow,
                         coming.job.number,
                         coming.customer,
                         coming.visit.start_at,

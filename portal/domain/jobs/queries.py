@@ -1,25 +1,27 @@
-"""Reading installations within the session's scope: the list, one with everything on it, what forms offer."""
+"""Reading jobs of one workflow within the session's scope: the list, one with everything on it, what forms offer."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, literal, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal, select, union_all
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
+from portal.domain.base import UtcDateTime
 from portal.domain.contracts.models import Contract
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
 from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_taken, open_visit
-from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, Situation
+from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE, WORKFLOWS, Situation, job_refusal
+from portal.domain.lifecycle import Workflow
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageAttempt
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_from, page_of
@@ -30,8 +32,13 @@ from portal.domain.scheduling.queries import board, bookable_technicians, wanted
 from portal.domain.scheduling.slots import Limits, Slot, free_times
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 
-ROW_ACTIONS = ("assign", "reassign", "reject")
-GROUPS = tuple(dict.fromkeys(status.group for status in INSTALLATION.statuses))
+# What can be done from a row of the list.
+ROW_ACTIONS = {
+    INSTALLATION.name: ("assign", "reassign", "reject"),
+    SERVICE.name: ("approve", "schedule", "assign", "reassign"),
+}
+# A job without a visit comes after every other by date.
+NO_DATE = datetime(9999, 1, 1, tzinfo=UTC)
 # How long the list says that a customer moved a visit.
 RECENT = timedelta(hours=24)
 # How far the search for the next working day goes.
@@ -47,19 +54,28 @@ class ListSort(StrEnum):
     NEWEST = "-number"
 
 
-ORDERS = {
-    ListSort.DATE: Order((Job.start_at, Job.id)),
-    ListSort.LATEST: Order((Job.start_at, Job.id), descending=True),
-    ListSort.NUMBER: Order((Job.id,)),
-    ListSort.NEWEST: Order((Job.id,), descending=True),
-}
+# Of these workflows a job may have no date yet; of the others the date stands in an index.
+_DATE_OR_NONE = func.coalesce(Job.start_at, literal(NO_DATE, UtcDateTime())).label("dated")
+DATELESS = frozenset({SERVICE.name})
+
+
+def order_of(workflow: str, sort: ListSort) -> Order:
+    """Return the order of the list of jobs of ``workflow``."""
+    date_of: Any = _DATE_OR_NONE if workflow in DATELESS else Job.start_at
+    columns = (date_of, Job.id) if sort in (ListSort.DATE, ListSort.LATEST) else (Job.id,)
+    return Order(columns, descending=sort in (ListSort.LATEST, ListSort.NEWEST))
+
+
+def groups_of(workflow: str) -> tuple[str, ...]:
+    """Return the status groups of ``workflow`` in the order of its table."""
+    return tuple(dict.fromkeys(status.group for status in WORKFLOWS[workflow].statuses))
 
 
 @dataclass(frozen=True, slots=True)
 class ListFilter:
-    """What the list is narrowed to (P8). ``first`` and ``last`` are local dates, both included.
+    """What the list of jobs of ``workflow`` is narrowed to (P8). ``first`` and ``last`` are local dates, both included.
 
-    ``group`` is one of ``GROUPS``; ``unassigned`` wins over ``technician_id``.
+    ``group`` is one of ``groups_of``; ``unassigned`` wins over ``technician_id``.
     """
 
     group: str | None = None
@@ -69,11 +85,19 @@ class ListFilter:
     unassigned: bool = False
     service_type_id: int | None = None
     text: str = ""
+    workflow: str = INSTALLATION.name
 
     @property
     def usual_sort(self) -> ListSort:
-        """Earliest first; the latest first for a group of nothing but ends, where nothing is to come."""
-        ended = self.group is not None and all(INSTALLATION.is_end(name) for name in statuses_of(self.group))
+        """Earliest first; the latest first for a group of nothing but ends, where nothing is to come.
+
+        Where jobs begin without a date the newest come first, among all and in the group they begin in.
+        """
+        if self.group in (None, groups_of(self.workflow)[0]) and self.workflow in DATELESS:
+            return ListSort.NEWEST
+        ended = self.group is not None and all(
+            WORKFLOWS[self.workflow].is_end(name) for name in statuses_of(self.group, self.workflow)
+        )
         return ListSort.LATEST if ended else ListSort.DATE
 
     @property
@@ -119,12 +143,12 @@ class ListOptions:
     service_types: Sequence[Choice]
 
 
-def statuses_of(group: str) -> list[str]:
-    """Return the names of the statuses in ``group``."""
-    return [status.name for status in INSTALLATION.statuses if status.group == group]
+def statuses_of(group: str, workflow: str = INSTALLATION.name) -> list[str]:
+    """Return the names of the statuses of ``workflow`` in ``group``."""
+    return [status.name for status in WORKFLOWS[workflow].statuses if status.group == group]
 
 
-def list_installations(
+def list_jobs(
     session: Session,
     actor: Actor,
     now: datetime,
@@ -134,14 +158,16 @@ def list_installations(
     cursor: Cursor | None = None,
     limit: int = PAGE_ROWS,
 ) -> Page[ListRow]:
-    """Return a page of installations (P8), in one statement however many there are.
+    """Return a page of jobs of one workflow (P8), in one statement however many there are.
 
     By date and without another beginning the first page starts with today in ``zone``; *back* leads into the past.
     """
     today = beginning(wanted, sort, now, zone) if cursor is None else None
     start = cursor or today
     given = _given(wanted, zone)
-    shape = _Shape(sort, start.backwards if start is not None else None, today is not None, frozenset(given))
+    order = order_of(wanted.workflow, sort)
+    backwards = start.backwards if start is not None else None
+    shape = _Shape(wanted.workflow, sort, backwards, today is not None, frozenset(given))
     values = {"limit": limit + 1, "recent": now - RECENT, **given}
     if start is not None:
         values |= {f"key_{number}": value for number, value in enumerate(start.key)}
@@ -153,14 +179,14 @@ def list_installations(
     for row in found:
         if row[-len(_VISIT)] is not None:
             visits[row.id].append(_Visit(*row[-len(_VISIT) :]))
-    page = page_from(rows, ORDERS[sort], start, limit)
+    page = page_from(rows, order, start, limit)
     back = page.back
     if today is not None:
         # Whether anything is earlier comes along with the rows; only a page without any has to ask again.
         earlier = (
             rows[0].has_past
             if rows
-            else session.execute(_past(_held(_listed(), shape.given, text)).limit(1), values).first()
+            else session.execute(_past(_held(_listed(wanted.workflow), shape.given, text)).limit(1), values).first()
         )
         back = (page.back or Cursor(today.key, backwards=True)) if earlier else None
     return Page([_row(row, visits[row.id], actor, now, zone) for row in page.rows], back, page.forward)
@@ -173,7 +199,7 @@ def beginning(wanted: ListFilter, sort: ListSort, now: datetime, zone: ZoneInfo)
     return Cursor((day_span(local_day(now, zone), zone)[0], 0))
 
 
-def _listed() -> Select[Any]:
+def _listed(workflow: str) -> Select[Any]:
     columns: tuple[Any, ...] = (
         Job.id,
         Job.workflow,
@@ -189,16 +215,18 @@ def _listed() -> Select[Any]:
         Address.line,
         Address.postcode,
     )
-    return _joined(select(*columns))
+    if workflow in DATELESS:
+        columns = (*columns, _DATE_OR_NONE)
+    return _joined(select(*columns), workflow)
 
 
-def _joined(query: Select[Any]) -> Select[Any]:
-    """Return ``query`` of installations with everything that filters look at."""
+def _joined(query: Select[Any], workflow: str) -> Select[Any]:
+    """Return ``query`` of jobs of ``workflow`` with everything that filters look at."""
     return (
         query.join(Customer, Customer.id == Job.customer_id)
         .join(Address, Address.id == Job.address_id)
         .outerjoin(Technician, Technician.id == Job.technician_id)
-        .where(Job.workflow == INSTALLATION.name)
+        .where(Job.workflow == workflow)
     )
 
 
@@ -206,6 +234,7 @@ def _joined(query: Select[Any]) -> Select[Any]:
 class _Shape:
     """What of a list its statement depends on; everything else are values. ``backwards`` is ``None`` at the start."""
 
+    workflow: str
     sort: ListSort
     backwards: bool | None
     from_today: bool
@@ -216,7 +245,7 @@ def _given(wanted: ListFilter, zone: ZoneInfo) -> dict[str, Any]:
     """Return the values of the conditions of ``_CONDITIONS`` that hold."""
     given: dict[str, Any] = {}
     if wanted.group is not None:
-        given["statuses"] = statuses_of(wanted.group)
+        given["statuses"] = statuses_of(wanted.group, wanted.workflow)
     if wanted.first is not None:
         given["first"] = day_span(wanted.first, zone)[0]
     if wanted.last is not None:
@@ -299,9 +328,9 @@ def _past(query: Select[Any]) -> Select[Any]:
 
 
 def _paged(shape: _Shape, text: str = "") -> Select[Any]:
-    """Return the statement of a page: its installations, each once for every visit it has."""
-    order = ORDERS[shape.sort]
-    query = _held(_listed(), shape.given, text)
+    """Return the statement of a page: its jobs, each once for every visit it has."""
+    order = order_of(shape.workflow, shape.sort)
+    query = _held(_listed(shape.workflow), shape.given, text)
     if shape.from_today:
         query = query.add_columns(_past(query).correlate(None).exists().label("has_past"))
     if shape.backwards is not None:
@@ -342,41 +371,42 @@ def _row(row: Any, visits: Sequence[_Visit], actor: Actor, now: datetime, zone: 
         window_minutes=shown.window_minutes if shown is not None else 0,
         cancel_at=shown.cancel_at if shown is not None else None,
         moved_by_customer=shown is not None and shown.moved_by_customer,
-        actions=tuple(name for name in ROW_ACTIONS if INSTALLATION.refusal(name, row.status, asked) is None),
+        actions=tuple(name for name in ROW_ACTIONS[row.workflow] if job_refusal(name, asked) is None),
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Picked:
-    """Installations that somebody ticked, each by key, number and customer; ``more`` says that these are not all."""
+    """Jobs that somebody ticked, each by key, number and customer; ``more`` says that these are not all."""
 
     rows: Sequence[Any]
     more: bool
 
 
-def picked(session: Session, keys: Sequence[int], most: int) -> Picked:
-    """Return the first ``most`` of the installations with ``keys``, in that order; what is not there is left out."""
+def picked(session: Session, keys: Sequence[int], most: int, workflow: str = INSTALLATION.name) -> Picked:
+    """Return the first ``most`` of the jobs of ``workflow`` with ``keys``, in that order, without what is not there."""
     wanted = list(dict.fromkeys(key for key in keys if 0 < key <= MAX_KEY))
-    query = _ticked().where(Job.id.in_(wanted[:most]))
+    query = _ticked(workflow).where(Job.id.in_(wanted[:most]))
     place = {key: index for index, key in enumerate(wanted)}
     return Picked(sorted(session.execute(query), key=lambda row: place[row.id]), len(wanted) > most)
 
 
 def picked_by(session: Session, now: datetime, zone: ZoneInfo, wanted: ListFilter, sort: ListSort, most: int) -> Picked:
     """Return the first ``most`` of what is ``wanted``, from where the list begins."""
-    query = _narrowed(_ticked().add_columns(Job.start_at), wanted, zone)
-    page = page_of(session, query, ORDERS[sort], beginning(wanted, sort, now, zone), most, scalars=False)
+    order = order_of(wanted.workflow, sort)
+    query = _narrowed(_ticked(wanted.workflow).add_columns(order.columns[0]), wanted, zone)
+    page = page_of(session, query, order, beginning(wanted, sort, now, zone), most, scalars=False)
     return Picked(page.rows, page.forward is not None)
 
 
-def _ticked() -> Select[Any]:
+def _ticked(workflow: str) -> Select[Any]:
     columns: tuple[Any, ...] = (Job.id, Job.number, Customer.name.label("customer"))
-    return _joined(select(*columns))
+    return _joined(select(*columns), workflow)
 
 
 @dataclass(frozen=True, slots=True)
 class Exported:
-    """One installation as the export shows it: its columns by name, and its lines in one text."""
+    """One job as the export shows it: its columns by name, and its lines in one text."""
 
     row: Any
     items: str
@@ -405,11 +435,11 @@ def exported(
         Job.created_at,
         ServiceType.name.label("service_type"),
     )
-    query = _listed().join(ServiceType, ServiceType.id == Job.service_type_id).add_columns(*columns)
+    query = _listed(wanted.workflow).join(ServiceType, ServiceType.id == Job.service_type_id).add_columns(*columns)
     query = _narrowed(query, wanted, zone)
     if keys is not None:
         query = query.where(Job.id.in_([key for key in keys if 0 < key <= MAX_KEY]))
-    page = page_of(session, query, ORDERS[sort], cursor, limit, scalars=False)
+    page = page_of(session, query, order_of(wanted.workflow, sort), cursor, limit, scalars=False)
     items: dict[int, list[str]] = defaultdict(list)
     lines = select(JobItem.job_id, JobItem.name, JobItem.quantity).where(
         JobItem.job_id.in_([row.id for row in page.rows])
@@ -435,33 +465,65 @@ def list_options(session: Session) -> ListOptions:
 
 
 @dataclass(frozen=True, slots=True)
-class Installation:
-    """One installation as pages show it: ``job`` with customer, address, service type, technician and items loaded.
+class JobTarget:
+    """One job as pages show it: ``job`` with customer, address, service type, technician and items loaded.
 
-    ``visit`` is the one that lists and buttons are about; ``visits`` are all, each with its technician, in time order.
+    ``visit`` is the one that lists and buttons are about, or that was ``chosen``; ``visits`` are all, each with its
+    technician, in time order.
     """
 
     job: Job
     visits: Sequence[Appointment]
     visit: Appointment | None
     asked: Situation
+    chosen: bool = False
+
+    @property
+    def workflow(self) -> Workflow[Situation]:
+        """The table of the job."""
+        return WORKFLOWS[self.job.workflow]
+
+    @property
+    def planned(self) -> Appointment | None:
+        """The visit that acts are about: the chosen one, else the open one, if there is one."""
+        return self.visit if self.chosen else open_visit(self.visits)
 
     @property
     def actions(self) -> tuple[str, ...]:
         """The names of the job's transitions that would be accepted now."""
-        return tuple(row.name for row in INSTALLATION.available(self.job.status, self.asked))
+        return tuple(row.name for row in self.workflow.transitions if job_refusal(row.name, self.asked) is None)
 
     @property
     def steps(self) -> tuple[str, ...]:
-        """The names of the open visit's transitions that would be accepted now."""
-        opened = open_visit(self.visits)
-        if opened is None:
+        """The names of the transitions of the visit that acts are about which would be accepted now."""
+        if self.planned is None:
             return ()
-        return tuple(row.name for row in APPOINTMENT.available(opened.status, self.asked))
+        return tuple(row.name for row in APPOINTMENT.available(self.planned.status, self.asked))
+
+    def choosing(self, session: Session, visit: Appointment) -> JobTarget:
+        """Return the same with ``visit``, one of its own, as the one that acts are about."""
+        asked = replace(
+            self.asked,
+            visit=visit,
+            technician_elsewhere=is_elsewhere(session, visit),
+            time_taken=is_time_taken(session, visit),
+        )
+        return JobTarget(self.job, self.visits, visit, asked, chosen=True)
 
 
-def installation(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, job_id: int) -> Installation:
-    """Return the installation with that key as of ``now`` (an instant); raises ``NotFound``."""
+def job_target(
+    session: Session,
+    actor: Actor,
+    now: datetime,
+    zone: ZoneInfo,
+    job_id: int,
+    workflow: str = INSTALLATION.name,
+    visit_id: int | None = None,
+) -> JobTarget:
+    """Return the job of ``workflow`` with that key as of ``now`` (an instant), about ``visit_id`` if given.
+
+    Raises ``NotFound``, also for a visit of another job.
+    """
     if not 0 < job_id <= MAX_KEY:
         raise NotFound
     query = (
@@ -474,7 +536,7 @@ def installation(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, 
             selectinload(Job.items),
             selectinload(Job.appointments).joinedload(Appointment.technician),
         )
-        .where(Job.id == job_id, Job.workflow == INSTALLATION.name)
+        .where(Job.id == job_id, Job.workflow == workflow)
     )
     job = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if job is None:
@@ -491,12 +553,18 @@ def installation(session: Session, actor: Actor, now: datetime, zone: ZoneInfo, 
         technician_elsewhere=is_elsewhere(session, opened),
         time_taken=is_time_taken(session, opened),
     )
-    return Installation(job, visits, current_visit(visits), asked)
+    target = JobTarget(job, visits, current_visit(visits), asked)
+    if visit_id is None:
+        return target
+    for visit in visits:
+        if visit.id == visit_id:
+            return target.choosing(session, visit)
+    raise NotFound
 
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What the detail page shows around an installation (P12): newest first, but for contracts.
+    """What the detail page shows around a job (P12): newest first, but for contracts.
 
     ``attempts`` are those at sending the messages that did not go out at the first, by the messages' keys (N4).
     """

@@ -675,6 +675,8 @@ def _furthest(visits: Sequence[VisitFacts]) -> str | None:
     return "APPROVED" if planned else None
 
 
+# Workflows whose jobs may have several visits planned at once.
+SEVERAL = frozenset({SERVICE.name})
 # What is done to a job is done to one of its visits.
 ABOUT_ONE_VISIT = frozenset({"assign", "reassign", "reschedule"})
 

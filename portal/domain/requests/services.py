@@ -19,7 +19,7 @@ from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import demand, demand_unmoved, lock_visit, required_text
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import situation
-from portal.domain.jobs.states import MOVABLE, Situation
+from portal.domain.jobs.states import MOVABLE, SERVICE, Situation
 from portal.domain.lookup import find, lock
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
@@ -92,7 +92,7 @@ def apply_by_moving(
     despite_warnings: bool = False,
 ) -> Job:
     """Apply a request about ``job_id`` by the same move as every other of staff's (``jobs.services.reschedule``)."""
-    _answer(session, actor, now, request_id, "apply", job_id)
+    request = _answer(session, actor, now, request_id, "apply", job_id)
     return jobs.reschedule(
         session,
         actor,
@@ -103,14 +103,22 @@ def apply_by_moving(
         notify=notify,
         agreed_with_customer=agreed_with_customer,
         despite_warnings=despite_warnings,
+        visit_id=request.appointment_id,
     )
 
 
 def apply_by_cancelling(
     session: Session, actor: Actor, now: datetime, job_id: int, request_id: int, reason: str
 ) -> Job:
-    """Apply a request about ``job_id`` by the same cancel as every other of staff's (``jobs.services.cancel``)."""
-    _answer(session, actor, now, request_id, "apply", job_id)
+    """Apply a request about ``job_id`` by the same cancel as every other of staff's (``jobs.services.cancel``).
+
+    Of a service job it is the visit that is cancelled; the last one takes the job along.
+    """
+    request = _answer(session, actor, now, request_id, "apply", job_id)
+    job = find(session, Job, job_id)
+    if job.workflow == SERVICE.name:
+        jobs.cancel_visit(session, actor, now, request.appointment_id, reason)
+        return job
     return jobs.cancel(session, actor, now, job_id, reason)
 
 

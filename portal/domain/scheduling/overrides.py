@@ -59,11 +59,12 @@ class Inheritance:
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """An override with the name of its owner; for a job its number and its customer's name."""
+    """An override with the name of its owner; for a job its number, its customer's name and its workflow."""
 
     override: ControlOverride
     name: str
     customer: str | None
+    workflow: str | None = None
 
 
 def edit_override(
@@ -184,14 +185,14 @@ def overrides_of_customers_and_jobs(
     """Return a page of the overrides of customers and jobs, the newest first. One statement."""
     whose = aliased(Customer)
     query: Select[*tuple[Any, ...]] = (
-        select(ControlOverride, ControlOverride.id, Customer.name, Job.number, whose.name)
+        select(ControlOverride, ControlOverride.id, Customer.name, Job.number, whose.name, Job.workflow)
         .outerjoin(Customer, Customer.id == ControlOverride.customer_id)
         .outerjoin(Job, Job.id == ControlOverride.job_id)
         .outerjoin(whose, whose.id == Job.customer_id)
         .where(ControlOverride.service_type_id.is_(None), _SETS_ANYTHING)
     )
     page = page_of(session, query, NEWEST_FIRST, cursor, limit, scalars=False)
-    rows = [Listed(row[0], row[2] or row[3], row[4]) for row in page.rows]
+    rows = [Listed(row[0], row[2] or row[3], row[4], row[5]) for row in page.rows]
     return Page(rows, page.back, page.forward)
 
 

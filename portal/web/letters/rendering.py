@@ -28,6 +28,7 @@ from portal.domain.people.invitations import token_for
 from portal.domain.templating import Unusable
 from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
+from portal.web.letters.segments import plainly
 from portal.web.letters.values import Known, values_of
 from portal.web.letters.words import (
     access_text,
@@ -94,12 +95,6 @@ class Renderer:
                 return self._to_technician(facts, known, own)
             return self._to_customer(facts, known, own, harmless)
 
-    def values(self, facts: Facts, now: datetime) -> dict[str, str]:
-        """Return the values of the placeholders about ``facts`` as of ``now``, in the language of ``facts``."""
-        with self._app.app_context(), force_locale(_locale(facts.locale)):
-            g.now = now
-            return values_of(facts, self._base_url)
-
     def standard_words(self, place: Place) -> templates.Words:
         """Return the standard words for ``place`` with placeholders."""
         with self._app.app_context(), force_locale(place.locale):
@@ -159,12 +154,14 @@ class Renderer:
         )
 
     def _text(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
+        said = own.body if own is not None else text_for(known, words_for(facts.message.kind, known))
         return Letter(
             message_id=self._message_id(facts.message),
             recipient=(facts.told or facts.reader).phone or facts.message.recipient,
             sender=_one_line(facts.partner.name),
             subject="",
-            body=own.body if own is not None else text_for(known, words_for(facts.message.kind, known)),
+            # A dash would make two texts of one.
+            body=plainly(said),
             body_html="",
             secret=self._secret_of(known["link.track"]),
         )

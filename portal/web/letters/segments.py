@@ -10,6 +10,10 @@ ONCE = frozenset(
     "¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà"
 )
 TWICE = frozenset("^{}\\[~]|€\f")
+# What typesetting writes otherwise, and what says the same.
+PLAINLY = str.maketrans(
+    {"–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "„": '"', "…": "...", "\u00a0": " "}
+)
 # How many go into a text on its own, and into each part of a longer one.
 PLAIN, OTHER = (160, 153), (70, 67)
 
@@ -23,12 +27,22 @@ class Size:
     texts: int
 
 
+def plainly(text: str) -> str:
+    """Return ``text`` in the usual alphabet where a dash or a quotation mark alone would keep it out, else as it is."""
+    plain = text.translate(PLAINLY)
+    return plain if _is_usual(plain) else text
+
+
 def size_of(text: str) -> Size:
     """Return how long ``text`` is. One letter outside the usual alphabet makes every letter count more."""
-    if all(sign in ONCE or sign in TWICE for sign in text):
+    if _is_usual(text):
         length, (alone, part) = sum(1 + (sign in TWICE) for sign in text), PLAIN
     else:
         # In units of UTF-16: a sign beyond the first plane, such as a smiley, counts twice.
         length, (alone, part) = len(text.encode("utf-16-le")) // 2, OTHER
     texts = 1 if length <= alone else -(-length // part)
     return Size(length, alone if texts == 1 else texts * part, texts)
+
+
+def _is_usual(text: str) -> bool:
+    return all(sign in ONCE or sign in TWICE for sign in text)
