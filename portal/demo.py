@@ -31,6 +31,9 @@ from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.messages.models import Fault
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.offers.models import JobOffer
+from portal.domain.offers.services import OfferInput, accept_offer, decline_offer, offer_job
+from portal.domain.people.contacts import clean_phone
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
@@ -49,8 +52,18 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.people.services import AddressInput
 from portal.domain.photos.services import PhotoInput, add_photo, drawn_photo
+from portal.domain.requests.dates import Part, PreferredDate
 from portal.domain.requests.models import Wish
+from portal.domain.requests.new_service import (
+    ServiceWish,
+    add_request_photo,
+    convert_into_installation,
+    counter_propose,
+    decline_request,
+    request_service,
+)
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
@@ -248,12 +261,21 @@ class Company:
         self.session.add(Membership(partner_id=self.partner.id, user_id=user.id, role=role))
         self.office.append(Actor(user.id, role, name, frozenset({self.partner.id})))
 
+    def number(self, phone: str) -> str:
+        """Return a telephone number as the forms keep it."""
+        return clean_phone(phone, self.partner.timezone)
+
     def add_technician(self, name: str, email: str, phone: str, available: bool = True) -> None:
         """Add a technician with a log-in."""
         user = self.add_login(name, email)
         status = TechnicianStatus.AVAILABLE if available else TechnicianStatus.UNAVAILABLE
         technician = Technician(
-            partner_id=self.partner.id, name=name, email=email, phone=phone, status=status, user_id=user.id
+            partner_id=self.partner.id,
+            name=name,
+            email=email,
+            phone=self.number(phone),
+            status=status,
+            user_id=user.id,
         )
         self.session.add(technician)
         self.session.flush()
@@ -275,7 +297,7 @@ class Company:
             partner_id=self.partner.id,
             name=name,
             email=email,
-            phone=phone,
+            phone=self.number(phone),
             user_id=user_id or self.add_login(name, email).id,
             created_at=self.opened_at,
         )
@@ -463,6 +485,7 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         _play(session, companies, now, progress or (lambda done, total: None))
         session.flush()
         _platform(session, now, operator, companies[0], password)
+        _offers(session, now, Actor(operator.id, Role.OPERATOR, operator.name), *companies)
 
 
 def _platform(session: Session, now: datetime, operator: User, acme: Company, password: str) -> None:
@@ -491,6 +514,38 @@ def _platform(session: Session, now: datetime, operator: User, acme: Company, pa
     session.flush()
     session.add(Membership(partner_id=initech.id, user_id=boss.id, role=Role.PARTNER_ADMIN))
     suspend_partner(session, robin, now - 3 * DAY, initech.id, "The trial quarter is over and no contract was signed.")
+
+
+def _offers(session: Session, now: datetime, robin: Actor, acme: Company, globex: Company) -> None:
+    """What the operator offered: two jobs that wait, one that another was quicker with, one that Acme declined."""
+
+    def offer(hours_ago: int, service: str, name: str, street: str, words: str, both: bool) -> dict[int, JobOffer]:
+        at, day = now - hours_ago * HOUR, acme.workday(6)
+        form = OfferInput(
+            partner_ids=[company.partner.id for company in ((acme, globex) if both else (acme,))],
+            service=service,
+            description=words,
+            customer_name=name,
+            customer_email=f"{name.lower().replace(' ', '.')}@mail.example",
+            customer_phone="+44 7700 900270",
+            place=AddressInput(None, street, "Bristol", "BS1 5TR"),
+            dates=[PreferredDate(day, Part.MORNING), PreferredDate(day + DAY)],
+            notes="",
+            expires_at=now + 40 * HOUR,
+        )
+        offered = offer_job(session, robin, at, form)
+        own = select(JobOffer).where(JobOffer.offered_job_id == offered.id)
+        return {one.partner_id: one for one in session.scalars(own)}
+
+    offer(5, THERMOSTAT.name, "Petra Holm", "7 Anchor Road", "Three rooms, the boiler is from 2019.", both=True)
+    offer(3, CHARGER.name, "Ravi Menon", "15 Welsh Back", "Parking place under the house.", both=False)
+    taken = offer(21, HEAT_PUMP.name, "Jutta Riedel", "2 Canons Way", "Yearly maintenance.", both=True)
+    theirs = globex.kinds[HEAT_PUMP.name].id
+    accept_offer(session, globex.office[1], now - 18 * HOUR, taken[globex.partner.id].id, theirs)
+    declined = offer(27, BATTERY.name, "Mona Eriksen", "30 Old Market", "Old cells to be taken away.", both=False)
+    reason = "We may not carry old cells; please ask somebody who is certified."
+    decline_offer(session, acme.office[1], now - 22 * HOUR, declined[acme.partner.id].id, reason)
+    session.flush()
 
 
 def _post(session: Session, at: datetime) -> None:
@@ -609,7 +664,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         )
     )
     acme.stories.append(_reminders(acme))
-    for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _of_every_day):
+    for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _requests, _of_every_day):
         acme.stories.extend(stories(acme))
     return acme
 
@@ -664,10 +719,12 @@ def _contacts(acme: Company, customer: Customer) -> None:
             ("visits", "reminders", "arrival"),
         ),
         ("Harper & Lowe", "letting agent", "office@harper-lowe.example", "0117 496 0177", ("contract",)),
+        # Somebody who is told by text alone.
+        ("Bridget Doyle", "neighbour, opens the gate", "", "07700 900202", ("arrival",)),
     )
     for name, relation, email, phone, groups in people:
         gets = {f"gets_{group}": True for group in groups}
-        person = {"name": name, "relation": relation, "email": email, "phone": phone}
+        person = {"name": name, "relation": relation, "email": email, "phone": acme.number(phone)}
         acme.session.add(Contact(partner_id=acme.partner.id, customer_id=customer.id, **person, **gets))
     acme.session.flush()
 
@@ -887,6 +944,81 @@ def _asked(company: Company, order: Order, words: str) -> Story:
     fieldwork.confirm(company.session, customer, company.now, company.visit(job).id)
     yield company.present - 50 * MINUTE
     request_change(company.session, customer, company.now, company.visit(job).id, Wish.CANCEL, words)
+
+
+def _wished(
+    company: Company, name: str, kind: Kind, hours_ago: int, dates: Sequence[PreferredDate], words: str
+) -> Generator[datetime, None, int]:
+    """A customer asks for new service; what comes of it is another's to tell. The key of the request."""
+    yield company.present - hours_ago * HOUR
+    customer = company.customers[name]
+    wish = ServiceWish(
+        customer.id,
+        company.kinds[kind.name].id,
+        company.homes[customer.id],
+        AddressInput(None, ""),
+        dates,
+        words,
+        form_key=f"{hours_ago:032x}",
+    )
+    return request_service(company.session, company.as_customer(customer), company.now, wish).id
+
+
+def _requests(acme: Company) -> list[Story]:
+    """What customers asked for: two wait for the office, one for its customer; the others were answered."""
+    dana = acme.office[1]
+    # Nothing is booked by an offer, but the time has to be free.
+    acme.taken.add(("Ines Kowalski", acme.workday(11)))
+
+    def waits(name: str, kind: Kind, hours_ago: int, words: str, *dates: PreferredDate) -> Story:
+        yield from _wished(acme, name, kind, hours_ago, dates, words)
+
+    def offered() -> Story:
+        day = acme.workday(5)
+        words = "The car comes in spring, the cable should reach the gate."
+        key = yield from _wished(acme, "Priya Raman", CHARGER, 29, [PreferredDate(day, Part.MORNING)], words)
+        drawn = drawn_photo(demo_pictures.fuse_box())
+        name, priya = photo_store().keep(drawn, acme.now), acme.as_customer(acme.customers["Priya Raman"])
+        add_request_photo(acme.session, priya, acme.now, key, name, drawn, "")
+        yield acme.present - 3 * HOUR
+        start, ines = acme.at(acme.workday(11), time(9)), acme.crew["Ines Kowalski"].id
+        counter_propose(acme.session, dana, acme.now, key, start, ines, despite_warnings=True)
+
+    def declined() -> Story:
+        key = yield from _wished(acme, "Hugo Lind", SOLAR, 52, [], "On the roof of the shed, if that carries it.")
+        yield acme.present - 27 * HOUR
+        decline_request(acme.session, dana, acme.now, key, "A shed's roof does not carry panels. We are sorry.")
+
+    def converted() -> Story:
+        day = acme.workday(12)
+        key = yield from _wished(acme, "Tess Moran", THERMOSTAT, 55, [PreferredDate(day)], "Same as my sister has.")
+        yield acme.present - 30 * HOUR
+        tess = acme.customers["Tess Moran"]
+        booking = Booking(
+            customer_id=tess.id,
+            address_id=acme.homes[tess.id],
+            service_type_id=acme.kinds[THERMOSTAT.name].id,
+            start=acme.at(day, time(9)),
+            items=[ItemInput("Smart thermostat", 1)],
+            technician_id=acme.crew["Sana Iqbal"].id,
+        )
+        convert_into_installation(acme.session, dana, acme.now, key, booking, despite_warnings=True)
+
+    soon = acme.workday(5)
+    return [
+        waits(
+            "Grace Mbeki",
+            HEAT_PUMP,
+            20,
+            "It hums at night.",
+            PreferredDate(soon, Part.MORNING),
+            PreferredDate(soon + DAY),
+        ),
+        waits("Samir Haddad", CHARGER, 4, "", PreferredDate(soon + 2 * DAY, Part.AFTERNOON)),
+        offered(),
+        declined(),
+        converted(),
+    ]
 
 
 def _moved(company: Company, order: Order, start: datetime, by_customer: bool, at: datetime) -> Story:

@@ -14,6 +14,7 @@ from sqlalchemy.orm import Session
 from wtforms import (
     BooleanField,
     EmailField,
+    FloatField,
     FormField,
     IntegerField,
     RadioField,
@@ -23,7 +24,7 @@ from wtforms import (
     TextAreaField,
 )
 from wtforms.validators import Optional
-from wtforms.widgets import HiddenInput
+from wtforms.widgets import HiddenInput, TextInput
 
 from portal.admin.base import (
     ActiveFilter,
@@ -91,6 +92,24 @@ def names_of(found: Iterable[Any]) -> str:
     return ", ".join(str(known[one]) for one in found)
 
 
+class Degrees(FloatField):
+    """Degrees north or east, or nothing."""
+
+    # A number input would send nothing for what it cannot read.
+    widget = TextInput()
+
+    def process_formdata(self, valuelist: list[str]) -> None:
+        """Take "" for nothing and a comma for a point; ``ValueError`` in words for what is no number."""
+        self.data = None
+        text = valuelist[0].strip().replace(",", ".") if valuelist else ""
+        if not text:
+            return
+        try:
+            self.data = float(text)
+        except ValueError:
+            raise ValueError(lazy_gettext("Enter degrees such as 51.4712")) from None
+
+
 class AddressForm(Form):
     """One service address."""
 
@@ -98,6 +117,8 @@ class AddressForm(Form):
     line = StringField(lazy_gettext("Street and number"), default="", render_kw={"autocomplete": "off"})
     city = StringField(lazy_gettext("Town or city"), default="", render_kw={"autocomplete": "off"})
     postcode = StringField(lazy_gettext("Postcode"), default="", render_kw={"autocomplete": "off"})
+    latitude = Degrees(lazy_gettext("Latitude"), render_kw={"inputmode": "decimal", "autocomplete": "off"})
+    longitude = Degrees(lazy_gettext("Longitude"), render_kw={"inputmode": "decimal", "autocomplete": "off"})
     retired = BooleanField(lazy_gettext("Not for new visits any more"))
 
 
@@ -498,7 +519,13 @@ def _customer_input(form: Any) -> services.CustomerInput:
         timezone=form.timezone.data,
         addresses=[
             services.AddressInput(
-                entry.id.data, entry.line.data, entry.city.data, entry.postcode.data, entry.retired.data
+                entry.id.data,
+                entry.line.data,
+                entry.city.data,
+                entry.postcode.data,
+                entry.retired.data,
+                entry.latitude.data,
+                entry.longitude.data,
             )
             for entry in (field.form for field in form.addresses)
         ],

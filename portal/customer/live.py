@@ -58,7 +58,8 @@ def steps_of(visit: Appointment) -> list[Step]:
 
 def arrival(item: CustomerVisit) -> Estimate | None:
     """Return when the technician of a visit is expected, and as of when."""
-    return queries.arrival_of(item.visit, item.position, current_app.config["TRAVEL_SPEED_KMH"])
+    speed = current_app.config["TRAVEL_SPEED_KMH"]
+    return queries.arrival_of(item.visit, item.job.address, item.position, speed)
 
 
 def can_track(item: CustomerVisit) -> bool:

@@ -24,7 +24,6 @@ from portal.web.throttles import guessing
 pages = Blueprint("track", __name__, url_prefix="/track")
 # How much oftener than anything else of a customer's the pin is asked for.
 PIN_FACTOR = 3
-KM, METRES = 1.0, 1000
 
 
 @pages.get("/<token>")
@@ -121,7 +120,7 @@ def _sentence(opened: Tracked, of: PartnerInfo) -> str:
     as_of = formats.clock(opened.position.at, of)
     if opened.away_km is None:
         return gettext("%(name)s is on the way, as of %(time)s.", name=name, time=as_of)
-    away = _away(opened.away_km)
+    away = formats.distance(opened.away_km)
     if opened.estimate is None:
         return gettext("%(name)s is %(distance)s away, as of %(time)s.", name=name, distance=away, time=as_of)
     return gettext(
@@ -131,12 +130,6 @@ def _sentence(opened: Tracked, of: PartnerInfo) -> str:
         expected=formats.clock(opened.estimate.expected_at, of),
         time=as_of,
     )
-
-
-def _away(km: float) -> str:
-    if km < KM:
-        return gettext("about %(distance)s m", distance=formats.number(max(100, round(km * METRES / 100) * 100)))
-    return gettext("about %(distance)s km", distance=formats.number(round(km)))
 
 
 def _revision(seen: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from portal.domain.feeds import models as feeds
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.notes import models as notes
+from portal.domain.offers import models as offers
 from portal.domain.people import models as people
 from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
@@ -31,6 +32,7 @@ __all__ = [
     "jobs",
     "messages",
     "notes",
+    "offers",
     "people",
     "photos",
     "requests",

@@ -176,6 +176,13 @@ def _numbered(value: int, language: str) -> str:
     return str(format_decimal(value, locale=Locale.parse(language)))
 
 
+def distance(km: float) -> str:
+    """Return "about 3 km", below one "about 400 m"."""
+    if km < 1:
+        return str(gettext("about %(distance)s m", distance=number(max(1, round(km * 10)) * 100)))
+    return str(gettext("about %(distance)s km", distance=number(round(km))))
+
+
 def length(minutes: int) -> str:
     """Return "6 hours", "45 minutes" or "1 hour 30 minutes"."""
     whole, rest = divmod(minutes, HOUR)
@@ -194,7 +201,7 @@ def duration(minutes: int) -> str:
 
 def init_app(app: Flask) -> None:
     """Make all of these filters of the templates of ``app``, and ``now`` and ``today`` functions."""
-    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration, number):
+    for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration, number, distance):
         app.jinja_env.filters[function.__name__] = function
     # Jinja has a filter `length` of its own, which Flask-Admin's templates use.
     app.jinja_env.filters["how_long"] = length

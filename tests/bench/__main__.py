@@ -24,7 +24,7 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import faults, floor, peers, prepare, reminders, server, stock, taking
+from tests.bench import faults, floor, live, peers, prepare, reminders, server, stock, taking
 from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, STARTS, Size
 from tests.bench.measure import WORKERS, Contestant, Ratio, Timing, Visitor, compare, ratio, serving
 from tests.bench.taking import Crowd
@@ -33,6 +33,7 @@ JOBS = 100_000
 SMALLER_BY = 10
 ROUNDS, REQUESTS = 5, 30
 FREE_DAYS = 60
+POLL = "/my/live"
 TAKING, LAST_TIME = "taking a time", "many take one last time"
 GROUP = "Scheduled"
 LONDON = ZoneInfo("Europe/London")
@@ -83,6 +84,8 @@ class Work:
     note: str = ""
     # At most so many requests a round, where one takes seconds.
     requests: int | None = None
+    # What the answers are, where not 200.
+    statuses: Mapping[str, int] = field(default_factory=dict)
 
 
 def begin_of(day: date) -> datetime:
@@ -291,6 +294,17 @@ def _customers_works(url: str, today: date) -> list[Work]:
             [Goal("against the floor", "ours", "floor", most=2.5)],
             {"statements": 6},
         ),
+        Work(
+            "live poll, unchanged",
+            {
+                "ours": ("poller", POLL),
+                "floor": ("floor", f"/schedule?{urlencode(schedule)}"),
+                "one bare statement, 304": ("floor", f"/marks?{urlencode(schedule)}"),
+            },
+            [Goal("against the floor of the page it keeps fresh", "ours", "floor", most=0.9)],
+            {"statements": 2},
+            statuses={"ours": 304, "one bare statement, 304": 304},
+        ),
     ]
 
 
@@ -456,6 +470,7 @@ def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> tuple[list[O
         apps = {
             "ours": office,
             "customer": office,
+            "poller": office,
             "drawn": server.make(url, str(sessions), keeps=False),
             "peer": stock.make(url),
             "floor": floor.make(url),
@@ -466,6 +481,8 @@ def run(jobs: int, rounds: int, requests: int, wanted: str = "") -> tuple[list[O
             for name, login in (("customer", CUSTOMER), ("crowd", CROWD)):
                 running[name] = Visitor(started["ours"].port)
                 running[name].sign_in(login, PASSWORD)
+            running["poller"] = running["customer"].again()
+            running["poller"].headers["If-None-Match"] = running["poller"].get(POLL).headers["ETag"]
             for name in ("ours", "drawn", "no cards", "fewer"):
                 running[name].sign_in(DISPATCHER, PASSWORD)
             if django is not None:
@@ -522,7 +539,10 @@ def _taking(
 def _outcome(
     work: Work, running: Mapping[str, Visitor], apps: Mapping[str, Flask], rounds: int, requests: int, bar: Progress
 ) -> Outcome:
-    contestants = [Contestant(name, running[where], path) for name, (where, path) in work.pages.items()]
+    contestants = [
+        Contestant(name, running[where], path, status=work.statuses.get(name, 200))
+        for name, (where, path) in work.pages.items()
+    ]
     task = bar.add_task(work.title, total=rounds + 1)
     times = compare(contestants, rounds, min(requests, work.requests or requests), lambda: bar.advance(task))
     statements = {
@@ -574,6 +594,8 @@ def main() -> None:
     jobs = int(os.environ.get("BENCH_JOBS", JOBS))
     if wanted == reminders.TITLE:
         sys.exit(reminders.main(jobs))
+    if wanted == live.TITLE:
+        sys.exit(live.main())
     if sys.argv[1:2] == [faults.TITLE]:
         sys.exit(faults.main(" ".join(sys.argv[2:])))
     rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))

@@ -63,6 +63,10 @@ SCHEDULE = f"""
 ({VISIT} AND v.status = ANY(%(open)s) ORDER BY v.start_at, v.id)
 UNION ALL ({VISIT} AND v.status <> ALL(%(open)s) ORDER BY v.start_at DESC, v.id DESC LIMIT 6)
 """
+MARKS = """
+SELECT v.id, v.version FROM appointments v
+WHERE v.partner_id = %(owner)s AND v.customer_id = %(customer)s AND v.status = ANY(%(open)s) ORDER BY v.id
+"""
 # All work the partner's week, and no service type has buffers. A start is taken where it is taken for everybody.
 FREE = """
 WITH candidates AS (
@@ -175,6 +179,11 @@ def make(url: str) -> Flask:
     @app.get("/schedule")
     def schedule() -> str:
         return _template.render(rows=rows(SCHEDULE, open=sorted(OPEN), **request.args))
+
+    @app.get("/marks")
+    def marks() -> Any:
+        rows(MARKS, open=sorted(OPEN), **request.args)
+        return "", 304
 
     @app.get("/free")
     def free() -> Any:

@@ -68,6 +68,10 @@ def test_production_names_what_is_missing(environment: pytest.MonkeyPatch, name:
         ("LOG_LEVEL", "hush"),
         ("DOORSTEP_ENV", "hush"),
         ("PROXY_HOPS", "-1"),
+        ("MAP_TILES_URL", "http://hush.example.com/{z}/{x}/{y}.png"),
+        ("MAP_TILES_URL", "https://tiles.example.com/hush.png"),
+        ("MAP_TILES_URL", "https://hush *; script-src x/{z}/{x}/{y}.png"),
+        ("TRAVEL_SPEED_KMH", "0"),
     ],
 )
 def test_a_wrong_value_is_named_and_not_shown(environment: pytest.MonkeyPatch, name: str, value: str) -> None:

@@ -354,3 +354,45 @@ def test_nobody_elses_visit_is_polled_or_tracked(
             assert [one.status_code for one in found] == [404, 404]
     nobody = day.stranger.client.get(f"{day.at}/live")
     assert nobody.status_code == 302
+
+
+@pytest.mark.row("C4")
+@pytest.mark.row("P16")
+def test_the_office_says_where_an_address_is(day: Day, create_staff: Create) -> None:
+    office = Site(day.app.test_client())
+    office.sign_in(create_staff(day.partner))
+    url = f"/admin/customers/edit/?id={day.priya.id}"
+    names = ("addresses-0-latitude", "addresses-0-longitude")
+    for typed, errors in (
+        (("north", "1"), ["Enter degrees such as 51.4712"]),
+        (("90.5", "-181"), ["Enter a latitude between -90 and 90", "Enter a longitude between -180 and 180"]),
+        (("nan", "1"), ["Enter a latitude between -90 and 90"]),
+        (("51.5", ""), ["Enter both latitude and longitude, or neither"]),
+    ):
+        office.get(url)
+        answer = office.submit(dict(zip(names, typed, strict=True)), button="Save")
+        assert answer.status_code == 422, typed
+        assert all(error in office.text for error in errors), typed
+        kept = [str(office.page.select_one(f"[name={name}]")["value"]) for name in names]  # type: ignore[index]
+        assert kept == list(typed)
+    for typed, stored in ((("51,4712", " -2.59 "), (51.4712, -2.59)), (("", ""), (None, None))):
+        office.get(url)
+        office.submit(dict(zip(names, typed, strict=True)), button="Save")
+        day.session.rollback()
+        place = day.session.get_one(Address, day.priya.addresses[0].id, populate_existing=True)
+        assert (place.latitude, place.longitude) == stored
+
+
+@pytest.mark.once
+@pytest.mark.row("C4")
+def test_map_pictures_come_from_the_one_host_that_is_set(day: Day, make_app: Create) -> None:
+    day.take("set_off")
+    page = day.stranger.get(day.link)
+    assert day.stranger.page.select("#map[data-tiles]") == []
+    assert "img-src 'self' data:;" in page.headers["Content-Security-Policy"]
+    tiles = "https://tiles.example.com/{z}/{x}/{y}.png"
+    other = Site(make_app(map_tiles_url=tiles, map_tiles_attribution="Map: the <Makers>").test_client())
+    page = other.get(day.link)
+    assert [one["data-tiles"] for one in other.page.select("#map")] == [tiles]
+    assert "Map: the <Makers>" in other.text
+    assert "img-src 'self' data: https://tiles.example.com;" in page.headers["Content-Security-Policy"]

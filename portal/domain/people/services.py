@@ -53,6 +53,7 @@ MAX_ADDRESSES = 50
 MAX_RELATION = 80
 MAX_CONTACTS = 20
 ALL_GROUPS = frozenset(MessageGroup)
+MAX_LATITUDE, MAX_LONGITUDE = 90, 180
 # As ``messages.models.Channel`` names them, which stands on this package.
 CHANNELS = ("email", "text")
 
@@ -61,7 +62,8 @@ CHANNELS = ("email", "text")
 class AddressInput:
     """A service address of the form; ``id`` is the key of one that exists. A new one that is blank is left out.
 
-    A ``retired`` one is offered for no new visit; those it has stay there.
+    A ``retired`` one is offered for no new visit; those it has stay there. ``latitude`` and ``longitude`` are degrees,
+    both or neither.
     """
 
     id: int | None
@@ -69,6 +71,8 @@ class AddressInput:
     city: str = ""
     postcode: str = ""
     retired: bool = False
+    latitude: float | None = None
+    longitude: float | None = None
 
     @property
     def is_blank(self) -> bool:
@@ -194,6 +198,32 @@ def merged_refusal(session: Session, customer: Customer) -> Refusal | None:
         return None
     into = session.scalars(select(Customer.name).where(Customer.id == customer.merged_into_id)).one()
     return Refusal("merged", sentence("%(name)s was merged into %(other)s already.", name=customer.name, other=into))
+
+
+def place_errors(place: AddressInput) -> dict[str, Sentence]:
+    """Return what is wrong with a new address, by field: ``line``, ``city``, ``postcode``."""
+    return {name.removeprefix("addresses-0-"): text for name, text in _address_errors([place]).items()}
+
+
+def add_address(session: Session, customer: Customer, place: AddressInput) -> Address:
+    """Return the customer's address at ``place``, added unless one of theirs in use is there; raises ``Invalid``.
+
+    Whoever calls has locked the customer.
+    """
+    errors = place_errors(place)
+    if errors:
+        raise Invalid(errors)
+    known = list(session.scalars(select(Address).where(Address.customer_id == customer.id).order_by(Address.id)))
+    key = place_key(place.line, place.city, place.postcode)
+    for address in known:
+        if address.active and address.place_key == key:
+            return address
+    if len(known) >= MAX_ADDRESSES:
+        raise Invalid({"line": sentence("A customer has %(limit)s addresses at most.", limit=MAX_ADDRESSES)})
+    _write_addresses(session, customer, known, [place])
+    session.flush()
+    added = select(Address).where(Address.customer_id == customer.id).order_by(Address.id.desc()).limit(1)
+    return session.scalars(added).one()
 
 
 def create_technician(session: Session, partner_id: int, form: TechnicianInput) -> Technician:
@@ -361,6 +391,21 @@ def _address_errors(addresses: Sequence[AddressInput]) -> dict[str, Sentence]:
         for name, limit in (("line", MAX_LINE), ("city", MAX_CITY), ("postcode", MAX_POSTCODE)):
             if len(getattr(address, name).strip()) > limit:
                 errors[f"addresses-{index}-{name}"] = too_long(limit)
+        errors |= {f"addresses-{index}-{name}": wrong for name, wrong in _place_errors(address).items()}
+    return errors
+
+
+def _place_errors(address: AddressInput) -> dict[str, Sentence]:
+    north, east = address.latitude, address.longitude
+    if (north is None) != (east is None):
+        missing = "latitude" if north is None else "longitude"
+        return {missing: sentence("Enter both latitude and longitude, or neither")}
+    errors: dict[str, Sentence] = {}
+    # NaN is within no limits.
+    if north is not None and not -MAX_LATITUDE <= north <= MAX_LATITUDE:
+        errors["latitude"] = sentence("Enter a latitude between -90 and 90")
+    if east is not None and not -MAX_LONGITUDE <= east <= MAX_LONGITUDE:
+        errors["longitude"] = sentence("Enter a longitude between -180 and 180")
     return errors
 
 
@@ -374,6 +419,8 @@ def _write_addresses(
             "line": typed.line.strip(),
             "city": typed.city.strip(),
             "postcode": typed.postcode.strip(),
+            "latitude": typed.latitude,
+            "longitude": typed.longitude,
             "active": not typed.retired,
         }
         if typed.id is not None:

@@ -15,7 +15,7 @@ from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import OPEN
 from portal.domain.lookup import MAX_KEY
-from portal.domain.people.models import Customer, Partner
+from portal.domain.people.models import Address, Customer, Partner
 from portal.domain.tracking.arrival import Estimate, distance_km, estimate
 from portal.domain.tracking.models import Position
 from portal.domain.tracking.services import LASTS
@@ -68,8 +68,8 @@ def tracked_visit(session: Session, now: datetime, visit_id: int, departure: int
         has_login=user_id is not None,
         is_open=is_followed(visit, now) and visit.departure == departure,
         position=position,
-        away_km=away_km(visit, position),
-        estimate=arrival_of(visit, position, speed_kmh),
+        away_km=away_km(visit, visit.job.address, position),
+        estimate=arrival_of(visit, visit.job.address, position, speed_kmh),
     )
 
 
@@ -78,16 +78,14 @@ def is_followed(visit: Appointment, now: datetime) -> bool:
     return visit.is_tracked and visit.on_the_way_at is not None and now < visit.on_the_way_at + LASTS
 
 
-def away_km(visit: Appointment, position: Position | None) -> float | None:
-    """Return how far ``position`` is from the visit's address in kilometres, while on the way; ``None`` if unknown."""
-    if position is None or not visit.is_on_the_way:
-        return None
-    return distance_km(position, visit.job.address)
+def away_km(visit: Appointment, address: Address, position: Position | None) -> float | None:
+    """Return how far ``position`` is from the visit's ``address`` in km while on the way; ``None`` where unknown."""
+    return distance_km(position, address) if position is not None and visit.is_on_the_way else None
 
 
-def arrival_of(visit: Appointment, position: Position | None, speed_kmh: float) -> Estimate | None:
-    """Return when the technician of ``visit`` arrives, while they are on the way; ``None`` where nothing tells."""
-    return estimate(visit, position, visit.job.address, speed_kmh) if visit.is_on_the_way else None
+def arrival_of(visit: Appointment, address: Address, position: Position | None, speed_kmh: float) -> Estimate | None:
+    """Return when the technician of ``visit`` is at its ``address``, while on the way; ``None`` where nothing tells."""
+    return estimate(visit, position, address, speed_kmh) if visit.is_on_the_way else None
 
 
 def position_of(session: Session, visit_id: int) -> Position | None:

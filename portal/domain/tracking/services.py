@@ -40,6 +40,9 @@ def keep_position(session: Session, actor: Actor, now: datetime, visit_id: int, 
     technician, ``Invalid`` for a reading that is none, ``Refused`` unless they are on the way: where somebody is before
     and after is nobody's to know, and staff have no position to give.
     """
+    if session.get_bind().dialect.name == "postgresql":
+        # The next one makes up for one that a power cut takes, so nobody waits for the disk.
+        session.connection().exec_driver_sql("SET LOCAL synchronous_commit = off")
     visit, job, _ = lock_visit(session, visit_id)
     if actor.technician_id is None or visit.technician_id != actor.technician_id:
         raise NotFound
