@@ -44,6 +44,7 @@ def create_app(settings: Settings) -> Flask:
         slim,
         statuses,
         unsubscribe,
+        wishes,
     )
     from portal.web.health import MIGRATIONS
 
@@ -85,6 +86,7 @@ def create_app(settings: Settings) -> Flask:
         script_words,
         slim,
         unsubscribe,
+        wishes,
     ):
         part.init_app(app)
     for area in (admin, customer, field):

@@ -24,13 +24,17 @@ from portal import demo_pictures, demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
-from portal.domain.jobs import fieldwork, services
+from portal.domain.jobs import fieldwork, service_jobs, services
 from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.service_jobs import ServiceDraft
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.messages.models import Fault
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.offers.models import JobOffer
+from portal.domain.offers.services import OfferInput, accept_offer, decline_offer, offer_job
+from portal.domain.people.contacts import clean_phone
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.look_ins import begin_look_in, end_look_in
 from portal.domain.people.models import (
@@ -49,8 +53,18 @@ from portal.domain.people.partners import (
     found_by_invitation,
     suspend_partner,
 )
+from portal.domain.people.services import AddressInput
 from portal.domain.photos.services import PhotoInput, add_photo, drawn_photo
+from portal.domain.requests.dates import Part, PreferredDate
 from portal.domain.requests.models import Wish
+from portal.domain.requests.new_service import (
+    ServiceWish,
+    add_request_photo,
+    convert_into_installation,
+    counter_propose,
+    decline_request,
+    request_service,
+)
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput, add_time_off
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff, WorkingHours
@@ -248,12 +262,21 @@ class Company:
         self.session.add(Membership(partner_id=self.partner.id, user_id=user.id, role=role))
         self.office.append(Actor(user.id, role, name, frozenset({self.partner.id})))
 
+    def number(self, phone: str) -> str:
+        """Return a telephone number as the forms keep it."""
+        return clean_phone(phone, self.partner.timezone)
+
     def add_technician(self, name: str, email: str, phone: str, available: bool = True) -> None:
         """Add a technician with a log-in."""
         user = self.add_login(name, email)
         status = TechnicianStatus.AVAILABLE if available else TechnicianStatus.UNAVAILABLE
         technician = Technician(
-            partner_id=self.partner.id, name=name, email=email, phone=phone, status=status, user_id=user.id
+            partner_id=self.partner.id,
+            name=name,
+            email=email,
+            phone=self.number(phone),
+            status=status,
+            user_id=user.id,
         )
         self.session.add(technician)
         self.session.flush()
@@ -275,7 +298,7 @@ class Company:
             partner_id=self.partner.id,
             name=name,
             email=email,
-            phone=phone,
+            phone=self.number(phone),
             user_id=user_id or self.add_login(name, email).id,
             created_at=self.opened_at,
         )
@@ -463,6 +486,7 @@ def seed(session: Session, now: datetime, rng: random.Random, progress: Progress
         _play(session, companies, now, progress or (lambda done, total: None))
         session.flush()
         _platform(session, now, operator, companies[0], password)
+        _offers(session, now, Actor(operator.id, Role.OPERATOR, operator.name), *companies)
 
 
 def _platform(session: Session, now: datetime, operator: User, acme: Company, password: str) -> None:
@@ -491,6 +515,38 @@ def _platform(session: Session, now: datetime, operator: User, acme: Company, pa
     session.flush()
     session.add(Membership(partner_id=initech.id, user_id=boss.id, role=Role.PARTNER_ADMIN))
     suspend_partner(session, robin, now - 3 * DAY, initech.id, "The trial quarter is over and no contract was signed.")
+
+
+def _offers(session: Session, now: datetime, robin: Actor, acme: Company, globex: Company) -> None:
+    """What the operator offered: two jobs that wait, one that another was quicker with, one that Acme declined."""
+
+    def offer(hours_ago: int, service: str, name: str, street: str, words: str, both: bool) -> dict[int, JobOffer]:
+        at, day = now - hours_ago * HOUR, acme.workday(6)
+        form = OfferInput(
+            partner_ids=[company.partner.id for company in ((acme, globex) if both else (acme,))],
+            service=service,
+            description=words,
+            customer_name=name,
+            customer_email=f"{name.lower().replace(' ', '.')}@mail.example",
+            customer_phone="+44 7700 900270",
+            place=AddressInput(None, street, "Bristol", "BS1 5TR"),
+            dates=[PreferredDate(day, Part.MORNING), PreferredDate(day + DAY)],
+            notes="",
+            expires_at=now + 40 * HOUR,
+        )
+        offered = offer_job(session, robin, at, form)
+        own = select(JobOffer).where(JobOffer.offered_job_id == offered.id)
+        return {one.partner_id: one for one in session.scalars(own)}
+
+    offer(5, THERMOSTAT.name, "Petra Holm", "7 Anchor Road", "Three rooms, the boiler is from 2019.", both=True)
+    offer(3, CHARGER.name, "Ravi Menon", "15 Welsh Back", "Parking place under the house.", both=False)
+    taken = offer(21, HEAT_PUMP.name, "Jutta Riedel", "2 Canons Way", "Yearly maintenance.", both=True)
+    theirs = globex.kinds[HEAT_PUMP.name].id
+    accept_offer(session, globex.office[1], now - 18 * HOUR, taken[globex.partner.id].id, theirs)
+    declined = offer(27, BATTERY.name, "Mona Eriksen", "30 Old Market", "Old cells to be taken away.", both=False)
+    reason = "We may not carry old cells; please ask somebody who is certified."
+    decline_offer(session, acme.office[1], now - 22 * HOUR, declined[acme.partner.id].id, reason)
+    session.flush()
 
 
 def _post(session: Session, at: datetime) -> None:
@@ -580,6 +636,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     for number, name in enumerate(("Ines Kowalski", "Leon Adeyemi", "Marta Lindqvist", "Sana Iqbal")):
         acme.add_technician(name, f"{name.split()[0].lower()}@acme.test", f"07700 90012{number}")
     acme.add_technician("Joe Pritchard", "joe@acme.test", "07700 900130", available=False)
+    acme.add_technician("Nils Aalto", "nils@acme.test", "07700 900131")
     priya = acme.add_customer(
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
@@ -609,7 +666,8 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         )
     )
     acme.stories.append(_reminders(acme))
-    for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _of_every_day):
+    of_parts = (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _requests, _of_every_day, _of_service)
+    for stories in of_parts:
         acme.stories.extend(stories(acme))
     return acme
 
@@ -664,10 +722,12 @@ def _contacts(acme: Company, customer: Customer) -> None:
             ("visits", "reminders", "arrival"),
         ),
         ("Harper & Lowe", "letting agent", "office@harper-lowe.example", "0117 496 0177", ("contract",)),
+        # Somebody who is told by text alone.
+        ("Bridget Doyle", "neighbour, opens the gate", "", "07700 900202", ("arrival",)),
     )
     for name, relation, email, phone, groups in people:
         gets = {f"gets_{group}": True for group in groups}
-        person = {"name": name, "relation": relation, "email": email, "phone": phone}
+        person = {"name": name, "relation": relation, "email": email, "phone": acme.number(phone)}
         acme.session.add(Contact(partner_id=acme.partner.id, customer_id=customer.id, **person, **gets))
     acme.session.flush()
 
@@ -889,6 +949,81 @@ def _asked(company: Company, order: Order, words: str) -> Story:
     request_change(company.session, customer, company.now, company.visit(job).id, Wish.CANCEL, words)
 
 
+def _wished(
+    company: Company, name: str, kind: Kind, hours_ago: int, dates: Sequence[PreferredDate], words: str
+) -> Generator[datetime, None, int]:
+    """A customer asks for new service; what comes of it is another's to tell. The key of the request."""
+    yield company.present - hours_ago * HOUR
+    customer = company.customers[name]
+    wish = ServiceWish(
+        customer.id,
+        company.kinds[kind.name].id,
+        company.homes[customer.id],
+        AddressInput(None, ""),
+        dates,
+        words,
+        form_key=f"{hours_ago:032x}",
+    )
+    return request_service(company.session, company.as_customer(customer), company.now, wish).id
+
+
+def _requests(acme: Company) -> list[Story]:
+    """What customers asked for: two wait for the office, one for its customer; the others were answered."""
+    dana = acme.office[1]
+    # Nothing is booked by an offer, but the time has to be free.
+    acme.taken.add(("Ines Kowalski", acme.workday(11)))
+
+    def waits(name: str, kind: Kind, hours_ago: int, words: str, *dates: PreferredDate) -> Story:
+        yield from _wished(acme, name, kind, hours_ago, dates, words)
+
+    def offered() -> Story:
+        day = acme.workday(5)
+        words = "The car comes in spring, the cable should reach the gate."
+        key = yield from _wished(acme, "Priya Raman", CHARGER, 29, [PreferredDate(day, Part.MORNING)], words)
+        drawn = drawn_photo(demo_pictures.fuse_box())
+        name, priya = photo_store().keep(drawn, acme.now), acme.as_customer(acme.customers["Priya Raman"])
+        add_request_photo(acme.session, priya, acme.now, key, name, drawn, "")
+        yield acme.present - 3 * HOUR
+        start, ines = acme.at(acme.workday(11), time(9)), acme.crew["Ines Kowalski"].id
+        counter_propose(acme.session, dana, acme.now, key, start, ines, despite_warnings=True)
+
+    def declined() -> Story:
+        key = yield from _wished(acme, "Hugo Lind", SOLAR, 52, [], "On the roof of the shed, if that carries it.")
+        yield acme.present - 27 * HOUR
+        decline_request(acme.session, dana, acme.now, key, "A shed's roof does not carry panels. We are sorry.")
+
+    def converted() -> Story:
+        day = acme.workday(12)
+        key = yield from _wished(acme, "Tess Moran", THERMOSTAT, 55, [PreferredDate(day)], "Same as my sister has.")
+        yield acme.present - 30 * HOUR
+        tess = acme.customers["Tess Moran"]
+        booking = Booking(
+            customer_id=tess.id,
+            address_id=acme.homes[tess.id],
+            service_type_id=acme.kinds[THERMOSTAT.name].id,
+            start=acme.at(day, time(9)),
+            items=[ItemInput("Smart thermostat", 1)],
+            technician_id=acme.crew["Sana Iqbal"].id,
+        )
+        convert_into_installation(acme.session, dana, acme.now, key, booking, despite_warnings=True)
+
+    soon = acme.workday(5)
+    return [
+        waits(
+            "Grace Mbeki",
+            HEAT_PUMP,
+            20,
+            "It hums at night.",
+            PreferredDate(soon, Part.MORNING),
+            PreferredDate(soon + DAY),
+        ),
+        waits("Samir Haddad", CHARGER, 4, "", PreferredDate(soon + 2 * DAY, Part.AFTERNOON)),
+        offered(),
+        declined(),
+        converted(),
+    ]
+
+
 def _moved(company: Company, order: Order, start: datetime, by_customer: bool, at: datetime) -> Story:
     """Booked, and moved to another start ``at`` an instant."""
     yield company.booked_before(order.start, 5, 9)
@@ -1106,6 +1241,113 @@ def _of_the_office(acme: Company) -> list[Story]:
         _to_the_end(acme, on(-1, time(11), CHARGER, sana), "complete"),
         _to_the_end(acme, on(-3, time(13), CHARGER, sana), "send_contract"),
         _to_the_end(acme, on(-4, time(12), CHARGER, sana), "sign_contract"),
+    ]
+
+
+def _service_job(
+    acme: Company,
+    name: str,
+    kind: Kind,
+    back: int,
+    notes: str,
+    acts: Sequence[tuple[datetime, Callable[[Job], object]]],
+) -> Story:
+    """A service job, drafted so many days ago, and what was done with it since: when, and what."""
+    yield acme.at(acme.today - back * DAY, time(9, 20))
+    customer = acme.customers[name]
+    draft = ServiceDraft(customer.id, acme.homes[customer.id], acme.kinds[kind.name].id, notes)
+    job = service_jobs.create_service_job(acme.session, acme.office[1], acme.now, draft)
+    for when, act in acts:
+        yield when
+        act(job)
+
+
+def _of_service(acme: Company) -> list[Story]:
+    """Service jobs in every status, all of them Nils's; one with two visits, one that may be set back."""
+    dana, nils = acme.office[1], acme.crew["Nils Aalto"]
+    session = acme.session
+
+    def approve(job: Job) -> object:
+        return service_jobs.approve(session, dana, acme.now, job.id)
+
+    def plan(start: datetime, technician: Technician | None = nils) -> Callable[[Job], object]:
+        key = technician.id if technician is not None else None
+        return lambda job: service_jobs.schedule_visit(
+            session, dana, acme.now, job.id, start, technician_id=key, despite_warnings=True
+        )
+
+    def take(use_case: Callable[..., Appointment], *inputs: object) -> Callable[[Job], object]:
+        return lambda job: acme.step(use_case, job, *inputs)
+
+    def cancel(job: Job) -> object:
+        return services.cancel(session, dana, acme.now, job.id, "Selling the house after all")
+
+    def earlier(days: int) -> datetime:
+        return acme.at(acme.today - days * DAY, time(9, 40))
+
+    def on(distance: int, clock: time) -> datetime:
+        return acme.at(acme.workday(distance), clock)
+
+    done, paused, now = on(-6, time(10)), on(-1, time(13)), acme.sensible_start(90)
+    worked = [
+        (done - 20 * MINUTE, take(fieldwork.set_off, 20)),
+        (done, take(fieldwork.arrive)),
+        (done + 5 * MINUTE, take(fieldwork.start_work)),
+        (done + 80 * MINUTE, take(fieldwork.complete, "Filter cleaned, pressure topped up.")),
+    ]
+    stopped = [
+        (paused - 20 * MINUTE, take(fieldwork.set_off, 20)),
+        (paused, take(fieldwork.arrive)),
+        (paused + 5 * MINUTE, take(fieldwork.start_work)),
+        (paused + 40 * MINUTE, take(fieldwork.pause, acme.pause_reason("Part needed"), "Valve is on order")),
+    ]
+    here = [
+        (acme.earlier_today(50), take(fieldwork.set_off, 20)),
+        (acme.earlier_today(30), take(fieldwork.arrive)),
+        (acme.earlier_today(25), take(fieldwork.start_work)),
+    ]
+    return [
+        _service_job(acme, "Beth Hargreaves", HEAT_PUMP, 1, "Rattles when it starts.", []),
+        _service_job(acme, "Grace Mbeki", BATTERY, 3, "App shows no data.", [(earlier(2), approve)]),
+        _service_job(
+            acme,
+            "Hugo Lind",
+            HEAT_PUMP,
+            5,
+            "Yearly service, and the cylinder the day after.",
+            [
+                (earlier(4), approve),
+                (earlier(3), plan(on(2, time(9)))),
+                (earlier(3) + 5 * MINUTE, plan(on(3, time(9)), None)),
+            ],
+        ),
+        _service_job(
+            acme, "Iris Bloom", CHARGER, 4, "Trips the fuse.", [(earlier(3), approve), (earlier(2), plan(now)), *here]
+        ),
+        _service_job(
+            acme,
+            "Ivo Marek",
+            THERMOSTAT,
+            12,
+            "Loses the programme.",
+            [(earlier(11), approve), (earlier(10), plan(paused)), *stopped],
+        ),
+        _service_job(
+            acme,
+            "Tess Moran",
+            HEAT_PUMP,
+            20,
+            "Yearly service.",
+            [(earlier(19), approve), (earlier(18), plan(done)), *worked],
+        ),
+        _service_job(
+            acme,
+            "Nora Quist",
+            BATTERY,
+            8,
+            "Backup switch does not switch.",
+            [(earlier(7), approve), (earlier(6), plan(on(6, time(14)))), (earlier(1), cancel)],
+        ),
     ]
 
 

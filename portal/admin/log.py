@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Response
+from flask import Response, current_app
 from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext, lazy_pgettext
@@ -18,6 +18,7 @@ from portal.domain.messages import queries
 from portal.domain.messages.models import AttemptOutcome, Message, MessageStatus
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.extensions import db
+from portal.settings import Environment, Settings
 from portal.web.i18n import translate
 from portal.web.statuses import MESSAGE_CHANNELS, MESSAGE_KINDS, message_badge
 
@@ -93,7 +94,15 @@ class MessageView(ScopedModelView):
     @expose("/<int:key>")
     def message_view(self, key: int) -> ResponseReturnValue:
         logged = queries.logged_message(db.session(), key)
-        return self.render("admin/log/message.html", logged=logged, attempt_names=ATTEMPTS, sandbox=SANDBOX)
+        settings: Settings = current_app.config["SETTINGS"]
+        keeps_links = settings.doorstep_env is Environment.DEMO
+        return self.render(
+            "admin/log/message.html",
+            logged=logged,
+            attempt_names=ATTEMPTS,
+            sandbox=SANDBOX,
+            keeps_links=keeps_links,
+        )
 
     @expose("/<int:key>/letter")
     def letter_view(self, key: int) -> ResponseReturnValue:

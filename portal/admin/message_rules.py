@@ -37,7 +37,12 @@ from portal.web.statuses import MESSAGE_CHANNELS, MESSAGE_KINDS
 BY_CLOCK, BY_LENGTH = "clock", "length"
 MINUTES, HOURS = "minutes", "hours"
 HOUR, DAY = 60, 24 * 60
-AT_ONCE = {MessageKind.ON_THE_WAY: lazy_gettext("once at each departure")}
+AS_SURVEY_SAYS = lazy_gettext("as set under “Survey”")
+AT_ONCE = {
+    MessageKind.ON_THE_WAY: lazy_gettext("once at each departure"),
+    MessageKind.SURVEY: AS_SURVEY_SAYS,
+    MessageKind.SURVEY_NUDGE: AS_SURVEY_SAYS,
+}
 
 
 @dataclass(frozen=True, slots=True)

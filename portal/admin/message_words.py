@@ -25,7 +25,14 @@ from portal.domain.actor import Actor, Permission
 from portal.domain.delivery import trials
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence, sentence
 from portal.domain.messages import templates
-from portal.domain.messages.models import RULED, TO_TECHNICIANS, Channel, MessageKind, MessageRule, MessageTemplate
+from portal.domain.messages.models import (
+    TO_TECHNICIANS,
+    WORDED,
+    Channel,
+    MessageKind,
+    MessageRule,
+    MessageTemplate,
+)
 from portal.domain.messages.outbox import Letter
 from portal.domain.messages.queries import facts_about, visits_to_show
 from portal.domain.messages.rules import rules_of_kind
@@ -117,7 +124,7 @@ class MessageWordsView(AdminPage):
         present = templates.present_versions(db.session(), partner_id)
         return self.render(
             "admin/messages/list.html",
-            kinds=[kind for kind in MessageKind if kind in RULED],
+            kinds=[kind for kind in MessageKind if kind in WORDED],
             channels=list(Channel),
             languages=LANGUAGES,
             own={place for place, version in present.items() if version.own},

@@ -74,7 +74,12 @@ def send(visit_id: int) -> ResponseReturnValue:
 
 def requests() -> str:
     """Show the customer's requests and what became of them, newest first."""
-    return render_template("customer/requests.html", requests=queries.own_requests(session()), wishes=WISHES)
+    return render_template(
+        "customer/requests.html",
+        requests=queries.own_requests(session()),
+        new_service=queries.own_service_requests(session()),
+        wishes=WISHES,
+    )
 
 
 def add_to(pages: Blueprint) -> None:

@@ -17,6 +17,7 @@ from portal.domain.jobs.customer_queries import NEWEST_FIRST
 from portal.domain.jobs.models import Appointment
 from portal.domain.paging import PAGE_ROWS, Cursor
 from portal.domain.photos.queries import shared_photos
+from portal.domain.requests.queries import own_service_requests
 from portal.domain.surveys.queries import survey_about
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
@@ -26,7 +27,7 @@ PAST_SHOWN = 5
 
 
 def schedule() -> str:
-    """Show My Schedule: the next appointment, what else is coming, what waits for a signature, past visits (C1)."""
+    """Show My Schedule: the next appointment, what else is coming, what was asked for, papers to sign (C1)."""
     visits = customer_queries.upcoming_visits(session(), customer(), formats.now())
     past = customer_queries.past_visits(session(), PAST_SHOWN)
     following = live.follow(visits, url_for("my.live"))
@@ -37,6 +38,7 @@ def schedule() -> str:
         past=past,
         finished=None if following else _finished_today(past.rows),
         papers=customer_queries.waiting_papers(session()),
+        wishes=own_service_requests(session(), formats.now()),
     )
 
 

@@ -38,7 +38,7 @@ class Permission(StrEnum):
     SEE_LOG = "see messages sent and background jobs"
     MANAGE_STAFF = "invite staff, change their roles, deactivate them"
     SEE_ACCESS = "see when the operator looked into the partner's data"
-    MANAGE_PARTNERS = "create, suspend and look into partners"
+    MANAGE_PARTNERS = "create, suspend and look into partners, offer them jobs"
 
 
 ROLE_PERMISSIONS: dict[Role, frozenset[Permission]] = {

@@ -10,6 +10,7 @@ from portal.domain.delivery import models as delivery
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.notes import models as notes
+from portal.domain.offers import models as offers
 from portal.domain.people import models as people
 from portal.domain.photos import models as photos
 from portal.domain.requests import models as requests
@@ -29,6 +30,7 @@ __all__ = [
     "jobs",
     "messages",
     "notes",
+    "offers",
     "people",
     "photos",
     "requests",

@@ -21,7 +21,7 @@ from html.parser import HTMLParser
 from typing import Any
 
 import nh3
-from jinja2 import Environment, StrictUndefined, TemplateError, TemplateSyntaxError, meta, nodes
+from jinja2 import Environment, StrictUndefined, TemplateSyntaxError, meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
@@ -103,14 +103,11 @@ def fill(source: str, values: Mapping[str, str], html: bool = False, limit: int 
     template = _compiled(source, frozenset(values), html)
     pieces: list[str] = []
     length = 0
-    try:
-        for piece in template.generate({name.replace(".", DOT): value for name, value in values.items()}):
-            pieces.append(piece)
-            length += len(piece)
-            if length > limit:
-                raise Unusable(Problem(1, sentence("It becomes longer than %(limit)s characters.", limit=limit)))
-    except (TemplateError, RecursionError) as error:
-        raise Unusable(_not_understood(source, 1)) from error
+    for piece in template.generate({name.replace(".", DOT): value for name, value in values.items()}):
+        pieces.append(piece)
+        length += len(piece)
+        if length > limit:
+            raise Unusable(Problem(1, sentence("It becomes longer than %(limit)s characters.", limit=limit)))
     return "".join(pieces)
 
 
@@ -204,10 +201,7 @@ PLAIN, HTML = _environment(False), _environment(True)
 def _compiled(source: str, known: frozenset[str], html: bool) -> Any:
     # A condition on a line of its own leaves no empty line behind.
     tree = _checked(ONLY_CONDITIONS.sub(r"\1", source), known, MAX_SOURCE)
-    try:
-        return (HTML if html else PLAIN).from_string(tree)
-    except (TemplateError, RecursionError, SyntaxError, MemoryError) as error:
-        raise Unusable(_not_understood(source, 1)) from error
+    return (HTML if html else PLAIN).from_string(tree)
 
 
 def _checked(source: str, known: frozenset[str], limit: int) -> nodes.Template:

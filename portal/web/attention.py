@@ -29,6 +29,8 @@ from portal.web.partners import current_partner
 FRESH = timedelta(seconds=5)
 # What is in these is more than an installation.
 OWN_PAGES = {
+    Queue.OFFERS: "job_offers.index_view",
+    Queue.REQUESTS: "service_requests.index_view",
     Queue.CHANGE_REQUESTS: "change_requests.index_view",
     Queue.UNREACHABLE: "unreachable.index_view",
 }
@@ -57,6 +59,8 @@ def queue_title(queue: Queue) -> str:
         Queue.NOT_COMPLETED: gettext("Not completed"),
         Queue.NEEDS_VISIT: gettext("Needs a visit"),
         Queue.HIT: gettext("Hit by time off or hours"),
+        Queue.OFFERS: gettext("Job offers"),
+        Queue.REQUESTS: gettext("Requests"),
         Queue.CHANGE_REQUESTS: gettext("Change requests"),
         Queue.UNREACHABLE: gettext("Unreachable customers"),
     }[queue]
@@ -74,6 +78,8 @@ def queue_meaning(queue: Queue) -> str:
             "They stay here until they are moved or reassigned.",
             handyman=_handyman(),
         ),
+        Queue.OFFERS: gettext("Jobs that the operator offers you. The first partner who accepts gets them."),
+        Queue.REQUESTS: gettext("Customers ask for new service and wait for a time."),
         Queue.CHANGE_REQUESTS: gettext("Customers ask for what the rules do not let them change themselves."),
         Queue.UNREACHABLE: gettext("A message was given up after the last try. Somebody has to call them."),
     }[queue]
@@ -87,6 +93,8 @@ def queue_empty(queue: Queue) -> str:
         Queue.NOT_COMPLETED: gettext("No visit was left open at the end of its day."),
         Queue.NEEDS_VISIT: gettext("Nothing that was begun or approved waits for a visit."),
         Queue.HIT: gettext("Every coming visit can be worked as planned."),
+        Queue.OFFERS: gettext("No job is offered to you."),
+        Queue.REQUESTS: gettext("No request for new service waits for an answer."),
         Queue.CHANGE_REQUESTS: gettext("No change request waits for an answer."),
         Queue.UNREACHABLE: gettext("Every customer could be reached."),
     }[queue]

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from limits.storage import Storage
 
 from portal.settings import Settings
+from portal.web.sessions import COUNTS
 
 SCHEME = "countsfile"
 PATIENCE_SECONDS = 5.0
@@ -24,8 +25,7 @@ COUNT = (
 
 def counts_uri(settings: Settings) -> str:
     """Return the address of the file that the processes with these settings share."""
-    folder = settings.session_dir.absolute()
-    return f"{SCHEME}://{folder.with_name(f'{folder.name}-throttle.sqlite3')}"
+    return f"{SCHEME}://{settings.session_dir.absolute() / COUNTS}"
 
 
 class FileCounts(Storage):

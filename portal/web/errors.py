@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, g, jsonify, render_template, request
+from flask import Flask, current_app, g, jsonify, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
@@ -101,6 +101,8 @@ def answer(status: int, text: Any = None, heading: Any = None) -> ResponseReturn
             return page, status
         except SQLAlchemyError:
             log.exception("error_page_failed", status=status)
+    # Who asks is not looked up for this page: that may be what failed.
+    g.setdefault("_login_user", current_app.login_manager.anonymous_user())  # type: ignore[attr-defined]
     return render_template("errors/standalone.html", **_context(status, heading, text or usual)), status
 
 

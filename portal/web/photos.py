@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 from flask import Flask, Response, current_app, request
@@ -13,9 +15,10 @@ from portal.domain.actor import Actor
 from portal.domain.jobs.happened import client_key
 from portal.domain.photos import services
 from portal.domain.photos.models import Photo
-from portal.domain.photos.pictures import MAX_BYTES
+from portal.domain.photos.pictures import MAX_BYTES, Drawn
 from portal.domain.photos.services import PhotoInput
 from portal.domain.photos.storage import PhotoStore
+from portal.domain.requests.models import RequestPhoto
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
 from portal.web import formats
@@ -69,6 +72,25 @@ def take_in(
         store().remove(name)
 
 
+def sent_photo() -> Drawn | None:
+    """Return the photo that a form brought, as it is kept, or ``None`` for no file; ``Invalid`` says why not."""
+    sent = request.files.get("photo")
+    if sent is None or not sent.filename:
+        return None
+    return services.drawn_photo(sent.stream.read(MAX_BYTES + 1))
+
+
+@contextmanager
+def kept_file(drawn: Drawn) -> Iterator[str]:
+    """Write the files of a photo and give their name; they are removed again where the block fails."""
+    name = store().keep(drawn, formats.now())
+    try:
+        yield name
+    except BaseException:
+        store().remove(name)
+        raise
+
+
 def remove(session: Session, actor: Actor, photo_id: int) -> None:
     """Remove a photo, then its files; those that cannot be removed now are by the worker."""
     with unit_of_work(session) as writing:
@@ -76,7 +98,7 @@ def remove(session: Session, actor: Actor, photo_id: int) -> None:
     store().remove(name)
 
 
-def serve(photo: Photo, small: bool) -> Response:
+def serve(photo: Photo | RequestPhoto, small: bool) -> Response:
     """Return a photo for this one reader, who has to ask again each time: what is no longer shared is gone at once."""
     response = Response(mimetype="image/jpeg")
     response.headers["Cache-Control"] = "private, no-cache"

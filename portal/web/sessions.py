@@ -21,6 +21,8 @@ from portal.settings import Settings
 # Answered without knowing who asks; health must answer even when the session store does not.
 NOBODYS_PATHS = ("/static/", "/admin/static/", "/brand/", "/healthz", "/readyz", "/favicon.ico")
 NO_LIMIT = 0
+# The file of what throttles count, which comes and goes with its journal.
+COUNTS = "throttle.sqlite3"
 LIFETIME = timedelta(days=14)
 
 
@@ -93,7 +95,8 @@ def sweep(folder: Path) -> int:
     A session is written when it changes and lives as long from then, so that the age of its file tells.
     """
     oldest = time.time() - LIFETIME.total_seconds()
-    gone = [path for path in folder.iterdir() if path.stat().st_mtime < oldest]
+    kept = (path for path in folder.iterdir() if not path.name.startswith(COUNTS))
+    gone = [path for path in kept if path.stat().st_mtime < oldest]
     for path in gone:
         # Another process may be sweeping too.
         path.unlink(missing_ok=True)

@@ -13,8 +13,9 @@ from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.lifecycle import HasStatus
 from portal.domain.messages.models import Channel, Fault, MessageKind, MessageStatus
+from portal.domain.offers.states import JOB_OFFER
 from portal.domain.requests.models import Wish
-from portal.domain.requests.states import CHANGE_REQUEST
+from portal.domain.requests.states import CHANGE_REQUEST, SERVICE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
 from portal.web.partners import partner_info
@@ -104,6 +105,10 @@ MESSAGE_KINDS = {
     MessageKind.REMINDER: lazy_gettext("Reminder"),
     MessageKind.ON_THE_WAY: lazy_gettext("On the way"),
     MessageKind.CONTRACT: lazy_gettext("Contract"),
+    MessageKind.REQUEST_RECEIVED: lazy_gettext("Request received"),
+    MessageKind.REQUEST_OFFERED: lazy_gettext("Another date offered"),
+    MessageKind.REQUEST_DECLINED: lazy_gettext("Request declined"),
+    MessageKind.REQUEST_CONVERTED: lazy_gettext("Request taken on"),
     MessageKind.SURVEY: lazy_gettext("Survey"),
     MessageKind.SURVEY_NUDGE: lazy_gettext("Survey, once more"),
     MessageKind.FOLLOW_UP: lazy_gettext("After the visit"),
@@ -219,6 +224,17 @@ def request_badge(request: HasStatus) -> Badge:
     return Badge(CSS["change_request"][request.status], translate(CHANGE_REQUEST.status(request.status).label))
 
 
+def service_request_badge(request: HasStatus) -> Badge:
+    """Return the badge of a request for new service, for office and customer alike."""
+    return Badge(CSS["service_request"][request.status], translate(SERVICE_REQUEST.status(request.status).label))
+
+
+def offer_badge(offer: HasStatus, expired: bool = False) -> Badge:
+    """Return the badge of a job offer; ``expired``: its time is over, whatever the worker has noted so far."""
+    status = JOB_OFFER.transition("expire").targets[0] if expired else offer.status
+    return Badge(CSS["job_offer"][status], translate(JOB_OFFER.status(status).label))
+
+
 def fault_text(fault: str) -> str:
     """Return what went wrong in words; "" where nothing is known."""
     return str(FAULTS[Fault(fault)]) if fault else ""
@@ -243,6 +259,8 @@ def init_app(app: Flask) -> None:
         badge=badge,
         visit_badge=visit_badge,
         request_badge=request_badge,
+        service_request_badge=service_request_badge,
+        offer_badge=offer_badge,
         customer_badge=customer_badge,
         message_badge=message_badge,
         message_kind=MESSAGE_KINDS.__getitem__,

@@ -15,21 +15,23 @@ from portal.domain.delivery.settings import settings_of
 from portal.domain.delivery.trials import anything_to_try, claim_tests, record_test, trial_facts
 from portal.domain.errors import Refusal
 from portal.domain.messages import outbox
-from portal.domain.messages.models import ACCESS, SURVEYS, Fault, MessageKind
+from portal.domain.messages.models import ABOUT_REQUESTS, ACCESS, SURVEYS, Fault, MessageKind
 from portal.domain.messages.models import Channel as Kind
 from portal.domain.messages.outbox import Claim, Failure, Letter
-from portal.domain.messages.queries import access_facts, facts_of, invitation_facts
+from portal.domain.messages.queries import access_facts, facts_of, invitation_facts, request_facts
 from portal.domain.messages.services import (
     NO_GATEWAY,
     QUIET_HOURS,
     access_still_wanted,
     invitation_still_wanted,
     loud_at,
+    request_still_wanted,
     rule_refusal,
     still_wanted,
     unwanted,
     waits_until,
 )
+from portal.domain.messages.timing import out_of_quiet
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
 from portal.web.letters.rendering import Renderer
@@ -173,14 +175,21 @@ class Relay:
         """Answer who asked for a link to get in; what comes of it is sent with everything else."""
         with self._store.reading() as session:
             waits = anything_asked(session)
-        if waits:
+        if not waits:
+            return
+        try:
             with self._store.writing() as session:
                 answer_wishes(session, self._clock(), self._settings.secret_key.get_secret_value())
+        except Exception:
+            # Whatever somebody typed must not keep messages from being sent; it is dropped when it is out of date.
+            log.exception("wishes_not_answered")
 
     def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""
         if held.kind == MessageKind.INVITATION:
             return self._invitation(held, now, tally)
+        if held.kind in ABOUT_REQUESTS:
+            return self._request(held, now, tally)
         if held.kind in ACCESS:
             return self._access(held, now, tally)
         with self._store.reading() as session:
@@ -216,6 +225,20 @@ class Relay:
             self._skipped(held, refusal, tally)
             return None
         return self._renderer.invitation(facts, now)
+
+    def _request(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
+        with self._store.reading() as session:
+            facts = request_facts(session, held.message_id)
+        refusal = request_still_wanted(facts.message, facts.request, facts.is_meant) or rule_refusal(facts.rule)
+        refusal = refusal or unwanted(facts.message, facts.reader)
+        if refusal is not None:
+            self._skipped(held, refusal, tally)
+            return None
+        loud = out_of_quiet(now, None, facts.quiet) if facts.message.channel == Kind.TEXT else now
+        if loud != now:
+            self._release([held], loud)
+            return None
+        return self._renderer.about_request(facts, now)
 
     def _access(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         with self._store.reading() as session:

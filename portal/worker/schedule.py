@@ -18,6 +18,7 @@ from portal.domain.errors import Sentence, sentence
 from portal.domain.jobs.counts import fold
 from portal.domain.jobs.services import finalise_due_cancel
 from portal.domain.messages.reminders import decide_reminders
+from portal.domain.offers.services import due_to_expire, expire_offers
 from portal.domain.photos.queries import files_to_clear, named_photos
 from portal.domain.photos.services import note_cleared, sweep_left_over
 from portal.domain.photos.storage import PhotoStore
@@ -104,6 +105,15 @@ def _lapse_requests(work: Work) -> None:
             lapse_started(session, now, request_id)
 
 
+def _expire_offers(work: Work) -> None:
+    now = work.clock()
+    with work.store.reading() as session:
+        due = due_to_expire(session, now)
+    for offered_job_id in due:
+        with work.store.writing() as session:
+            expire_offers(session, now, offered_job_id)
+
+
 def _fold_counts(work: Work) -> None:
     with work.store.writing() as session:
         fold(session)
@@ -141,6 +151,7 @@ JOBS = (
     PeriodicJob(sentence("Decide reminders"), _remind, timedelta(minutes=1)),
     PeriodicJob(sentence("Make due cancels final"), _finalise_cancels, timedelta(seconds=5)),
     PeriodicJob(sentence("Let change requests lapse"), _lapse_requests, timedelta(minutes=1)),
+    PeriodicJob(sentence("Let job offers expire"), _expire_offers, timedelta(minutes=1)),
     PeriodicJob(sentence("Fold counts"), _fold_counts, timedelta(seconds=5)),
     PeriodicJob(sentence("Clear away photos"), _clear_photos, timedelta(hours=1)),
     PeriodicJob(sentence("Keep house"), _keep_house, timedelta(hours=1)),

@@ -49,6 +49,11 @@ RESULTS = Path(__file__).with_name("faults.md")
 ROOT = Path(__file__).resolve().parents[2]
 SENDER = "office@bench.test"
 LETTERS, ROUNDS = 200, 5
+BARE, EACH = "bare loop, one connection", "one connection each"
+CHANNEL, RELAY = "ours: the channel", "ours: the whole relay"
+TARGETS = (("of the bare loop", BARE, 0.9), ("of one connection each", EACH, 2.0))
+# However busy the machine is, in seconds.
+PATIENT = {"PATIENCE": "1800"}
 ENGINES = ("sqlite", "postgresql")
 console = Console(highlight=False)
 
@@ -97,14 +102,15 @@ FAULTS = (
 
 
 def kill(fault: Fault, engine: str) -> dict[str, int]:
-    """Run the test of ``fault`` on one database and return its report; raises ``RuntimeError`` where there is none."""
+    """Run the test of ``fault`` on one database and return its report; an empty one where it did not end well."""
     with tempfile.TemporaryDirectory() as folder, _own_database(fault.own_database) as own:
         path = Path(folder) / "report.json"
         command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider", "-k", engine, fault.test]
-        environment = {**os.environ, **fault.given, **own, "KILLS_REPORT": str(path)}
+        environment = {**os.environ, **PATIENT, **fault.given, **own, "KILLS_REPORT": str(path)}
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         if not path.exists():
-            raise RuntimeError(f"{fault.title} on {engine}: {done.stdout[-2000:]}")
+            console.print(done.stdout[-2000:], markup=False)
+            return {}
         report: dict[str, int] = json.loads(path.read_text())
         return report
 
@@ -250,16 +256,16 @@ def sending(url: str) -> dict[str, list[float]]:
                 raise RuntimeError(f"{tally} of {LETTERS} were sent")
 
         runs: dict[str, Callable[[], None]] = {
-            "bare loop, one connection": bare,
-            "one connection each": one_each,
-            "ours: the channel": channel,
-            "ours: the whole relay": whole,
+            BARE: bare,
+            EACH: one_each,
+            CHANNEL: channel,
+            RELAY: whole,
         }
         for turn in range(ROUNDS + 1):
             names = list(runs)
             first = turn % len(names)
             for name in (*names[first:], *names[:first]):
-                if name == "ours: the whole relay":
+                if name == RELAY:
                     due_again(store)
                 began = time.perf_counter()
                 runs[name]()
@@ -300,9 +306,9 @@ def fault_lines(found: Mapping[tuple[str, str], Mapping[str, int]]) -> Iterator[
             report = found.get((fault.title, engine))
             if report is None:
                 continue
-            counted = ", ".join(f"{name} {value:,}" for name, value in report.items())
+            counted = ", ".join(f"{name} {value:,}" for name, value in report.items()) or "did not come to its end"
             wanted = ", ".join(f"{name} ≤ {value}" for name, value in fault.most.items())
-            met = all(report[name] <= value for name, value in fault.most.items())
+            met = all(name in report and report[name] <= value for name, value in fault.most.items())
             yield f"| {fault.title} | {engine} | {counted} | {wanted} | {'met' if met else '**missed**'} |"
 
 
@@ -313,9 +319,14 @@ def speed_lines(found: Mapping[str, Mapping[str, list[float]]]) -> Iterator[str]
         yield "| | letters a second | of the bare loop | of one connection each |"
         yield "| --- | --- | --- | --- |"
         for name, values in speed.items():
-            bare, each = (_ratio(speed, name, peer) for peer in ("bare loop, one connection", "one connection each"))
+            bare, each = (_ratio(speed, name, peer) for peer in (BARE, EACH))
             spread = f"{median(values):,.0f} ({min(values):,.0f}–{max(values):,.0f})"
             yield f"| {name} | {spread} | {bare:.2f}× | {each:.2f}× |"
+        yield "\n| target of the channel | wanted | measured | |"
+        yield "| --- | --- | --- | --- |"
+        for words, peer, least in TARGETS:
+            ratio = _ratio(speed, CHANNEL, peer)
+            yield f"| {words} | ≥ {least:g}× | {ratio:.2f}× | {'met' if ratio >= least else '**missed**'} |"
 
 
 HEAD = """\
@@ -331,7 +342,7 @@ SENDING = """
 {letters} letters with a plain and an HTML part to a mail server in a process of its own; the median of {rounds} rounds,
 in turn, with the least and the most. The loops make and send the same letter; the channel is what our relay sends with;
 the whole relay also looks at each message again, writes it, and records in a transaction of its own that it was sent.
-Wanted of the channel: ≥ 0.9× of the bare loop, ≥ 2× of one connection each.
+On a busy machine making the letter takes longer than its way, so that one connection helps anybody less.
 """
 
 

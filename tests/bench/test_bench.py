@@ -14,7 +14,7 @@ from portal.domain.jobs.counts import counts_of, rebuild
 from portal.domain.jobs.models import Job
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
-from tests.bench import floor, server, stock
+from tests.bench import faults, floor, server, stock
 from tests.bench.__main__ import Goal, LastTime, Outcome, Work, report, works
 from tests.bench.data import CUSTOMER, DISPATCHER, PASSWORD, Size, fill
 from tests.bench.measure import Timing
@@ -88,3 +88,22 @@ def test_two_bookings_of_one_time_miss_the_target_and_absent_peers_are_named() -
     assert "| bookings of the one time | 1 | 2 | **missed** |" in page
     assert "| everybody else told so | 49 | 48 | **missed** |" in page
     assert "The peers on Django are left out: there is no network." in page
+
+
+def test_what_was_lost_or_never_counted_misses_the_target() -> None:
+    workers, scheduler, web, database = faults.FAULTS
+    kills = {
+        (workers.title, "sqlite"): {"kills": 40, "lost": 0, "repeats": 39},
+        (workers.title, "postgresql"): {"kills": 40, "lost": 1, "repeats": 0},
+        (scheduler.title, "sqlite"): {},
+    }
+    speed = {faults.BARE: [10.0, 20.0], faults.EACH: [5.0, 10.0], faults.CHANNEL: [9.0, 19.0]}
+    page = faults.report(kills, {"SQLite": speed})
+    assert f"| {workers.title} | sqlite | kills 40, lost 0, repeats 39 | lost ≤ 0, repeats ≤ 40 | met |" in page
+    assert "| kills 40, lost 1, repeats 0 | lost ≤ 0, repeats ≤ 40 | **missed** |" in page
+    assert "| did not come to its end | missed ≤ 0, stale ≤ 0 | **missed** |" in page
+    assert f"| {faults.CHANNEL} | 14 (9–19) | 0.93× | 1.85× |" in page
+    assert "| of the bare loop | ≥ 0.9× | 0.93× | met |" in page
+    assert "| of one connection each | ≥ 2× | 1.85× | **missed** |" in page
+    assert web.title not in page
+    assert database.title not in page

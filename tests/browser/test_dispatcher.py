@@ -152,6 +152,12 @@ def test_scheduling_in_the_dialog_by_keyboard(page: Any, desk: Desk) -> None:
     expect(dialog.get_by_label("Quantity, line 2")).to_be_focused()
     expect(dialog.locator(".chosen strong")).to_have_text(["Priya Raman", "Ines Kowalski"])
     dialog.get_by_label("Quantity, line 2").fill("1")
+    dialog.get_by_role("button", name="Show free times").press("Enter")
+    expect(dialog.locator("#slot legend")).to_be_focused()
+    expect(dialog.locator("#slot legend")).to_contain_text("Free times of Ines Kowalski")
+    dialog.get_by_label("The time above").press("ArrowLeft")
+    dialog.get_by_label("15:00").check()
+    assert axe_complaints(page) == []
     dialog.get_by_label("Quantity, line 2").press("Enter")
 
     expect(page.get_by_role("status").filter(has_text="and assigned to Ines Kowalski")).to_be_visible()

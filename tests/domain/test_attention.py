@@ -17,9 +17,10 @@ from portal.domain.jobs import attention, fieldwork, services
 from portal.domain.jobs.attention import Queue, count_queues, list_queue
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.messages.models import Fault, Message
+from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.paging import Cursor
 from portal.domain.people.models import Partner
-from portal.domain.requests.models import ChangeRequest, Wish
+from portal.domain.requests.models import ChangeRequest, ServiceRequest, Wish
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling import hours
 from portal.domain.scheduling.hours import HitsVisits, TimeOffInput
@@ -79,7 +80,36 @@ def plain_counts(office: Office, now: datetime) -> dict[Queue, int]:
     asked = [wish for wish in wishes if wish.status == "PENDING"]
     tasks = session.scalars(select(Unreachable).where(Unreachable.partner_id == partner_id))
     unreached = [task for task in tasks if task.closed_at is None]
-    return dict(zip(Queue, (len(found) for found in (nobody, late, left, begun, hit, asked, unreached)), strict=True))
+    offers = session.execute(
+        select(JobOffer, OfferedJob)
+        .join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id)
+        .where(JobOffer.partner_id == partner_id)
+    )
+    offered = [one for one, job in offers if one.status == "OFFERED" and job.expires_at > now]
+    requests = session.scalars(select(ServiceRequest).where(ServiceRequest.partner_id == partner_id))
+    wanted = [one for one in requests if one.status == "NEW"]
+    found = (nobody, late, left, begun, hit, offered, wanted, asked, unreached)
+    return dict(zip(Queue, (len(rows) for rows in found), strict=True))
+
+
+def ask_and_offer(office: Office) -> None:
+    """Requests that wait and one that does not, and offers of which each has another fate."""
+    people = office.people
+    where = {"address_id": people.addresses[0], "service_type_id": people.service_type_id, "asked_at": NOW}
+    for number, status in enumerate(("NEW", "CANCELLED", "NEW")):
+        office.add(
+            ServiceRequest(
+                customer_id=people.customer_id(), status=status, form_key=f"{people.partner_id}:{number}", **where
+            )
+        )
+    for hours_open, status in ((3, "OFFERED"), (900, "OFFERED"), (900, "TAKEN")):
+        work = {"service": "Boiler", "customer_name": "Ada", "line": "3 Engine Row", "offered_by_name": "Robin"}
+        with unit_of_work(office.looking) as session:
+            job = OfferedJob(**work, offered_at=NOW, expires_at=NOW + hours_open * HOUR)
+            session.add(job)
+            session.flush()
+            key = job.id
+        office.add(JobOffer(offered_job_id=key, status=status))
 
 
 def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
@@ -134,6 +164,7 @@ def test_counts_are_a_plain_count_after_random_work(office: Office) -> None:
     with unit_of_work(office.looking) as session:
         own = select(FeatureControls).where(FeatureControls.partner_id == people.partner_id)
         session.scalars(own).one().self_service = False
+    ask_and_offer(office)
     for turn in range(90):
         office.now += rng.choice((5, 20, 45)) * MINUTE
         day = (office.now + rng.randint(0, 1) * DAY).date()

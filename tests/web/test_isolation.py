@@ -29,10 +29,11 @@ from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
+from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.people.invitations import InvitationInput, invite_staff
 from portal.domain.people.models import Address, Customer, Invitation, Membership, Partner, Technician, User
 from portal.domain.photos.models import Photo
-from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.models import ChangeRequest, RequestPhoto, ServiceRequest
 from portal.domain.scheduling.models import (
     ControlOverride,
     Holiday,
@@ -62,6 +63,8 @@ LISTS = (
     "staff",
     "activity",
     "change-requests",
+    "requests",
+    "job-offers",
     "survey-results",
     "unreachable",
 )
@@ -91,6 +94,9 @@ BY_ENDPOINT = {
     "partners": "partner",
     "hours": "absence",
     "change_requests": "wish",
+    "service_requests": "asked_for",
+    "job_offers": "offer",
+    "offered_jobs": "offer",
     "message_rules": "message_rule",
     "unreachable": "unreached",
 }
@@ -103,9 +109,10 @@ BY_ARGUMENT = {
     "job_id": "job",
     "contract_id": "contract",
     "photo_id": "photo",
+    "request_photo_id": "request_photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
-OPERATORS = {"partners"}
+OPERATORS = {"partners", "offered_jobs"}
 
 pytestmark = pytest.mark.row("C7")
 
@@ -134,6 +141,9 @@ class Side:
     question: SurveyQuestion
     message_rule: MessageRule
     unreached: Unreachable
+    asked_for: ServiceRequest
+    request_photo: RequestPhoto
+    offer: JobOffer
     contract: Contract
     photo: Photo
     service: Job
@@ -246,8 +256,35 @@ def make_side(
         named = {"client_key": "key", "name": f"2026-11-24/{word}", "caption": f"{word} photo", "width": 9, "height": 9}
         photo = save(session, Photo(**taken, **named, **keys))
         service = create_service_job(partner, customer, kind=kind, notes=f"{word} service notes")
-        more = (membership, invitation, absence, holiday, wish, question, rule, unreached, contract, photo, service)
-        return Side(*given, *listed, *more)
+        where = {"address_id": customer.addresses[0].id, "service_type_id": kind.id, "form_key": f"{customer.id}:"}
+        asked = {"status": "NEW", "notes": f"{word} request", "asked_at": datetime.now(UTC)}
+        asked_for = save(session, ServiceRequest(**whom, **where, **asked))
+        named = {"client_key": "key", "name": f"2026-11-24/{word}2", "width": 9, "height": 9}
+        sent = RequestPhoto(service_request_id=asked_for.id, added_at=datetime.now(UTC), **named, **whom)
+        request_photo = save(session, sent)
+        until = datetime.now(UTC) + timedelta(days=1)
+        work = {"service": f"{word} work", "customer_name": f"{word} Newcomer", "line": f"2 {word} Street"}
+        offered = save(
+            session, OfferedJob(**work, offered_at=datetime.now(UTC), offered_by_name="Robin", expires_at=until)
+        )
+        offer = save(session, JobOffer(partner_id=partner.id, offered_job_id=offered.id, status="OFFERED"))
+        own = (
+            membership,
+            invitation,
+            absence,
+            holiday,
+            wish,
+            question,
+            rule,
+            unreached,
+            asked_for,
+            request_photo,
+            offer,
+            contract,
+            photo,
+            service,
+        )
+        return Side(*given, *listed, *own)
 
     return make
 

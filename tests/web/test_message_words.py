@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import cycle
+from itertools import cycle, product
 from typing import Any
 
 import pytest
+from bs4 import BeautifulSoup
 from flask import Flask
 from sqlalchemy import select
 
 from portal.domain.delivery.models import ChannelTest
-from portal.domain.messages.models import Message, MessageKind, MessageRule, MessageTemplate
+from portal.domain.messages.models import WORDED, Channel, Message, MessageKind, MessageRule, MessageTemplate
+from portal.domain.messages.queries import facts_about
 from portal.domain.messages.services import announce
+from portal.domain.messages.templates import Place, errors_in, warnings_about
 from portal.domain.people.models import Customer
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
+from portal.web.i18n import LANGUAGES
+from portal.web.letters.rendering import Renderer
 from portal.worker.relay import Relay
 from portal.worker.store import Store
 from tests.factories import Create
@@ -139,7 +144,7 @@ def test_words_that_cannot_be_used_are_refused_at_their_field_and_kept(office: O
         ("subject", "{{ partner.name.__class__ }}", "there is no placeholder “partner.name.__class__”"),
         ("body_html", "<p>\n\n{{ ''.__class__ }}</p>", "Line 3: only placeholders and conditions"),
         ("body_html", "x" * 100_000, "It has 100000 characters; use 20000 or fewer."),
-        ("body", " ", "Enter the text"),
+        ("body", "\u200b", "Enter the text"),
         ("subject", "", "Enter a subject"),
         # Not in this kind of message.
         ("body", "{{ link.survey }}", "there is no placeholder “link.survey”"),
@@ -178,6 +183,28 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
         assert alma.submit(typed, button="Save, effective").status_code == 200
         assert said in alma.text, typed
     assert len(versions(office)) == 7
+
+
+@pytest.mark.once
+@pytest.mark.row("N2")
+def test_what_one_begins_with_says_what_the_standard_words_say(app: Flask, office: Office) -> None:
+    visit = office.visits(office.create(technician=office.tomas))[-1]
+    renderer = Renderer(app.config["SETTINGS"])
+    for kind, channel, locale in product(sorted(WORDED), Channel, LANGUAGES):
+        place = Place.of(kind, channel, locale)
+        words = renderer.standard_words(place)
+        assert errors_in(place, words) == {}, place
+        assert warnings_about(place, words) == [], place
+        facts = facts_about(office.session, NOW, visit.id, place)
+        own, standard = (renderer.letter_of(facts, NOW, one) for one in (words, None))
+        assert own.subject == standard.subject, place
+        if channel is Channel.TEXT:
+            assert own.body.split() == standard.body.split(), place
+            continue
+        for line in filter(None, standard.body.splitlines()):
+            assert line in own.body, place
+        frames = [BeautifulSoup(letter.body_html, "html.parser").select_one("main > div") for letter in (own, standard)]
+        assert len({" ".join(frame.get_text(" ").split()) for frame in frames if frame is not None}) == 1, place
 
 
 @pytest.mark.once

@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 import pytest
@@ -13,6 +14,8 @@ import redis
 from flask import Flask
 from flask.testing import FlaskClient
 from flask_session.base import ServerSideSession
+from sqlalchemy import Engine, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Membership, Partner, Technician, User
@@ -299,6 +302,21 @@ def test_who_asks_and_their_partner_cost_one_statement(site: Site, dispatcher: U
     statements.clear()
     assert site.client.get("/logout").status_code == 200
     assert len(statements) == 1
+
+
+def test_the_page_of_a_database_that_is_away_asks_it_nothing(site: Site, dispatcher: User, engine: Engine) -> None:
+    site.sign_in(dispatcher)
+
+    def away(*args: Any) -> None:
+        raise OperationalError("SELECT 1", {}, Exception("the server closed the connection"))
+
+    event.listen(engine, "before_cursor_execute", away)
+    try:
+        answer = site.client.get("/admin/")
+    finally:
+        event.remove(engine, "before_cursor_execute", away)
+    assert answer.status_code == 503
+    assert "Doorstep is busy" in answer.text
 
 
 def test_sessions_that_ran_out_are_swept_away(site: Site, dispatcher: User, make_app: Callable[..., Flask]) -> None:

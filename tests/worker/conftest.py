@@ -46,7 +46,7 @@ START = datetime(2026, 11, 26, 9, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-PATIENCE = 120
+PATIENCE = int(os.environ.get("PATIENCE", 120))
 
 
 class Clock:

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from portal.domain.jobs import services
-from portal.domain.messages.models import GROUPS, RULED, TO_TECHNICIANS, Message
+from portal.domain.messages.models import (
+    GROUPS,
+    RULED,
+    TO_TECHNICIANS,
+    Channel,
+    Message,
+    MessageKind,
+    MessageRule,
+)
 from portal.domain.messages.reminders import decide_reminders
 from portal.domain.people.models import Contact, Customer
 from portal.domain.unit_of_work import unit_of_work
@@ -113,3 +122,23 @@ def test_who_gets_it_is_looked_at_again_before_sending(
     shop.session.rollback()
     reasons = shop.session.scalars(select(Message.last_error).where(Message.status == "SKIPPED")).all()
     assert set(reasons) == {"The recipient no longer gets such messages."}
+
+
+def test_who_has_a_number_alone_is_sent_texts(shop: Shop, add: Callable[..., int], start_work: Any) -> None:
+    shop.text_too(MessageKind.BOOKED, phone="+44 7700 900200")
+    with unit_of_work(shop.session):
+        reminder = {"kind": MessageKind.REMINDER, "channel": Channel.TEXT, "minutes_before": 120}
+        shop.session.add(MessageRule(partner_id=shop.partner.id, **reminder))
+    add("Neighbour", "visits", "reminders", email="", phone="+44 7700 900202")
+    # Of two who share a number the customer is told.
+    add("Arjun", "visits", "reminders", phone="+44 7700 900200")
+    work: Work = start_work()
+    shop.schedule()
+    booked = [("booked", "priya"), ("booked", "arjun"), ("booked", "+44 7700 900200"), ("booked", "+44 7700 900202")]
+    assert told(shop) == booked
+    with work.store.writing() as session:
+        decide_reminders(session, START - timedelta(hours=2))
+    texts = [message.recipient for message in shop.messages("reminder") if message.channel == Channel.TEXT]
+    assert texts == ["+44 7700 900200", "+44 7700 900202"]
+    assert work.relay.run().failed == 0
+    assert "SKIPPED" not in {message.status for message in shop.messages("booked")}

@@ -44,6 +44,7 @@ def test_each_job_is_made_up_for_once_however_late_by_utc(work: Work) -> None:
         "Decide reminders": timedelta(minutes=1),
         "Make due cancels final": timedelta(seconds=5),
         "Let change requests lapse": timedelta(minutes=1),
+        "Let job offers expire": timedelta(minutes=1),
         "Fold counts": timedelta(seconds=5),
         "Clear away photos": timedelta(hours=1),
         "Keep house": timedelta(hours=1),

@@ -141,6 +141,8 @@ class ItemsMixin:
 class ScheduleForm(ItemsMixin, InstallationForm):
     """Schedule Installation (P1-P6)."""
 
+    # The request for new service that this converts.
+    request = HiddenField()
     customer = HiddenField(lazy_gettext("Customer"))
     customer_text = StringField(lazy_gettext("Customer"))
     service_type = LooseSelect(lazy_gettext("Service type"), choices=[])

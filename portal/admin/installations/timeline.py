@@ -14,9 +14,11 @@ from portal.domain.jobs.activity import Act, same_act
 from portal.domain.jobs.models import HistoryEntry
 from portal.domain.jobs.states import APPOINTMENT, SERVICE, WORKFLOWS
 from portal.domain.lifecycle import Workflow
+from portal.domain.requests.dates import PreferredDate
 from portal.web import formats
 from portal.web.auth import ROLE_NAMES
 from portal.web.i18n import translate, within
+from portal.web.wishes import preferred_words
 
 WORDS = {
     "schedule": lazy_gettext("Scheduled"),
@@ -30,6 +32,9 @@ WORDS = {
     "request_cancel": lazy_gettext("Cancelling"),
     "undo_cancel": lazy_gettext("Cancel undone"),
     "request_change": lazy_gettext("Change requested"),
+    "convert_request": lazy_gettext("Made from a request"),
+    "accept_proposal": lazy_gettext("The date offered was accepted"),
+    "accept_offer": lazy_gettext("Job offer accepted"),
     "decline_change_request": lazy_gettext("Change request declined"),
     "lapse_change_request": lazy_gettext("Change request lapsed"),
     "edit": lazy_gettext("Edited"),
@@ -71,6 +76,9 @@ SENTENCES = {
     "cancel": lazy_gettext("%(number)s was cancelled by %(who)s."),
     "request_cancel": lazy_gettext("%(number)s is being cancelled by %(who)s; it takes effect %(cancel_at)s."),
     "undo_cancel": lazy_gettext("The cancelling of %(number)s was undone by %(who)s."),
+    "convert_request": lazy_gettext("%(number)s was made by %(who)s from a customer's request."),
+    "accept_proposal": lazy_gettext("The date offered for %(number)s was accepted by %(who)s."),
+    "accept_offer": lazy_gettext("%(number)s was made by %(who)s from a job offer."),
     "edit": lazy_gettext("%(number)s was edited by %(who)s."),
     "confirm": lazy_gettext("%(number)s was confirmed by %(who)s."),
     "send_contract": lazy_gettext("The contract of %(number)s was sent by %(who)s."),
@@ -125,6 +133,7 @@ VALUES = {
     "customer": lazy_gettext("Customer"),
     "link": "",
     "rating": lazy_gettext("Rating"),
+    "wishes": lazy_gettext("Preferred dates"),
     "photo": lazy_gettext("Photo"),
     "service_notes": lazy_gettext("Service notes"),
     "shared": lazy_gettext("Shared with customer"),
@@ -291,6 +300,8 @@ def _text(name: str, value: Any, workflow: Any, zone: Any) -> str:
         return gettext("yes") if value else gettext("no")
     if name == "status":
         return translate(workflow.status(value).office)
+    if name == "wishes":
+        return preferred_words([PreferredDate.of(wish) for wish in value])
     if name in INSTANTS:
         return formats.when(datetime.fromisoformat(value), zone)
     return str(value)

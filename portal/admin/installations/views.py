@@ -69,7 +69,9 @@ from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
 from portal.domain.photos.queries import photos_of
 from portal.domain.photos.services import photo_refusal
-from portal.domain.requests.queries import pending_requests
+from portal.domain.requests.dates import Part
+from portal.domain.requests.new_service import answer_refusal, convert_into_installation
+from portal.domain.requests.queries import address_in_use, pending_requests, service_request
 from portal.domain.scheduling.queries import controls_over
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.scheduling.slots import Slot
@@ -93,6 +95,7 @@ OWNER_NAMES = {
 ONLINE = {"reschedule": lazy_gettext("Move it"), "cancel": lazy_gettext("Cancel it")}
 # When a partner without a working week begins its day.
 MORNING = time(9)
+AFTERNOON = time(13)
 # A choice of customers that is still read at a glance.
 MOST_FOUND = 20
 
@@ -442,8 +445,9 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
 
     def _schedule(self, replaced: JobTarget | None) -> ResponseReturnValue:
         replaces_id = replaced.job.id if replaced is not None else None
+        answered = None if replaced is not None else _answered()
         if request.method != "POST":
-            form = ScheduleForm(data=self._first_values(replaced))
+            form = ScheduleForm(data=self._first_values(replaced, answered))
             if replaced is not None:
                 fill_items(form, replaced.job.items)
             return self._schedule_page(form, replaces_id)
@@ -457,9 +461,14 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
         try:
             booking = _booking(form, replaces_id)
             with unit_of_work(db.session()) as session:
-                job = schedule_installation(
-                    session, the_actor(), formats.now(), booking, despite_warnings=form.despite_warnings.data
-                )
+                if answered is None:
+                    job = schedule_installation(
+                        session, the_actor(), formats.now(), booking, despite_warnings=form.despite_warnings.data
+                    )
+                else:
+                    job = convert_into_installation(
+                        session, the_actor(), formats.now(), answered, booking, form.despite_warnings.data
+                    )
                 job_id = job.id
         except Invalid as error:
             form.refuse(error)
@@ -471,7 +480,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
         flash(self._scheduled(job_id), "ok")
         return self._go(self.get_url(".index_view"))
 
-    def _first_values(self, replaced: JobTarget | None) -> dict[str, Any]:
+    def _first_values(self, replaced: JobTarget | None, answered: int | None) -> dict[str, Any]:
         partner_id = the_partner_id(the_actor())
         zone = formats.zone_of()
         start = queries.usual_start(db.session(), partner_id, formats.now(), zone)
@@ -486,6 +495,8 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
                 "service_type": str(job.service_type_id),
                 "notes": job.notes,
             }
+        elif answered is not None:
+            values |= _wished(answered, values)
         else:
             values |= self._customer_values()
         return values
@@ -543,6 +554,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             form=form,
             **_chosen_customer(form),
             replaced=replaced,
+            wish=service_request(session, key) if (key := whole(form.request.data)) is not None else None,
             whose=name,
             times_asked=times_asked,
             times_shown=times_shown,
@@ -654,6 +666,34 @@ def _way(target: Any) -> dict[str, Any] | None:
 
 def _minutes(visit: Appointment) -> int:
     return (visit.end_at - visit.start_at) // MINUTE
+
+
+def _answered() -> int | None:
+    """Return the key of the request for new service that the form would convert; 409 for one that is answered."""
+    key = whole(request.values.get("request"))
+    if key is None:
+        return None
+    refusal = answer_refusal(the_actor(), service_request(db.session(), key), "convert")
+    if refusal is not None:
+        raise Refused(refusal)
+    return key
+
+
+def _wished(key: int, usual: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the form begins with for a request: whom, where, what, and the first date that is not over."""
+    wish = service_request(db.session(), key)
+    ahead = [one for one in wish.preferred if one.until(formats.zone_of()) > formats.now()]
+    day = ahead[0].day.isoformat() if ahead else usual["date"]
+    clock = AFTERNOON.strftime("%H:%M") if ahead and ahead[0].part is Part.AFTERNOON else usual["time"]
+    return {
+        "request": str(key),
+        "customer": f"{wish.customer_id}:{address_in_use(db.session(), wish)}",
+        "service_type": str(wish.service_type_id),
+        "date": day,
+        "time": clock,
+        "items": [{"name": wish.service_type.name, "quantity": "1"}],
+        "notes": wish.notes,
+    }
 
 
 def _visit_line(target: JobTarget) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
@@ -20,6 +20,7 @@ from portal.domain.lookup import find, lock, lock_customer
 from portal.domain.messages.models import Fault, Message, MessageStatus
 from portal.domain.messages.services import address_of
 from portal.domain.people.models import Contact, Customer
+from portal.domain.requests.models import ServiceRequest
 from portal.domain.unit_of_work import require_unit_of_work
 
 ANYTHING_SAID = (MessageStatus.PENDING, MessageStatus.SENT)
@@ -93,8 +94,9 @@ def settle_refusal(task: Unreachable) -> Refusal | None:
 def try_corrected(session: Session, actor: Actor, now: datetime, customer_id: int) -> bool:
     """Send anew what was given up, where the address that failed has been corrected; whether it has.
 
-    Called with every change of a customer. The task is closed, and the messages about visits that are ahead go out
-    again to whatever address there is now; what has become out of date is skipped as ever. A failure opens a new task.
+    Called with every change of a customer. The task is closed, and the messages about visits that are ahead and
+    about requests go out again to whatever address there is now; what has become out of date is skipped as ever. A
+    failure opens a new task.
     """
     require_unit_of_work(session)
     task = open_task_of(session, customer_id)
@@ -106,13 +108,14 @@ def try_corrected(session: Session, actor: Actor, now: datetime, customer_id: in
     if address_of(reader, channel) in ("", task.recipient):
         return False
     _close(task, now, Closing.CORRECTED, actor)
+    asked = select(ServiceRequest.id).where(ServiceRequest.customer_id == customer_id)
     ahead = select(Appointment.id).where(Appointment.customer_id == customer_id, Appointment.start_at > now)
     session.execute(
         update(Message)
         .where(
             Message.customer_id == customer_id,
             Message.status == MessageStatus.FAILED,
-            Message.appointment_id.in_(ahead),
+            or_(Message.appointment_id.in_(ahead), Message.service_request_id.in_(asked)),
         )
         .values(status=MessageStatus.PENDING, due_at=now, attempts=0, last_error=""),
         execution_options={"synchronize_session": False},
@@ -145,6 +148,7 @@ def _said_otherwise(session: Session, message: Message) -> bool:
         Message.contact_id.is_not_distinct_from(message.contact_id),
         Message.kind == message.kind,
         Message.appointment_id.is_not_distinct_from(message.appointment_id),
+        Message.service_request_id.is_not_distinct_from(message.service_request_id),
         Message.occurrence == message.occurrence,
         Message.channel != message.channel,
         Message.status.in_(ANYTHING_SAID),

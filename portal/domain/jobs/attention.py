@@ -1,4 +1,4 @@
-"""What needs attention (P18, P21): each queue of jobs is one query, for its list, its count and the dashboard.
+"""What needs attention (P18, P21): each queue is one query, for its count and, of jobs, its list and the dashboard.
 
 A queue is read from an index that holds it and little more, and counted up to a limit, so that it costs the same for a
 partner of a hundred jobs and of two hundred thousand.
@@ -36,9 +36,10 @@ from portal.domain.jobs.states import (
     job_refusal,
 )
 from portal.domain.messages.models import Message
+from portal.domain.offers.models import OFFERED, JobOffer, OfferedJob
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician
-from portal.domain.requests.models import PENDING, ChangeRequest
+from portal.domain.requests.models import NEW, PENDING, ChangeRequest, ServiceRequest
 from portal.domain.scheduling.hits import Reason
 from portal.domain.scheduling.hours import forget_hits
 from portal.domain.scheduling.models import VisitHit
@@ -57,6 +58,8 @@ class Queue(StrEnum):
     NOT_COMPLETED = "not-completed"
     NEEDS_VISIT = "needs-visit"
     HIT = "hit"
+    OFFERS = "job-offers"
+    REQUESTS = "requests"
     CHANGE_REQUESTS = "change-requests"
     UNREACHABLE = "unreachable"
 
@@ -69,6 +72,9 @@ ACTS: Mapping[Queue, tuple[str, ...]] = {
     Queue.NEEDS_VISIT: ("reschedule", "schedule"),
     Queue.HIT: ("reassign", "reschedule"),
     Queue.CHANGE_REQUESTS: ("reschedule", "cancel"),
+    # No installation yet.
+    Queue.OFFERS: (),
+    Queue.REQUESTS: (),
     # The customer is to be called; what comes of that is anybody's guess.
     Queue.UNREACHABLE: (),
 }
@@ -198,6 +204,10 @@ def queue_order(queue: Queue) -> Order:
         Queue.HIT: VisitHit,
         Queue.CHANGE_REQUESTS: ChangeRequest,
     }
+    if queue is Queue.REQUESTS:
+        return Order((ServiceRequest.asked_at, ServiceRequest.id))
+    if queue is Queue.OFFERS:
+        return Order((OfferedJob.expires_at, JobOffer.id))
     model = models.get(queue, Appointment)
     return Order((model.start_at, model.id))
 
@@ -297,6 +307,14 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
     if queue is Queue.CHANGE_REQUESTS:
         wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
         return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == _written(PENDING))
+    if queue is Queue.REQUESTS:
+        asked: Select[*tuple[Any, ...]] = select(ServiceRequest.id, ServiceRequest.asked_at, ServiceRequest.job_id)
+        return asked.where(ServiceRequest.partner_id == partner_id, ServiceRequest.status == _written(NEW))
+    if queue is Queue.OFFERS:
+        offers: Select[*tuple[Any, ...]] = select(JobOffer.id, OfferedJob.expires_at, JobOffer.job_id)
+        return offers.join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id).where(
+            JobOffer.partner_id == partner_id, JobOffer.status == _written(OFFERED), OfferedJob.expires_at > now
+        )
     if queue is Queue.UNREACHABLE:
         tasks: Select[*tuple[Any, ...]] = select(Unreachable.id, Unreachable.opened_at, Message.job_id)
         return tasks.join(Message, Message.id == Unreachable.message_id).where(

@@ -40,6 +40,10 @@ class MessageKind(StrEnum):
     REMINDER = "reminder"
     ON_THE_WAY = "on_the_way"
     CONTRACT = "contract"
+    REQUEST_RECEIVED = "request_received"
+    REQUEST_OFFERED = "request_offered"
+    REQUEST_DECLINED = "request_declined"
+    REQUEST_CONVERTED = "request_converted"
     SURVEY = "survey"
     SURVEY_NUDGE = "survey_nudge"
     FOLLOW_UP = "follow_up"
@@ -69,6 +73,17 @@ TO_TECHNICIANS = frozenset(
         MessageKind.TECHNICIAN_CANCELLED,
     }
 )
+# What is about a request for new service, of which there is no visit yet (C5).
+ABOUT_REQUESTS = frozenset(
+    {
+        MessageKind.REQUEST_RECEIVED,
+        MessageKind.REQUEST_OFFERED,
+        MessageKind.REQUEST_DECLINED,
+        MessageKind.REQUEST_CONVERTED,
+    }
+)
+# What a partner may say in words of its own (N2): what is about a visit.
+WORDED = RULED - ABOUT_REQUESTS
 # What comes at a moment before the visit, which its rule says.
 TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
 # What comes at a moment after a visit was completed, which its rule says too. Everything else follows at once from what
@@ -85,6 +100,7 @@ GROUPS = {
     MessageKind.REMINDER: MessageGroup.REMINDERS,
     MessageKind.ON_THE_WAY: MessageGroup.ARRIVAL,
     MessageKind.CONTRACT: MessageGroup.CONTRACT,
+    **dict.fromkeys(ABOUT_REQUESTS, MessageGroup.VISITS),
     MessageKind.SURVEY: MessageGroup.VISITS,
     MessageKind.SURVEY_NUDGE: MessageGroup.VISITS,
     MessageKind.FOLLOW_UP: MessageGroup.VISITS,
@@ -238,7 +254,8 @@ class Message(Tenant, CustomerOwned, Base):
     """One message of the outbox, unique by ``key`` (rule, recipient, channel, subject, occurrence; ``scheduling.md``).
 
     It goes to a customer, with ``contact_id`` to that contact of theirs, to a technician, to whom an invitation
-    invites, or to whom a link lets in. ``rule_id`` is the rule by which it was decided, where there is one.
+    invites, or to whom a link lets in. ``rule_id`` is the rule by which it was decided, where there is one. What is
+    about a request for new service names that and no visit; its ``occurrence`` is the number of dates offered so far.
 
     ``occurrence`` is the visit's when the message was decided; the worker looks again before it sends. ``subject``,
     ``body`` (plain text) and ``body_html`` are what was sent, filled in then. ``lease_token`` fences a worker whose
@@ -263,6 +280,9 @@ class Message(Tenant, CustomerOwned, Base):
         ForeignKeyConstraint(["partner_id", "technician_id"], ["technicians.partner_id", "technicians.id"]),
         ForeignKeyConstraint(["access_link_id"], ["access_links.id"]),
         ForeignKeyConstraint(["partner_id", "rule_id"], ["message_rules.partner_id", "message_rules.id"]),
+        ForeignKeyConstraint(
+            ["partner_id", "service_request_id"], ["service_requests.partner_id", "service_requests.id"]
+        ),
         UniqueConstraint("key"),
         CheckConstraint(ONE_RECIPIENT, name="recipient"),
         CheckConstraint("status IN ('PENDING', 'SENT', 'SKIPPED', 'FAILED')", name="status"),
@@ -280,6 +300,7 @@ class Message(Tenant, CustomerOwned, Base):
     rule_id: Mapped[int | None] = mapped_column(Key)
     job_id: Mapped[int | None] = mapped_column(Key)
     appointment_id: Mapped[int | None] = mapped_column(Key)
+    service_request_id: Mapped[int | None] = mapped_column(Key)
     key: Mapped[str] = mapped_column(String(200))
     kind: Mapped[str] = mapped_column(String(20))
     channel: Mapped[str] = mapped_column(String(10))

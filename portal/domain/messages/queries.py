@@ -34,7 +34,7 @@ from portal.domain.messages.timing import Quiet
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
-from portal.domain.requests.models import ChangeRequest
+from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import ServiceType
 
 # What a later one of these makes out of date.
@@ -127,6 +127,52 @@ class Facts:
         if self.visit.on_the_way_at is None or self.visit.eta_minutes is None:
             return None
         return self.visit.on_the_way_at + timedelta(minutes=self.visit.eta_minutes)
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFacts:
+    """A message about a request for new service and what that is about, as it stands now; otherwise as ``Facts``.
+
+    ``technician`` is who would come at the date that is offered.
+    """
+
+    message: Message
+    contact: Contact | None
+    request: ServiceRequest
+    customer: Customer
+    address: Address
+    service_type: ServiceType
+    technician: Technician | None
+    partner: Partner
+    locale: str
+    rule: MessageRule | None
+    settings: MessageSettings | None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The partner's time zone."""
+        return ZoneInfo(self.partner.timezone)
+
+    @property
+    def quiet(self) -> Quiet | None:
+        """The hours in which the customer gets no text, in their own time zone."""
+        return quiet_hours(self.settings, ZoneInfo(self.customer.timezone or self.partner.timezone))
+
+    @property
+    def reader(self) -> Customer | Contact:
+        """Whom of the customer's side the message is to."""
+        return self.customer if self.contact is None else self.contact
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the reader can look it up in My Schedule."""
+        return self.contact is None and self.customer.user_id is not None
+
+    @property
+    def is_meant(self) -> bool:
+        """Whether the reader still gets such messages (P23)."""
+        listed = self.contact is None or self.contact.active
+        return listed and self.reader.gets(GROUPS[MessageKind(self.message.kind)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,6 +311,51 @@ def invitation_facts(session: Session, message_id: int) -> InvitationFacts:
     )
     message, invitation, partner, locale = session.execute(query, execution_options={"populate_existing": True}).one()
     return InvitationFacts(message, invitation, partner, locale or partner.locale)
+
+
+def request_facts(session: Session, message_id: int) -> RequestFacts:
+    """Return the facts of a message about a request for new service, in one statement and as they are now."""
+    query = (
+        select(
+            Message,
+            Contact,
+            ServiceRequest,
+            Customer,
+            Address,
+            ServiceType,
+            Technician,
+            Partner,
+            User.locale,
+            MessageRule,
+            MessageSettings,
+        )
+        .join(ServiceRequest, ServiceRequest.id == Message.service_request_id)
+        .join(Customer, Customer.id == ServiceRequest.customer_id)
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
+        .join(Address, Address.id == ServiceRequest.address_id)
+        .join(ServiceType, ServiceType.id == ServiceRequest.service_type_id)
+        .join(Technician, Technician.id == ServiceRequest.proposed_technician_id, isouter=True)
+        .join(Partner, Partner.id == Message.partner_id)
+        .join(User, User.id == Customer.user_id, isouter=True)
+        .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
+        .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
+        .where(Message.id == message_id)
+    )
+    row = session.execute(query, execution_options={"populate_existing": True}).one()
+    message, contact, request, customer, address, kind, technician, partner, locale, rule, settings = row
+    return RequestFacts(
+        message,
+        contact,
+        request,
+        customer,
+        address,
+        kind,
+        technician,
+        partner,
+        locale or partner.locale,
+        rule,
+        settings,
+    )
 
 
 def access_facts(session: Session, message_id: int) -> AccessFacts:

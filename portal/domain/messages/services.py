@@ -28,6 +28,8 @@ from portal.domain.messages.models import (
 )
 from portal.domain.messages.timing import Moment, Quiet, out_of_quiet
 from portal.domain.people.models import Contact, Customer, Invitation, Partner, Technician, User
+from portal.domain.requests.models import ServiceRequest
+from portal.domain.requests.states import SERVICE_REQUEST
 
 # Reminders are decided in SQL and fill in the same form there. The recipient is a person and not an address, so that
 # one whose address is corrected is not told twice; no address stands twice with a customer.
@@ -54,6 +56,7 @@ SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
 THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
+REQUEST_ANSWERED = Refusal("request_answered", sentence("The request stands otherwise by now."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 # For how long it is of use to hear that a number opens nothing.
@@ -81,7 +84,7 @@ def announce(
     """
     rules = _rules_of(session, kind, visit.partner_id)
     session.flush()
-    quiet = _quiet_of(session, visit) if any(rule.channel == Channel.TEXT for rule in rules) else None
+    quiet = _quiet_of(session, visit.customer_id) if any(rule.channel == Channel.TEXT for rule in rules) else None
     zone = _zone_of(session, visit.partner_id) if rules and kind in AFTERWARDS else None
     added = []
     for rule in rules:
@@ -99,6 +102,42 @@ def announce(
             if not _known(session, message.key):
                 session.add(message)
                 added.append(message)
+    return added
+
+
+def announce_request(session: Session, kind: MessageKind, request: ServiceRequest, now: datetime) -> list[Message]:
+    """Put a message about a request for new service into the outbox, as ``announce`` does about a visit (C5).
+
+    ``now`` is an instant. A text that falls into quiet hours waits for their end.
+    """
+    rules = _rules_of(session, kind, request.partner_id)
+    session.flush()
+    is_text = any(rule.channel == Channel.TEXT for rule in rules)
+    quiet = _quiet_of(session, request.customer_id) if is_text else None
+    added = []
+    for rule in rules:
+        for person in recipients(session, request.customer_id, kind, rule.channel):
+            is_contact = isinstance(person, Contact)
+            recipient = f"{TO_CONTACT if is_contact else TO_CUSTOMER}{person.id}"
+            subject = f"service_request:{request.id}"
+            message = Message(
+                partner_id=request.partner_id,
+                customer_id=request.customer_id,
+                contact_id=person.id if is_contact else None,
+                service_request_id=request.id,
+                rule_id=rule.id,
+                key=key_of(rule.id, rule.channel, recipient, subject, request.proposals),
+                kind=rule.kind,
+                channel=rule.channel,
+                recipient=address_of(person, rule.channel),
+                occurrence=request.proposals,
+                due_at=out_of_quiet(now, None, quiet) if rule.channel == Channel.TEXT else now,
+                created_at=now,
+            )
+            if not message.recipient:
+                _skip(message, NOWHERE)
+            session.add(message)
+            added.append(message)
     return added
 
 
@@ -216,12 +255,12 @@ def _zone_of(session: Session, partner_id: int) -> ZoneInfo:
     return ZoneInfo(session.scalars(select(Partner.timezone).where(Partner.id == partner_id)).one())
 
 
-def _quiet_of(session: Session, visit: Appointment) -> Quiet | None:
+def _quiet_of(session: Session, customer_id: int) -> Quiet | None:
     query = (
         select(MessageSettings, Partner.timezone, Customer.timezone)
         .join(Partner, Partner.id == MessageSettings.partner_id)
         .join(Customer, Customer.partner_id == MessageSettings.partner_id)
-        .where(Customer.id == visit.customer_id)
+        .where(Customer.id == customer_id)
     )
     found = session.execute(query).one_or_none()
     if found is None:
@@ -328,13 +367,31 @@ def still_wanted(
             raise ValueError(f"{message.kind!r} is no kind of message")
 
 
-def rule_refusal(rule: MessageRule | None, visit: Appointment) -> Refusal | None:
-    """Say why the rule by which a message about ``visit`` was decided no longer wants it, or ``None``."""
+def request_still_wanted(message: Message, request: ServiceRequest, is_meant: bool = True) -> Refusal | None:
+    """Say why a message about a request for new service is not to be sent any more, or ``None``.
+
+    Each says how the request stands; once it stands otherwise, that is said by another one or by the customer's own
+    hand.
+    """
+    if not is_meant:
+        return NOT_MEANT
+    stands = {
+        MessageKind.REQUEST_RECEIVED: SERVICE_REQUEST.first("request"),
+        MessageKind.REQUEST_OFFERED: SERVICE_REQUEST.transition("counter_propose").targets[0],
+        MessageKind.REQUEST_DECLINED: SERVICE_REQUEST.transition("decline").targets[0],
+        MessageKind.REQUEST_CONVERTED: SERVICE_REQUEST.transition("convert").targets[0],
+    }[MessageKind(message.kind)]
+    same = request.status == stands and request.proposals == message.occurrence
+    return None if same else REQUEST_ANSWERED
+
+
+def rule_refusal(rule: MessageRule | None, visit: Appointment | None = None) -> Refusal | None:
+    """Say why the rule by which a message, about ``visit`` if any, was decided no longer wants it, or ``None``."""
     if rule is None:
         return None
     if not rule.enabled:
         return RULE_OFF
-    return CONFIRMED if rule.unconfirmed_only and visit.is_confirmed else None
+    return CONFIRMED if rule.unconfirmed_only and visit is not None and visit.is_confirmed else None
 
 
 def unwanted(message: Message, person: Customer | Contact) -> Refusal | None:

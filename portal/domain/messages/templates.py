@@ -20,10 +20,10 @@ from sqlalchemy.orm import Session, aliased
 from portal.domain import templating
 from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Sentence, changed_meanwhile, sentence
-from portal.domain.messages.models import RULED, TO_TECHNICIANS, Channel, MessageKind, MessageTemplate
+from portal.domain.messages.models import TO_TECHNICIANS, WORDED, Channel, MessageKind, MessageTemplate
 from portal.domain.paging import Cursor, Order, Page, page_of
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change
-from portal.domain.texts import one_line
+from portal.domain.texts import one_line, shows
 from portal.domain.unit_of_work import require_unit_of_work
 
 MAX_SUBJECT = 300
@@ -100,7 +100,7 @@ class Place:
     @classmethod
     def of(cls, kind: str, channel: str, locale: str) -> Self:
         """Return the place of that name; raises ``NotFound`` where there are no such words."""
-        if kind not in RULED or channel not in set(Channel):
+        if kind not in WORDED or channel not in set(Channel):
             raise NotFound
         return cls(MessageKind(kind), Channel(channel), locale)
 
@@ -133,7 +133,7 @@ def errors_in(place: Place, words: Words) -> dict[str, Sentence]:
         problem = templating.problem_of(getattr(words, field), place.placeholders, limit)
         if problem is not None:
             errors[field] = problem.sentence
-    if not words.body.strip():
+    if not shows(words.body):
         errors["body"] = sentence("Enter the text")
     if "subject" in place.fields and not one_line(words.subject):
         errors["subject"] = sentence("Enter a subject")
@@ -233,7 +233,7 @@ def present_versions(session: Session, partner_id: int) -> dict[Place, MessageTe
     return {
         Place(MessageKind(row.kind), Channel(row.channel), row.locale): row
         for row in session.scalars(query)
-        if row.kind in RULED
+        if row.kind in WORDED
     }
 
 

@@ -200,6 +200,32 @@ def merged_refusal(session: Session, customer: Customer) -> Refusal | None:
     return Refusal("merged", sentence("%(name)s was merged into %(other)s already.", name=customer.name, other=into))
 
 
+def place_errors(place: AddressInput) -> dict[str, Sentence]:
+    """Return what is wrong with a new address, by field: ``line``, ``city``, ``postcode``."""
+    return {name.removeprefix("addresses-0-"): text for name, text in _address_errors([place]).items()}
+
+
+def add_address(session: Session, customer: Customer, place: AddressInput) -> Address:
+    """Return the customer's address at ``place``, added unless one of theirs in use is there; raises ``Invalid``.
+
+    Whoever calls has locked the customer.
+    """
+    errors = place_errors(place)
+    if errors:
+        raise Invalid(errors)
+    known = list(session.scalars(select(Address).where(Address.customer_id == customer.id).order_by(Address.id)))
+    key = place_key(place.line, place.city, place.postcode)
+    for address in known:
+        if address.active and address.place_key == key:
+            return address
+    if len(known) >= MAX_ADDRESSES:
+        raise Invalid({"line": sentence("A customer has %(limit)s addresses at most.", limit=MAX_ADDRESSES)})
+    _write_addresses(session, customer, known, [place])
+    session.flush()
+    added = select(Address).where(Address.customer_id == customer.id).order_by(Address.id.desc()).limit(1)
+    return session.scalars(added).one()
+
+
 def create_technician(session: Session, partner_id: int, form: TechnicianInput) -> Technician:
     """Add a technician and return them (P16)."""
     technician = Technician(partner_id=partner_id, **_technician_values(session, partner_id, form))

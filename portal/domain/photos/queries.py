@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, select, union_all
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.actor import Actor
@@ -12,6 +12,7 @@ from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment
 from portal.domain.lookup import MAX_KEY
 from portal.domain.photos.models import Photo
+from portal.domain.requests.models import RequestPhoto
 
 IN_ORDER = (Photo.taken_at, Photo.id)
 
@@ -52,7 +53,9 @@ def photo_for(session: Session, actor: Actor, photo_id: int) -> Photo:
 
 def named_photos(session: Session, names: Iterable[str]) -> frozenset[str]:
     """Return which of the names of files are those of photos."""
-    return frozenset(session.scalars(select(Photo.name).where(Photo.name.in_(list(names)))))
+    wanted = list(names)
+    known = (select(model.name).where(model.name.in_(wanted)) for model in (Photo, RequestPhoto))
+    return frozenset(session.scalars(union_all(*known)))
 
 
 def files_to_clear(session: Session) -> dict[int, str]:

@@ -21,13 +21,13 @@ from portal.domain.errors import sentence
 from portal.domain.messages import templates
 from portal.domain.messages.models import Channel, Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, RequestFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.messages.templates import Place
 from portal.domain.people.invitations import token_for
-from portal.domain.templating import Unusable
 from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
+from portal.web.letters.requests import request_words, wished_line
 from portal.web.letters.segments import plainly
 from portal.web.letters.values import Known, values_of
 from portal.web.letters.words import (
@@ -74,8 +74,9 @@ class Renderer:
         if own is not None:
             try:
                 return self.letter_of(facts, now, own)
-            except Unusable as unusable:
-                log.warning("own_words_unusable", message=facts.message.id, problem=str(unusable))
+            except Exception as error:
+                # Whatever it is: the message goes out all the same.
+                log.warning("own_words_unusable", message=facts.message.id, problem=str(error))
                 note = UNUSABLE.msgid
         return replace(self.letter_of(facts, now, None), note=note)
 
@@ -94,6 +95,38 @@ class Renderer:
             if facts.told is not None:
                 return self._to_technician(facts, known, own)
             return self._to_customer(facts, known, own, harmless)
+
+    def about_request(self, facts: RequestFacts, now: datetime) -> Letter:
+        """Return the letter or text about a request for new service, as of ``now`` (an instant)."""
+        partner, my_url = facts.partner, f"{self._base_url}/my/" if facts.has_login else ""
+        with self._app.app_context(), force_locale(_locale(facts.locale)):
+            g.now = now
+            words, is_text = request_words(facts), facts.message.channel == Channel.TEXT
+            known = {"partner.name": partner.name, "partner.phone": partner.phone, "link.my_schedule": my_url}
+            unsubscribe_url = self._unsubscribe_url(facts)
+            values = {
+                "facts": facts,
+                "words": words,
+                "own": None,
+                "subject": words.subject,
+                "when": wished_line(facts),
+                "work": facts.service_type.name,
+                "phone": partner.phone,
+                "my_url": my_url,
+                "why": _why(facts),
+                "unsubscribe_url": unsubscribe_url,
+                **dict.fromkeys(("confirm_url", "survey_url", "track_url"), ""),
+                **self._colours(facts),
+            }
+            return Letter(
+                message_id=self._message_id(facts.message),
+                recipient=(facts.reader.phone if is_text else facts.reader.email) or facts.message.recipient,
+                sender=_one_line(partner.name),
+                subject="" if is_text else _one_line(words.subject),
+                body=plainly(text_for(Known(known), words)) if is_text else self._fill("letter.txt", values),
+                body_html="" if is_text else self._fill("letter.html", values),
+                unsubscribe_url="" if is_text else unsubscribe_url,
+            )
 
     def standard_words(self, place: Place) -> templates.Words:
         """Return the standard words for ``place`` with placeholders."""
@@ -169,7 +202,7 @@ class Renderer:
     def _secret_of(self, track_url: str) -> str:
         return "" if self._keeps_links else track_url.rpartition("/")[2]
 
-    def _colours(self, facts: Facts) -> dict[str, object]:
+    def _colours(self, facts: Facts | RequestFacts) -> dict[str, object]:
         return {"light": _light(facts.partner.brand_colour), "dark": _dark(facts.partner.brand_colour)}
 
     def test(self, facts: TrialFacts, now: datetime) -> Letter:
@@ -242,7 +275,7 @@ class Renderer:
     def _fill(self, name: str, values: dict[str, object]) -> str:
         return self._app.jinja_env.get_template(f"messages/{name}").render(values).strip() + "\n"
 
-    def _unsubscribe_url(self, facts: Facts) -> str:
+    def _unsubscribe_url(self, facts: Facts | RequestFacts) -> str:
         """Return where the reader switches such mail off; "" for what comes all the same."""
         if facts.message.kind in ESSENTIAL:
             return ""
@@ -258,7 +291,7 @@ class Renderer:
         return f"<{digest}@{self._host}>"
 
 
-def _why(facts: Facts) -> str:
+def _why(facts: Facts | RequestFacts) -> str:
     """Return why its reader gets a message, which each has to say."""
     partner = facts.partner.name
     if facts.contact is None:

@@ -195,12 +195,14 @@ def _cancelled(known: Known) -> Words:
 
 def _declined(known: Known) -> Words:
     said = _common(known)
+    answer = _("Our answer: %(answer)s", answer=known["request.answer"])
     again = known.if_any("link.my_schedule", _("If something else would help, ask us again in My Schedule."))
     return Words(
         subject=_("About your request: %(work)s on %(day)s", **said),
         heading=_("Your visit stays on %(day)s", **said),
         lead=_("we were asked to change this visit. We are sorry that we cannot, so it stays as planned:"),
-        more=(_("Our answer: %(answer)s", answer=known["request.answer"]), again),
+        more=(answer, again),
+        text=answer,
     )
 
 
@@ -228,6 +230,7 @@ def _please_confirm(known: Known) -> Words:
         lead=_("please tell us that we may come:"),
         more=(_if_it_does_not_suit(),),
         to_confirm=True,
+        pages=("link.confirm", "link.my_schedule"),
     )
 
 
@@ -264,6 +267,7 @@ def _survey(known: Known) -> Words:
         lead=_("we would like to know how you found this visit:"),
         more=(_("It takes a minute, and you need not sign in."), _answer_until(known)),
         to_rate=True,
+        pages=("link.survey",),
     )
 
 
@@ -275,6 +279,7 @@ def _survey_nudge(known: Known) -> Words:
         lead=_("we asked you a few days ago how you found this visit:"),
         more=(_("It takes a minute, and you need not sign in. We will not ask again."), _answer_until(known)),
         to_rate=True,
+        pages=("link.survey",),
     )
 
 
