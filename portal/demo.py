@@ -24,8 +24,9 @@ from portal import demo_pictures, demo_set_up
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.queries import current_contract
-from portal.domain.jobs import fieldwork, services
+from portal.domain.jobs import fieldwork, service_jobs, services
 from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.service_jobs import ServiceDraft
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.messages.models import Fault
@@ -635,6 +636,7 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
     for number, name in enumerate(("Ines Kowalski", "Leon Adeyemi", "Marta Lindqvist", "Sana Iqbal")):
         acme.add_technician(name, f"{name.split()[0].lower()}@acme.test", f"07700 90012{number}")
     acme.add_technician("Joe Pritchard", "joe@acme.test", "07700 900130", available=False)
+    acme.add_technician("Nils Aalto", "nils@acme.test", "07700 900131")
     priya = acme.add_customer(
         "Priya Raman", "14 Alder Close", "Bristol", "BS6 5QT", "07700 900200", "customer@acme.test"
     )
@@ -664,7 +666,8 @@ def _acme(session: Session, now: datetime, rng: random.Random, password: str) ->
         )
     )
     acme.stories.append(_reminders(acme))
-    for stories in (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _requests, _of_every_day):
+    of_parts = (_of_the_customer, _of_today, _of_the_technician, _of_the_office, _requests, _of_every_day, _of_service)
+    for stories in of_parts:
         acme.stories.extend(stories(acme))
     return acme
 
@@ -1238,6 +1241,113 @@ def _of_the_office(acme: Company) -> list[Story]:
         _to_the_end(acme, on(-1, time(11), CHARGER, sana), "complete"),
         _to_the_end(acme, on(-3, time(13), CHARGER, sana), "send_contract"),
         _to_the_end(acme, on(-4, time(12), CHARGER, sana), "sign_contract"),
+    ]
+
+
+def _service_job(
+    acme: Company,
+    name: str,
+    kind: Kind,
+    back: int,
+    notes: str,
+    acts: Sequence[tuple[datetime, Callable[[Job], object]]],
+) -> Story:
+    """A service job, drafted so many days ago, and what was done with it since: when, and what."""
+    yield acme.at(acme.today - back * DAY, time(9, 20))
+    customer = acme.customers[name]
+    draft = ServiceDraft(customer.id, acme.homes[customer.id], acme.kinds[kind.name].id, notes)
+    job = service_jobs.create_service_job(acme.session, acme.office[1], acme.now, draft)
+    for when, act in acts:
+        yield when
+        act(job)
+
+
+def _of_service(acme: Company) -> list[Story]:
+    """Service jobs in every status, all of them Nils's; one with two visits, one that may be set back."""
+    dana, nils = acme.office[1], acme.crew["Nils Aalto"]
+    session = acme.session
+
+    def approve(job: Job) -> object:
+        return service_jobs.approve(session, dana, acme.now, job.id)
+
+    def plan(start: datetime, technician: Technician | None = nils) -> Callable[[Job], object]:
+        key = technician.id if technician is not None else None
+        return lambda job: service_jobs.schedule_visit(
+            session, dana, acme.now, job.id, start, technician_id=key, despite_warnings=True
+        )
+
+    def take(use_case: Callable[..., Appointment], *inputs: object) -> Callable[[Job], object]:
+        return lambda job: acme.step(use_case, job, *inputs)
+
+    def cancel(job: Job) -> object:
+        return services.cancel(session, dana, acme.now, job.id, "Selling the house after all")
+
+    def earlier(days: int) -> datetime:
+        return acme.at(acme.today - days * DAY, time(9, 40))
+
+    def on(distance: int, clock: time) -> datetime:
+        return acme.at(acme.workday(distance), clock)
+
+    done, paused, now = on(-6, time(10)), on(-1, time(13)), acme.sensible_start(90)
+    worked = [
+        (done - 20 * MINUTE, take(fieldwork.set_off, 20)),
+        (done, take(fieldwork.arrive)),
+        (done + 5 * MINUTE, take(fieldwork.start_work)),
+        (done + 80 * MINUTE, take(fieldwork.complete, "Filter cleaned, pressure topped up.")),
+    ]
+    stopped = [
+        (paused - 20 * MINUTE, take(fieldwork.set_off, 20)),
+        (paused, take(fieldwork.arrive)),
+        (paused + 5 * MINUTE, take(fieldwork.start_work)),
+        (paused + 40 * MINUTE, take(fieldwork.pause, acme.pause_reason("Part needed"), "Valve is on order")),
+    ]
+    here = [
+        (acme.earlier_today(50), take(fieldwork.set_off, 20)),
+        (acme.earlier_today(30), take(fieldwork.arrive)),
+        (acme.earlier_today(25), take(fieldwork.start_work)),
+    ]
+    return [
+        _service_job(acme, "Beth Hargreaves", HEAT_PUMP, 1, "Rattles when it starts.", []),
+        _service_job(acme, "Grace Mbeki", BATTERY, 3, "App shows no data.", [(earlier(2), approve)]),
+        _service_job(
+            acme,
+            "Hugo Lind",
+            HEAT_PUMP,
+            5,
+            "Yearly service, and the cylinder the day after.",
+            [
+                (earlier(4), approve),
+                (earlier(3), plan(on(2, time(9)))),
+                (earlier(3) + 5 * MINUTE, plan(on(3, time(9)), None)),
+            ],
+        ),
+        _service_job(
+            acme, "Iris Bloom", CHARGER, 4, "Trips the fuse.", [(earlier(3), approve), (earlier(2), plan(now)), *here]
+        ),
+        _service_job(
+            acme,
+            "Ivo Marek",
+            THERMOSTAT,
+            12,
+            "Loses the programme.",
+            [(earlier(11), approve), (earlier(10), plan(paused)), *stopped],
+        ),
+        _service_job(
+            acme,
+            "Tess Moran",
+            HEAT_PUMP,
+            20,
+            "Yearly service.",
+            [(earlier(19), approve), (earlier(18), plan(done)), *worked],
+        ),
+        _service_job(
+            acme,
+            "Nora Quist",
+            BATTERY,
+            8,
+            "Backup switch does not switch.",
+            [(earlier(7), approve), (earlier(6), plan(on(6, time(14)))), (earlier(1), cancel)],
+        ),
     ]
 
 

@@ -7,6 +7,7 @@ from portal.domain.branding import models as branding
 from portal.domain.changes import models as changes
 from portal.domain.contracts import models as contracts
 from portal.domain.delivery import models as delivery
+from portal.domain.feeds import models as feeds
 from portal.domain.jobs import models as jobs
 from portal.domain.messages import models as messages
 from portal.domain.notes import models as notes
@@ -27,6 +28,7 @@ __all__ = [
     "changes",
     "contracts",
     "delivery",
+    "feeds",
     "jobs",
     "messages",
     "notes",

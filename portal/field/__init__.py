@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from flask import Flask
 
-from portal.field import notes, photos, position, sending, visits
+from portal.field import calendar, notes, photos, position, sending, visits
 from portal.field.blueprint import pages
 from portal.web.http import allow_file
 from portal.web.photos import MOST_SENT
 
 # Each puts its pages into the blueprint.
-PARTS = (visits, notes, photos, position, sending)
+PARTS = (visits, notes, photos, position, calendar, sending)
 
 
 def register(app: Flask) -> None:

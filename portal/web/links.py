@@ -24,6 +24,7 @@ ACCESS = {AccessKind.SIGN_IN: "link", AccessKind.PASSWORD: "password"}
 class Purpose(StrEnum):
     """What a link is for; a token of one purpose is none of another. With other names in its payload it is another."""
 
+    CALENDAR = "calendar"
     CONFIRM = "confirm"
     SURVEY = "survey"
     TRACK = "track"
@@ -98,6 +99,17 @@ def departure_to_track(token: str) -> tuple[int, int]:
     """Return which visit, and which departure to it, the link with ``token`` was made for; raises ``Tampered``."""
     payload = read(Purpose.TRACK, token)
     return payload["visit"], payload["departure"]
+
+
+def feed_path(feed_id: int, made_at: datetime) -> str:
+    """Return the address, below the site's own, of a calendar feed that was made at an instant (C10)."""
+    return f"/calendar/{sign(Purpose.CALENDAR, {'feed': feed_id, 'made': (made_at - EPOCH) // TICK})}.ics"
+
+
+def feed_of(token: str) -> tuple[int, datetime]:
+    """Return which calendar feed ``token`` leads to, and when that was made; raises ``Tampered``."""
+    payload = read(Purpose.CALENDAR, token)
+    return payload["feed"], EPOCH + payload["made"] * TICK
 
 
 def _serializer(purpose: Purpose) -> URLSafeSerializer:

@@ -65,8 +65,8 @@ def file_of(contract_id: int, kind: str) -> Response:
     else:
         raise NotFound
     answer = Response(data, mimetype=media)
-    # What we drew opens in the browser; what somebody brought is only saved.
-    shown = "attachment" if file is ContractFile.SCAN else "inline"
+    # What is to be read opens in the browser, what is to be kept is saved.
+    shown = "inline" if file is ContractFile.SENT else "attachment"
     name = f"{job.number}-{file.value}-{contract.revision}.{ENDINGS[media]}"
     answer.headers["Content-Disposition"] = f'{shown}; filename="{name}"'
     answer.headers["X-Content-Type-Options"] = "nosniff"

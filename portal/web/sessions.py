@@ -19,7 +19,7 @@ from flask_session.redis import RedisSessionInterface
 from portal.settings import Settings
 
 # Answered without knowing who asks; health must answer even when the session store does not.
-NOBODYS_PATHS = ("/static/", "/admin/static/", "/brand/", "/healthz", "/readyz", "/favicon.ico")
+NOBODYS_PATHS = ("/static/", "/admin/static/", "/brand/", "/calendar/", "/healthz", "/readyz", "/favicon.ico")
 NO_LIMIT = 0
 # The file of what throttles count, which comes and goes with its journal.
 COUNTS = "throttle.sqlite3"

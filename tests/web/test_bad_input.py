@@ -59,7 +59,7 @@ UNKNOWN = 987_654
 PUBLIC = {
     "web.start", "web.sign_out", "security.login", "security.logout", "health.alive", "health.ready",
     "brand.sheet", "brand.looks", "brand.logo", "static", "admin.static", "security.static",
-    "language.choose", "confirm.show", "confirm.confirm", "survey.show", "survey.send",
+    "language.choose", "feeds.read", "confirm.show", "confirm.confirm", "survey.show", "survey.send",
     "access.link_form", "access.ask_link", "access.password_form", "access.ask_password", "access.sent",
     "track.show", "track.position",
 }  # fmt: skip

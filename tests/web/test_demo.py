@@ -26,7 +26,7 @@ from portal.domain.actor import Actor, Role
 from portal.domain.delivery.models import Unreachable
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.situations import current_visit, situation, visits_of
-from portal.domain.jobs.states import INSTALLATION, UNDER_WAY, installation_statuses
+from portal.domain.jobs.states import INSTALLATION, SERVICE, UNDER_WAY, installation_statuses
 from portal.domain.messages.models import Message, MessageKind, MessageStatus
 from portal.domain.people.models import Customer, Partner, Technician
 from portal.domain.policy import decide
@@ -50,7 +50,10 @@ def fill(app: Flask, session: Session, now: datetime, progress: demo.Progress | 
 
 def check_the_office(session: Session, now: datetime) -> None:
     acme = session.scalars(select(Partner).where(Partner.slug == "acme")).one()
-    jobs = list(session.scalars(select(Job).where(Job.partner_id == acme.id)))
+    every = list(session.scalars(select(Job).where(Job.partner_id == acme.id)))
+    served = {job.status for job in every if job.workflow == SERVICE.name}
+    assert served == {status.name for status in SERVICE.statuses}
+    jobs = [job for job in every if job.workflow == INSTALLATION.name]
     assert {job.status for job in jobs} == {status.name for status in INSTALLATION.statuses}
     for job in jobs:
         visits = visits_of(session, job)

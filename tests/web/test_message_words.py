@@ -144,7 +144,7 @@ def test_words_that_cannot_be_used_are_refused_at_their_field_and_kept(office: O
         ("subject", "{{ partner.name.__class__ }}", "there is no placeholder “partner.name.__class__”"),
         ("body_html", "<p>\n\n{{ ''.__class__ }}</p>", "Line 3: only placeholders and conditions"),
         ("body_html", "x" * 100_000, "It has 100000 characters; use 20000 or fewer."),
-        ("body", " ", "Enter the text"),
+        ("body", "\u200b", "Enter the text"),
         ("subject", "", "Enter a subject"),
         # Not in this kind of message.
         ("body", "{{ link.survey }}", "there is no placeholder “link.survey”"),

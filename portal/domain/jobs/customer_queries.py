@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, func, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
@@ -270,16 +270,6 @@ def start_before_move(session: Session, visit: Appointment) -> datetime | None:
     if datetime.fromisoformat(entry.after["start"]) != visit.start_at:
         return None
     return datetime.fromisoformat(entry.before["start"])
-
-
-def changes_of(session: Session, visit: Appointment) -> int:
-    """Return how often ``visit`` was moved or cancelled, by whomever: what calendars know a newer plan by (C10)."""
-    query = select(func.count(HistoryEntry.id)).where(
-        HistoryEntry.job_id == visit.job_id,
-        HistoryEntry.appointment_id == visit.id,
-        HistoryEntry.action.in_(["reschedule", "cancel"]),
-    )
-    return session.scalars(query).one()
 
 
 def cancelled_by_customer(session: Session, visit: Appointment) -> bool:

@@ -23,7 +23,7 @@ from portal.domain.errors import Conflict, Invalid, NotFound, Sentence, changed_
 from portal.domain.messages.models import TO_TECHNICIANS, WORDED, Channel, MessageKind, MessageTemplate
 from portal.domain.paging import Cursor, Order, Page, page_of
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change
-from portal.domain.texts import one_line
+from portal.domain.texts import one_line, shows
 from portal.domain.unit_of_work import require_unit_of_work
 
 MAX_SUBJECT = 300
@@ -133,7 +133,7 @@ def errors_in(place: Place, words: Words) -> dict[str, Sentence]:
         problem = templating.problem_of(getattr(words, field), place.placeholders, limit)
         if problem is not None:
             errors[field] = problem.sentence
-    if not words.body.strip():
+    if not shows(words.body):
         errors["body"] = sentence("Enter the text")
     if "subject" in place.fields and not one_line(words.subject):
         errors["subject"] = sentence("Enter a subject")

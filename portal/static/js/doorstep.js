@@ -48,5 +48,21 @@
     menu.querySelector("summary").focus();
   });
 
+  // A button that copies what a field holds, and says so.
+  document.querySelectorAll("[data-copy]").forEach((button) => {
+    const field = document.getElementById(button.dataset.copy);
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      field.select();
+      try {
+        await navigator.clipboard.writeText(field.value);
+      } catch {
+        document.execCommand("copy");
+      }
+      button.textContent = button.dataset.copied;
+      document.querySelector("[data-copy-said]").textContent = button.dataset.copied;
+    });
+  });
+
   focusSummary(document);
 })();
