@@ -213,6 +213,8 @@ def cancel(request_id: int) -> ResponseReturnValue:
 
 
 def _answer(request_id: int, act: Callable[[Session], Any], done: Callable[[Any], str]) -> ResponseReturnValue:
+    # What is not theirs is not there, whatever the form says.
+    queries.service_request(session(), request_id)
     try:
         with unit_of_work(session()) as writing:
             act(writing)

@@ -21,7 +21,7 @@ from portal.domain.people.models import Partner, Technician, User
 from portal.domain.photos.models import Photo
 from portal.domain.unit_of_work import unit_of_work
 from tests.browser.looking import axe_complaints, overflow, sign_in
-from tests.browser.test_field import PHONE, zone_at_noon
+from tests.browser.test_field import DESK, PHONE, zone_at_noon
 from tests.factories import actor_for
 
 Create = Callable[..., Any]
@@ -140,3 +140,65 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     assert len(list(session.scalars(select(FieldReceipt)))) == 3
     page.get_by_role("button", name="Remove from this phone").click()
     expect(bar).to_be_hidden()
+
+
+@pytest.mark.look
+@pytest.mark.row("J8")
+def test_what_waits_is_sent_by_nobody_else_and_photos_are_seen_where_they_should(
+    page: Any, session: Session, jobs: list[Job], user: User, partner: Partner, create_technician: Create,
+    create_user: Create, create_staff: Create,
+) -> None:  # fmt: skip
+    colleague = create_user(name="Ines Kowalski")
+    create_technician(partner, colleague)
+    page.set_viewport_size(PHONE)
+    sign_in(page, user)
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    visit = jobs[0].appointments[0]
+    page.goto(f"/field/visits/{visit.id}")
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    page.context.set_offline(True)
+    page.get_by_label("Photo", exact=True).set_input_files(
+        {"name": "roof.jpg", "mimeType": "image/jpeg", "buffer": jpeg()}
+    )
+    page.get_by_label("Share with customer").check()
+    page.get_by_role("button", name="Add photo").click()
+    bar = page.locator("#sync")
+    expect(bar).to_contain_text("No signal. 1 waiting to send")
+
+    # The session ends meanwhile: it waits, and says for what.
+    signed_in = page.context.cookies()
+    page.context.clear_cookies()
+    page.context.set_offline(False)
+    expect(bar).to_contain_text("You are signed out. 1 waiting to send")
+    expect(page.get_by_role("link", name="Sign in to send")).to_be_visible()
+    # A colleague takes the phone: nothing of it is theirs to see or to send.
+    sign_in(page, colleague)
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    expect(bar).to_be_hidden()
+    assert page.evaluate("path => caches.match(path)", f"/field/visits/{visit.id}") is None
+    assert list(session.scalars(select(Photo))) == []
+    session.rollback()
+    page.context.clear_cookies()
+    page.context.add_cookies(signed_in)
+    page.goto(f"/field/visits/{visit.id}")
+    expect(page.locator("#photo-list")).to_contain_text("Shared")
+    expect(bar).to_be_hidden()
+    session.rollback()
+    (photo,) = session.scalars(select(Photo))
+    assert photo.is_shared
+
+    page.context.clear_cookies()
+    sign_in(page, create_staff(partner))
+    page.goto(f"/admin/installations/{jobs[0].id}")
+    for size in (PHONE, DESK):
+        page.set_viewport_size(size)
+        expect(page.locator(".photos img")).to_be_visible()
+        assert axe_complaints(page) == []
+        assert overflow(page) == 0
+    page.get_by_role("link", name="Add a photo").click()
+    page.locator("dialog").get_by_label("Photo", exact=True).set_input_files(
+        {"name": "roof.svg", "mimeType": "image/svg+xml", "buffer": b"<svg/>"}
+    )
+    page.locator("dialog").get_by_role("button", name="Add photo").click()
+    expect(page.locator("dialog #photo-error")).to_contain_text("this file is none")

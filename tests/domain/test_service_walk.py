@@ -102,7 +102,7 @@ class ServiceWalk(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.office = Office(self.engine, cancel_undo_minutes=0)
+        self.office = Office(self.engine, cancel_undo_minutes=0, cancel_cutoff_hours=0)
         self.jobs: list[Model] = []
 
     def teardown(self) -> None:

@@ -140,6 +140,7 @@ def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so
     assert job.number in market.robin.text
 
 
+@pytest.mark.once
 def test_who_is_known_by_the_address_becomes_the_customer(market: Market, create_customer: Create) -> None:
     known = create_customer(market.office.partner, email="ada@mail.example", address="3 Engine Row")
     create_customer(market.globex, email="ada@mail.example")
@@ -164,6 +165,7 @@ def test_who_is_known_by_the_address_becomes_the_customer(market: Market, create
     assert len(market.office.jobs()) == 1
 
 
+@pytest.mark.once
 def test_declining_needs_a_reason_that_the_operator_reads(market: Market) -> None:
     at_acme, at_globex = market.both()
     dana = market.office.site
@@ -215,6 +217,7 @@ def test_an_offer_expires_at_its_instant_and_by_the_worker(market: Market, clock
     assert market.office.jobs() == []
 
 
+@pytest.mark.once
 @pytest.mark.row("C7")
 def test_bad_input_offers_nothing_and_keeps_what_was_typed(market: Market, create_partner: Create) -> None:
     acme, closed = market.office.partner, create_partner(name="Initech")

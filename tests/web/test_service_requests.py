@@ -200,6 +200,7 @@ def test_a_date_that_has_passed_or_was_taken_is_not_accepted(both: Both, clock: 
     assert both.states() == ["COUNTER_PROPOSED", "NEW"]
 
 
+@pytest.mark.once
 @pytest.mark.row("P18")
 def test_declining_needs_a_reason_and_cancelling_is_the_customers(both: Both) -> None:
     declined, cancelled, offered = (both.ask() for _ in range(3))
@@ -225,6 +226,7 @@ def test_declining_needs_a_reason_and_cancelling_is_the_customers(both: Both) ->
     assert both.office.jobs() == []
 
 
+@pytest.mark.once
 @pytest.mark.row("C7")
 def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
     both: Both,
@@ -281,6 +283,7 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
     assert both.my.post(f"/my/requests/{today.id}/accept", {"proposal": "x"}).status_code == 400
 
 
+@pytest.mark.once
 @pytest.mark.row("C7")
 def test_photos_of_a_request_are_the_customers_and_the_offices(
     both: Both,
@@ -330,6 +333,7 @@ def test_photos_of_a_request_are_the_customers_and_the_offices(
     assert set(PhotoStore(str(tmp_path)).written_on(NOW.date())) == known == named_photos(both.session, known)
 
 
+@pytest.mark.once
 @pytest.mark.row("C8")
 def test_a_customer_of_two_partners_says_whom_and_a_suspended_one_takes_nothing(
     both: Both, create_partner: Create, create_customer: Create, create_service_type: Create, create_user: Create

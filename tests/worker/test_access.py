@@ -161,6 +161,9 @@ def people(
 ) -> dict[str, bool]:
     """Addresses of every kind, and whether a message goes to them."""
     held = create_partner(name="Initech")
+    # Where no mail can reach, as in the demo.
+    unreal = create_user(email="customer@acme.test")
+    create_customer(shop.partner, unreal)
     kept_out, held_customer = create_staff(held), create_user()
     reached = create_customer(shop.partner, create_user())
     create_customer(held, held_customer)
@@ -171,6 +174,7 @@ def people(
     create_customer(shop.partner, left)
     return {
         priya.email: True,
+        unreal.email: True,
         "nobody@mail.example": False,
         left.email: False,
         operator.email: False,

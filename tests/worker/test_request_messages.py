@@ -71,6 +71,7 @@ def test_each_answer_arrives_with_its_date_or_reason(
     assert [message.status for message in shop.messages("request_received")] == ["SENT", "SKIPPED"]
 
 
+@pytest.mark.once
 def test_an_offer_that_was_answered_is_not_sent_and_a_text_waits_for_the_morning(
     start_work: Callable[..., Work], settings: Settings, shop: Shop, gateway: Gateway, ask: Callable[[], int]
 ) -> None:

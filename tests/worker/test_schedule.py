@@ -12,9 +12,11 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from portal.domain.background.models import BackgroundJob
-from portal.domain.errors import sentence
+from portal.domain.errors import NotFound, sentence
 from portal.domain.jobs import services
 from portal.domain.jobs.models import Job
+from portal.domain.photos.models import Photo
+from portal.domain.photos.pictures import Drawn
 from portal.domain.scheduling.models import FeatureControls
 from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
@@ -78,6 +80,25 @@ def test_a_run_that_fails_says_so_and_the_next_one_clears_it(work: Work, session
     run_once(work, replace(broken, run=HOUSE.run))
     row = recorded(session)["Keep house"]
     assert (row.outcome, row.detail) == ("OK", "")
+
+
+@pytest.mark.row("J8")
+def test_the_files_of_removed_photos_are_cleared_away(work: Work, session: Session, shop: Shop) -> None:
+    """As when the place they are in could not be reached at the moment of removing them."""
+    visit = shop.visit(shop.schedule())
+    names = [work.photos.keep(Drawn(b"whole", b"small", 16, 16), NOW) for _ in range(2)]
+    about = {"partner_id": visit.partner_id, "customer_id": visit.customer_id, "job_id": visit.job_id}
+    about |= {"appointment_id": visit.id, "width": 16, "height": 16, "taken_at": NOW, "added_at": NOW}
+    with unit_of_work(session):
+        for name, removed in zip(names, (NOW, None), strict=True):
+            session.add(Photo(name=name, client_key=name[-32:], added_by_name="Ines", removed_at=removed, **about))
+    (job,) = [job for job in JOBS if job.name == "Clear away photos"]
+    assert run_once(work, job).outcome == "OK"
+    session.rollback()
+    assert sorted(session.scalars(select(Photo.name))) == sorted(["", names[1]])
+    assert work.photos.read(names[1]) == b"whole"
+    with pytest.raises(NotFound):
+        work.photos.read(names[0])
 
 
 @pytest.mark.row("N5")

@@ -108,7 +108,7 @@ def add_photo(
     )
     session.add(photo)
     session.flush()
-    after = {"photo": caption, "shared": photo.is_shared or None, "happened_at": told_late(taken, now)}
+    after = {"photo": caption or None, "shared": photo.is_shared or None, "happened_at": told_late(taken, now)}
     record(session, actor, now, "add_photo", job, visit, after=after)
     return photo
 

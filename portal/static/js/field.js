@@ -258,13 +258,15 @@
     event.target.submit();
   });
 
+  let leaving = false;
+  addEventListener("beforeunload", () => (leaving = true));
   const sendAndShow = async () => {
     const before = (await everything()).filter((one) => !one.refused).length;
     if (before) await send();
     await show();
     const left = (await everything()).filter((one) => !one.refused).length;
-    // The page was made before what has arrived since.
-    if (before && !left && !document.querySelector("form[data-busy]")) location.reload();
+    // The page was made before what has arrived since; who is going elsewhere anyway is not held.
+    if (before && !left && !leaving && !document.querySelector("form[data-busy]")) location.reload();
   };
   again.addEventListener("click", sendAndShow);
   addEventListener("online", sendAndShow);
