@@ -51,8 +51,10 @@ def list_offers(
 def offer(session: Session, offer_id: int) -> JobOffer:
     """Return one of the partner's own offers with what is offered, as it is now; raises ``NotFound``."""
     query = select(JobOffer).options(joinedload(JobOffer.offered), joinedload(JobOffer.job))
-    found = session.scalars(query.where(JobOffer.id == offer_id), execution_options={"populate_existing": True})
-    one = found.one_or_none() if 0 < offer_id <= MAX_KEY else None
+    if not 0 < offer_id <= MAX_KEY:
+        raise NotFound
+    query = query.where(JobOffer.id == offer_id)
+    one = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if one is None:
         raise NotFound
     return one
@@ -76,8 +78,9 @@ def list_offered(
 def offered_job(session: Session, key: int) -> Offered:
     """Return one offered job with its offers, as they are now; raises ``NotFound``. As ``list_offered``."""
     query = select(OfferedJob).where(OfferedJob.id == key)
-    found = session.scalars(query, execution_options={"populate_existing": True})
-    job = found.one_or_none() if 0 < key <= MAX_KEY else None
+    if not 0 < key <= MAX_KEY:
+        raise NotFound
+    job = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if job is None:
         raise NotFound
     return _with_offers(session, [job])[0]

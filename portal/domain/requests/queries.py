@@ -114,8 +114,9 @@ def service_request(session: Session, request_id: int) -> ServiceRequest:
     """Return one request for new service with all it names, as it is now; raises ``NotFound``."""
     query = select(ServiceRequest).options(*WITH_WISH, selectinload(ServiceRequest.photos))
     query = query.where(ServiceRequest.id == request_id)
-    found = session.scalars(query, execution_options={"populate_existing": True})
-    request = found.one_or_none() if 0 < request_id <= MAX_KEY else None
+    if not 0 < request_id <= MAX_KEY:
+        raise NotFound
+    request = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
     if request is None:
         raise NotFound
     return request
