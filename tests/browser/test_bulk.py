@@ -183,8 +183,7 @@ def test_with_javascript_off(plain: Any, busy: Desk) -> None:
     assert busy.job("D-1001").technician_id == busy.ines.id
 
 
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
 def test_nothing_for_axe_to_complain_about(page: Any, busy: Desk, size: Any, scheme: Any) -> None:
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)

@@ -162,9 +162,11 @@ def test_cancelling_undoing_confirming_and_asking_on_a_phone(phone: Any, home: H
     expect(phone.get_by_role("heading", level=1)).to_contain_text("Cancelling")
     phone.get_by_role("main").get_by_role("link", name="My Schedule").click()
     phone.get_by_role("button", name="Undo: keep the visit").click()
-    expect(phone.get_by_role("status")).to_have_text(f"Your visit stays: {home.said(home.start)}, 9:00–11:00.")
+    expect(phone.locator("main .notice-ok")).to_have_text(f"Your visit stays: {home.said(home.start)}, 9:00–11:00.")
     phone.get_by_role("button", name="Confirm this time").click()
-    expect(phone.get_by_role("status")).to_have_text(f"Thank you. You confirmed {home.said(home.start)}, 9:00–11:00.")
+    expect(phone.locator("main .notice-ok")).to_have_text(
+        f"Thank you. You confirmed {home.said(home.start)}, 9:00–11:00."
+    )
     # what is confirmed only the office cancels
     phone.get_by_role("link", name="Modify").click()
     expect(phone.get_by_label("Cancel the visit")).to_have_count(0)
@@ -174,7 +176,7 @@ def test_cancelling_undoing_confirming_and_asking_on_a_phone(phone: Any, home: H
     assert phone.title().startswith("Error: ")
     phone.get_by_label("Tell us more").fill("The roof is being done first")
     phone.get_by_role("button", name="Request change").click()
-    expect(phone.get_by_role("status")).to_contain_text("We have your request.")
+    expect(phone.locator("main .notice-ok")).to_contain_text("We have your request.")
     session.rollback()
     visit = session.scalars(select(Appointment).where(Appointment.job_id == home.job.id)).one()
     assert (visit.cancel_at, visit.confirmed_by) == (None, "customer")

@@ -360,8 +360,7 @@ def test_the_main_way_with_javascript_off(plain: Any, desk: Desk) -> None:
 @pytest.mark.look
 @pytest.mark.row("P1")
 @pytest.mark.row("P12")
-@pytest.mark.parametrize("size", [PHONE, DESK], ids=["phone", "desk"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
 def test_nothing_for_axe_to_complain_about(page: Any, desk: Desk, size: Any, scheme: Any) -> None:
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)

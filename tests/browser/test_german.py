@@ -23,7 +23,7 @@ PHONE = {"width": 390, "height": 844}
 EACH, EACH_DETAIL = 1, 16
 DETAILS = {"installations.detail_view", "my.visit", "my.job", "field.visit"}
 # Leads to a file, or to a letter written for somebody else.
-NO_PAGES = re.compile(r"export|letter|template|static|calendar_file")
+NO_PAGES = re.compile(r"export|letter|template|static|calendar_file|contract_view|contract_file|photo_view|[._]photo$")
 STATES = (
     "SCHEDULED",
     "INSTALLER_ASSIGNED",
@@ -107,7 +107,10 @@ def is_english() -> Callable[[str], bool]:
             german.update(zip(message.id, message.string, strict=True))
         elif message.id:
             german[message.id] = message.string
-    return leftovers(german)
+    # The same English in another sense may be the same word in German.
+    senses = {str(message.string) for message in read("de") if message.context}
+    is_left = leftovers(german)
+    return lambda text: text not in senses and is_left(text)
 
 
 def walk(page: Any, app: Flask, start: str) -> Iterator[str]:

@@ -238,8 +238,7 @@ def test_without_javascript_two_date_fields_serve(open_window: Callable[..., Pag
     listed(page, 12, 14, 31)
 
 
-@pytest.mark.parametrize("size", [DESK, PHONE], ids=["desk", "phone"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
 def test_axe_finds_nothing_with_the_calendar_open(desk: Page, size: Any, scheme: Any) -> None:
     desk.set_viewport_size(size)
     desk.emulate_media(color_scheme=scheme)

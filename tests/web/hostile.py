@@ -133,6 +133,7 @@ class Intruder:
     forms: dict[Any, Found] = field(default_factory=dict)
     # Counts the forms; where it begins differs between the databases.
     abused: int = 0
+    turns: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     sent: int = 0
 
@@ -211,9 +212,8 @@ class Intruder:
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        Garbage is for every other form, the rest get theirs on the other database, unless everything is tried. The
-        first field of a kind gets every other value there is, the next form those between them; the other fields take
-        turns with a third of them.
+        Garbage is for every other form, the rest get theirs on the other database. Each field gets one value of its
+        kind, the next field or form the next value. Where everything is tried, each field of each form gets every one.
         """
         self.abused += 1
         usual = filled(form.tag)
@@ -225,7 +225,6 @@ class Intruder:
         if self.abused % 2 and not EVERYTHING:
             return
         whens: list[list[str]] = [[], []]
-        turns: Counter[str] = Counter()
         for control in controls_of(form.tag):
             name, kind = str(control["name"]), kind_of(control)
             if kind == "file":
@@ -234,9 +233,9 @@ class Intruder:
                 continue
             if kind in {"date", "time"}:
                 whens[kind == "time"].append(name)
-            turn = turns[kind]
-            turns[kind] += 1
-            for value in VALUES[kind][turn % 3 :: 3] if turn else VALUES[kind][self.abused // 2 % 2 :: 2]:
+            turn = self.turns[kind] % len(VALUES[kind])
+            self.turns[kind] += 1
+            for value in VALUES[kind] if EVERYTHING else VALUES[kind][turn : turn + 1]:
                 self.open("POST", form.target, data=spoiled(usual, name, value))
         for day, clock in MOMENTS if all(whens) else ():
             values = {**usual, **dict.fromkeys(whens[0], day), **dict.fromkeys(whens[1], clock)}

@@ -840,7 +840,7 @@ def test_a_visit_under_way_is_no_longer_the_customers_to_change(home: Home, cloc
     card = home.site.page.select_one(".next").get_text(" ")
     assert "On the Way 🚗" in card
     assert "confirmed yet" not in card
-    offered = [one.text.strip() for one in home.site.page.select("main button, main a.btn")]
+    offered = [one.text.strip() for one in home.site.page.select(".next button, .next a.btn")]
     assert offered == ["Track", "Call us"]
     assert home.site.post(f"{home.at}/cancel", {"reason": "Ill", "move_number": "1"}).status_code == 409
     assert home.visit.status == "ON_THE_WAY"

@@ -132,18 +132,14 @@ def timeline(session: Session) -> list[Any]:
 @pytest.mark.once
 @pytest.mark.row("M2")
 @pytest.mark.row("N6")
-def test_at_noon_everything_the_story_needs_is_there(app: Flask, session: Session) -> None:
+def test_at_noon_everything_the_story_needs_is_there(database: Database, app: Flask, session: Session) -> None:
     fill(app, session, MONDAY_NOON)
     check_the_office(session, MONDAY_NOON)
     check_the_technician(session, MONDAY_NOON)
     check_the_customer(session, MONDAY_NOON)
     check_the_past(session, MONDAY_NOON)
     check_the_surveys(session)
-
-
-@pytest.mark.once
-def test_the_same_seed_makes_the_same_data(database: Database, app: Flask, session: Session) -> None:
-    fill(app, session, MONDAY_NOON)
+    # The same seed makes the same data.
     first = timeline(session)
     session.rollback()
     session.expunge_all()

@@ -284,8 +284,12 @@ def customers_door(world: World, job: Job, action: str) -> tuple[str, dict[str, 
 
 
 def hrefs(site: Site, prefix: str) -> set[str]:
-    """Return the last parts of the addresses under ``prefix`` that the page in front leads or posts to."""
-    found = [str(link.get("href") or link.get("action")) for link in site.page.select("a[href], form[action]")]
+    """Return the last parts of the addresses under ``prefix`` that the page in front leads or posts to.
+
+    What stands in a template is shown by nobody before its step is the next, without signal.
+    """
+    links = [link for link in site.page.select("a[href], form[action]") if link.find_parent("template") is None]
+    found = [str(link.get("href") or link.get("action")) for link in links]
     return {match[1] for address in found if (match := re.fullmatch(re.escape(prefix) + r"/(\w+)", address))}
 
 
