@@ -26,6 +26,7 @@ from portal.extensions import db, limiter
 from portal.settings import Settings
 from tests import databases
 from tests.helpers import Site
+from tests.sharing import is_others
 
 pytest_plugins = ["tests.factories"]
 
@@ -52,11 +53,23 @@ def cannot(reason: str) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out the second run of tests that are about what no database changes, such as the look of a page."""
-    marks = ("look", "once")
-    twice = [item for item in items if "[postgresql" in item.name and any(map(item.get_closest_marker, marks))]
+    """Leave out the second run of tests that are about what no database changes, such as the look of a page.
+
+    Tests of pages take turns, see ``is_others``.
+    """
+    twice = [item for item in items if _is_second_run(item)]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
+
+
+def _is_second_run(item: pytest.Item) -> bool:
+    name, _, parameters = item.name.partition("[")
+    database = parameters.rstrip("]").partition("-")[0]
+    if database not in {"sqlite", "postgresql"}:
+        return False
+    if any(map(item.get_closest_marker, ("look", "once"))):
+        return database == "postgresql"
+    return is_others(item.path.parent.name, item.path.stem, name, database)
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgresql"])

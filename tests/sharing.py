@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from typing import TypeVar
+from zlib import crc32
 
 Item = TypeVar("Item")
 
@@ -16,3 +17,17 @@ def share_of(items: Iterable[Item], database: str) -> list[Item]:
     """Return every other of ``items`` for SQLite and those between them for PostgreSQL, so that each is tried once."""
     found = list(items)
     return found if EVERYTHING else found[database == "postgresql" :: 2]
+
+
+# Tests of pages that both databases run all the same: what is theirs is what a database could change.
+ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_kept", "test_live", "test_export"})
+
+
+def is_others(folder: str, module: str, function: str, database: str) -> bool:
+    """Whether a test is left to the other database: each test of pages is run on one of them, by its name.
+
+    The domain, the worker, the races and the migrations below those pages are tested on both.
+    """
+    if EVERYTHING or folder not in {"web", "browser"} or module in ON_BOTH:
+        return False
+    return (crc32(f"{module}.{function}".encode()) % 2 == 1) is not (database == "postgresql")
