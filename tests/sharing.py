@@ -21,13 +21,15 @@ def share_of(items: Iterable[Item], database: str) -> list[Item]:
 
 # Tests of pages that both databases run all the same: what is theirs is what a database could change.
 ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_kept", "test_live", "test_export"})
+# The same of the worker: what claims, sends and elects.
+ON_BOTH |= {"test_relay", "test_outbox", "test_processes", "test_election", "test_schedule", "test_access"}
 
 
 def is_others(folder: str, module: str, function: str, database: str) -> bool:
-    """Whether a test is left to the other database: each test of pages is run on one of them, by its name.
+    """Whether a test is left to the other database: each test of pages and messages is run on one of them, by its name.
 
-    The domain, the worker, the races and the migrations below those pages are tested on both.
+    The domain, the races and the migrations below them are tested on both.
     """
-    if EVERYTHING or folder not in {"web", "browser"} or module in ON_BOTH:
+    if EVERYTHING or folder not in {"web", "browser", "worker"} or module in ON_BOTH:
         return False
     return (crc32(f"{module}.{function}".encode()) % 2 == 1) is not (database == "postgresql")
