@@ -57,8 +57,43 @@ MESSAGES_BY = {"number": (Message.id,)}
 NEWEST_FIRST = Order(MESSAGES_BY["number"], descending=True)
 
 
+class ToCustomer:
+    """What messages to a customer, or to a contact of theirs, have in common, whatever they are about."""
+
+    __slots__ = ()
+    contact: Contact | None
+    customer: Customer
+    partner: Partner
+    settings: MessageSettings | None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The partner's time zone."""
+        return ZoneInfo(self.partner.timezone)
+
+    @property
+    def reader(self) -> Customer | Contact:
+        """Whom of the customer's side the message is to."""
+        return self.customer if self.contact is None else self.contact
+
+    @property
+    def has_login(self) -> bool:
+        """Whether the reader can look it up in My Schedule."""
+        return self.contact is None and self.customer.user_id is not None
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether the reader is still one of those who get messages (P23)."""
+        return self.contact is None or self.contact.active
+
+    @property
+    def customers_quiet(self) -> Quiet | None:
+        """The hours in which the customer gets no text, in their own time zone."""
+        return quiet_hours(self.settings, ZoneInfo(self.customer.timezone or self.partner.timezone))
+
+
 @dataclass(frozen=True, slots=True)
-class Facts:
+class Facts(ToCustomer):
     """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
@@ -86,35 +121,17 @@ class Facts:
     template: MessageTemplate | None = None
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The partner's time zone."""
-        return ZoneInfo(self.partner.timezone)
-
-    @property
     def quiet(self) -> Quiet | None:
         """The hours in which the customer gets no text, in their own time zone; technicians have none."""
-        if self.told is not None:
-            return None
-        return quiet_hours(self.settings, ZoneInfo(self.customer.timezone or self.partner.timezone))
-
-    @property
-    def reader(self) -> Customer | Contact:
-        """Whom of the customer's side the message is to."""
-        return self.customer if self.contact is None else self.contact
-
-    @property
-    def has_login(self) -> bool:
-        """Whether the reader can look it up in My Schedule."""
-        return self.contact is None and self.customer.user_id is not None
+        return None if self.told is not None else self.customers_quiet
 
     @property
     def is_meant(self) -> bool:
         """Whether the reader still gets such messages (P23)."""
         if self.told is not None:
             return True
-        listed = self.contact is None or self.contact.active
         kind = self.message.kind
-        return listed and (kind not in set(MessageKind) or self.reader.gets(GROUPS[MessageKind(kind)]))
+        return self.is_listed and (kind not in set(MessageKind) or self.reader.gets(GROUPS[MessageKind(kind)]))
 
     @property
     def minutes(self) -> int:
@@ -130,7 +147,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(ToCustomer):
     """A message about a request for new service and what that is about, as it stands now; otherwise as ``Facts``.
 
     ``technician`` is who would come at the date that is offered.
@@ -149,30 +166,14 @@ class RequestFacts:
     settings: MessageSettings | None
 
     @property
-    def zone(self) -> ZoneInfo:
-        """The partner's time zone."""
-        return ZoneInfo(self.partner.timezone)
-
-    @property
     def quiet(self) -> Quiet | None:
         """The hours in which the customer gets no text, in their own time zone."""
-        return quiet_hours(self.settings, ZoneInfo(self.customer.timezone or self.partner.timezone))
-
-    @property
-    def reader(self) -> Customer | Contact:
-        """Whom of the customer's side the message is to."""
-        return self.customer if self.contact is None else self.contact
-
-    @property
-    def has_login(self) -> bool:
-        """Whether the reader can look it up in My Schedule."""
-        return self.contact is None and self.customer.user_id is not None
+        return self.customers_quiet
 
     @property
     def is_meant(self) -> bool:
         """Whether the reader still gets such messages (P23)."""
-        listed = self.contact is None or self.contact.active
-        return listed and self.reader.gets(GROUPS[MessageKind(self.message.kind)])
+        return self.is_listed and self.reader.gets(GROUPS[MessageKind(self.message.kind)])
 
 
 @dataclass(frozen=True, slots=True)
