@@ -9,7 +9,11 @@ from typing import Any
 from playwright.sync_api import expect
 
 from tests.helpers import PASSWORD
+from tests.sharing import EVERYTHING
 
+PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
+# How pages are looked at: each width and each scheme once, or each with each where everything is tried.
+LOOKS = [(PHONE, "light"), (DESK, "dark"), (PHONE, "dark"), (DESK, "light")][: 4 if EVERYTHING else 2]
 AXE = Path(__file__).resolve().parents[2] / "node_modules/axe-core/axe.min.js"
 
 

@@ -16,10 +16,8 @@ from portal.domain.access.models import AccessKind, AccessLink
 from portal.domain.access.services import answer_wishes, token_for
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.links import access_path
-from tests.browser.looking import axe_complaints, overflow
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow
 from tests.factories import Create
-
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.mark.look

@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import expect
 
 from portal.admin.installations import bulk
-from tests.browser.looking import axe_complaints, overflow, settled, sign_in
-from tests.browser.test_dispatcher import DESK, PHONE, URL, Desk, at, desk, plain
+from tests.browser.looking import LOOKS, axe_complaints, overflow, settled, sign_in
+from tests.browser.test_dispatcher import URL, Desk, at, desk, plain
 from tests.factories import Create
 
 __all__ = ["desk", "plain"]
@@ -183,7 +183,7 @@ def test_with_javascript_off(plain: Any, busy: Desk) -> None:
     assert busy.job("D-1001").technician_id == busy.ines.id
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_nothing_for_axe_to_complain_about(page: Any, busy: Desk, size: Any, scheme: Any) -> None:
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)

@@ -15,13 +15,12 @@ from portal.domain.actor import Role
 from portal.domain.jobs import services
 from portal.domain.people.models import User
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import actor_for
 
 pytestmark = [pytest.mark.row("P11"), pytest.mark.look]
 
 Create = Callable[..., Any]
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CALENDAR = "/admin/calendar/"
 MARCH = f"{CALENDAR}?mode=month&date=2031-03-01"
 NINE = datetime(2031, 3, 11, 9, tzinfo=UTC)

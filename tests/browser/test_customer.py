@@ -25,11 +25,10 @@ from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.requests.models import ChangeRequest
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.links import confirm_path
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import LOOKS, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import Create
 
 LONDON = ZoneInfo("Europe/London")
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 ELSEWHERE = {"timezone_id": "Asia/Tokyo"}
 # A partner that puts its clocks forward and back by an hour, and one that does by half an hour.
 WITH_AND_WITHOUT_JAVASCRIPT = pytest.mark.parametrize(
@@ -250,8 +249,8 @@ def test_every_page_is_clean_for_axe_and_fits(
 
 
 def _look_at(page: Any) -> None:
-    """Look at a page at the width of a phone and of a desk, in one scheme each."""
-    for size, scheme in ((PHONE, "light"), (DESK, "dark")):
+    """Look at a page at the width of a phone and of a desk, in each scheme."""
+    for size, scheme in LOOKS:
         page.emulate_media(color_scheme=scheme)
         page.set_viewport_size(size)
         assert axe_complaints(page) == [], (scheme, size)

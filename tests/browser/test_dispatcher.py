@@ -20,11 +20,10 @@ from portal.domain.jobs.services import assign
 from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, settled, sign_in
+from tests.browser.looking import DESK, LOOKS, axe_complaints, overflow, settled, sign_in
 from tests.factories import Create
 
 LONDON = ZoneInfo("Europe/London")
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 URL = "/admin/installations/"
 
 
@@ -360,7 +359,7 @@ def test_the_main_way_with_javascript_off(plain: Any, desk: Desk) -> None:
 @pytest.mark.look
 @pytest.mark.row("P1")
 @pytest.mark.row("P12")
-@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_nothing_for_axe_to_complain_about(page: Any, desk: Desk, size: Any, scheme: Any) -> None:
     page.set_viewport_size(size)
     page.emulate_media(color_scheme=scheme)

@@ -13,10 +13,9 @@ from sqlalchemy.orm import Session
 
 from portal.domain.jobs.models import Appointment, HistoryEntry
 from portal.domain.people.models import User
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import LOOKS, PHONE, axe_complaints, overflow, sign_in
 
 Create = Callable[..., Any]
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 BIG = 56
 TAP = 44
 
@@ -60,9 +59,9 @@ def phone(page: Any, technician: User) -> Iterator[Any]:
 
 
 def faults(page: Any) -> list[str]:
-    """Return what is wrong with the page at the width of a desk, on dark ground, and of a phone, on light."""
+    """Return what is wrong with the page at the width of a phone and of a desk, on light and on dark ground."""
     found = []
-    for window, scheme in ((DESK, "dark"), (PHONE, "light")):
+    for window, scheme in LOOKS:
         page.set_viewport_size(window)
         if overflow(page) > 0:
             found.append(f"{page.url} is wider than {window['width']} px")

@@ -20,8 +20,8 @@ from portal.domain.notes.models import FieldReceipt, JobNote
 from portal.domain.people.models import Partner, Technician, User
 from portal.domain.photos.models import Photo
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, sign_in
-from tests.browser.test_field import DESK, PHONE, zone_at_noon
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
+from tests.browser.test_field import zone_at_noon
 from tests.factories import actor_for
 
 Create = Callable[..., Any]

@@ -14,10 +14,9 @@ from sqlalchemy.orm import Session
 from portal.domain.messages.models import Message
 from portal.worker.relay import Relay
 from portal.worker.store import Store
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import Create
 
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 EDITOR = "/admin/message-words/booked/email/en"
 
 

@@ -8,10 +8,8 @@ import pytest
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Contact
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import LOOKS, axe_complaints, overflow, sign_in
 from tests.factories import Create, save
-
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.mark.look
@@ -36,7 +34,7 @@ def test_nothing_for_axe_to_complain_about(
     people = f"/admin/customers/{priya.id}/", f"/admin/customers/edit/?id={priya.id}", "/admin/customers/duplicates/"
     merging = f"/admin/customers/merge/?keep={priya.id}&other={twin.id}", f"/admin/customers/merge/?keep={priya.id}&q=r"
     found: list[str] = []
-    for size, scheme in ((PHONE, "light"), (DESK, "dark")):
+    for size, scheme in LOOKS:
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)
         for address in (*people, *merging, f"/admin/technicians/edit/?id={ines.id}"):

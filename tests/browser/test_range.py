@@ -12,12 +12,11 @@ from playwright.sync_api import Locator, Page, expect
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import User
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import LOOKS, axe_complaints, overflow, sign_in
 
 pytestmark = [pytest.mark.row("P8"), pytest.mark.look]
 
 Create = Callable[..., Any]
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 URL = "/admin/installations/"
 MARCH = datetime(2031, 3, 10, 9, tzinfo=UTC)
 NUMBERS = {day: f"D-{1000 + place}" for place, day in enumerate((10, 12, 14, 31), 1)}
@@ -238,7 +237,7 @@ def test_without_javascript_two_date_fields_serve(open_window: Callable[..., Pag
     listed(page, 12, 14, 31)
 
 
-@pytest.mark.parametrize(("size", "scheme"), [(PHONE, "light"), (DESK, "dark")], ids=["phone", "desk"])
+@pytest.mark.parametrize(("size", "scheme"), LOOKS)
 def test_axe_finds_nothing_with_the_calendar_open(desk: Page, size: Any, scheme: Any) -> None:
     desk.set_viewport_size(size)
     desk.emulate_media(color_scheme=scheme)

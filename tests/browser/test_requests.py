@@ -12,10 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.domain.jobs.models import Appointment
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import Create
-
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.mark.look

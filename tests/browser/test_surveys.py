@@ -16,10 +16,8 @@ from portal.domain.surveys import setup
 from portal.domain.surveys.setup import QuestionInput
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.links import survey_path
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import Create, actor_for
-
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 
 
 @pytest.mark.look

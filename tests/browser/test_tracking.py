@@ -14,12 +14,11 @@ from sqlalchemy.orm import Session
 from portal.domain.people.models import Address
 from portal.domain.tracking.models import Position
 from portal.domain.unit_of_work import unit_of_work
-from tests.browser.looking import axe_complaints, overflow, sign_in
+from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.browser.test_field import zone_at_noon
 from tests.conftest import Database
 from tests.factories import Create
 
-PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 HOME, FAR, NEARER = (51.47, -2.59), (51.47, -2.636), (51.475, -2.60)
 
 
