@@ -24,6 +24,8 @@ def _axe() -> str:
 
 def axe_complaints(page: Any) -> list[str]:
     """Return each violation that axe-core finds on the page, with the elements it is about."""
+    # A page that is being left has no document to look at.
+    page.wait_for_load_state()
     if not page.evaluate("typeof window.axe !== 'undefined'"):
         page.evaluate(_axe())
     found = page.evaluate("axe.run(document, {resultTypes: ['violations']})")
