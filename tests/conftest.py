@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sqlite3
 import threading
@@ -31,7 +32,9 @@ from tests.sharing import is_others
 pytest_plugins = ["tests.factories"]
 
 IN_CI = bool(os.environ.get("DOORSTEP_CI"))
-CHROMIUM = os.environ.get("CHROMIUM", "/usr/bin/chromium")
+# The same browser without the parts that a window needs takes half the time.
+BROWSERS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
+CHROMIUM = os.environ.get("CHROMIUM") or next((path for path in BROWSERS if Path(path).exists()), BROWSERS[-1])
 # Seconds that a browser may take over what a busy machine is slow at; nothing that works waits for it.
 PATIENCE = 30
 
@@ -60,6 +63,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     twice = [item for item in items if _is_second_run(item)]
     config.hook.pytest_deselected(items=twice)
     items[:] = [item for item in items if item not in twice]
+
+
+def pytest_collection_finish() -> None:
+    """Keep the collector of garbage from looking through all modules again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _is_second_run(item: pytest.Item) -> bool:

@@ -69,10 +69,14 @@ def test_time_off_is_asked_about_and_settled_from_the_queue(
         look(path)
     look("/admin/")
     page.goto("/admin/attention/hit/")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
     page.get_by_role("link", name="Reassign").click()
     # The input of the type-ahead, which stands where a select was.
     page.locator("dialog[open] input[role=combobox]").fill("Tom")
     page.locator("dialog [role=option]").filter(has_text=tomas.name).click()
     page.get_by_role("dialog").get_by_role("button", name=f"Reassign to {tomas.name}").last.click()
+    # Once, or a second answer would put an empty form over what somebody has typed by then.
+    assert sum(url.endswith("/reassign") for url in asked) == 2, "one to open it, one to send it"
     page.get_by_text("Every coming visit can be worked as planned.").wait_for()
     assert page.url.endswith("/admin/attention/hit/")

@@ -46,6 +46,9 @@ FILES = (
 # Keys that no row has.
 ODD_KEYS = ("0", "-1", str(2**63), "9" * 30, "9" * 5000, "x", "1.5", "%00", "%F0%9F%98%80", "1%2F2")
 
+# Endpoints whose words choose a row, not what is done with it.
+ONE_FORM = {"message_words.edit_view"}
+
 READS = ("SELECT", "BEGIN", "SAVEPOINT", "RELEASE", "PRAGMA", "SET ")
 
 
@@ -203,9 +206,10 @@ class Intruder:
 
     def _note_form(self, url: str, form: Tag) -> None:
         target = urljoin(url, str(form.get("action") or url))
-        # However many lines it has by now.
+        # However many lines it has by now; words of a message are one form, whichever message they are of.
         names = frozenset(re.sub(r"-\d+-", "-0-", str(control["name"])) for control in form.select("[name]"))
-        name = (*self.route_of(urlsplit(target).path, "POST"), names)
+        route = self.route_of(urlsplit(target).path, "POST")
+        name = (*(route[:1] if route[0] in ONE_FORM and not EVERYTHING else route), names)
         if name[0] != "security.logout":
             self.forms.setdefault(name, Found(url, target, form, name))
 

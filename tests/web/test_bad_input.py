@@ -376,9 +376,11 @@ def _firsts(session: Session) -> list[int]:
 def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(world: World) -> None:
     abused: set[Any] = set()
     escaped = 0
-    most = 14 if EVERYTHING else 6 if world.database == "sqlite" else 3
+    most = 14 if EVERYTHING else 4 if world.database == "sqlite" else 3
     for name, person in world.people.items():
         # The dispatcher's pages are the partner admin's, less the set-up.
+        if name == "dispatcher" and world.database == "postgresql" and not EVERYTHING:
+            continue
         for url, (answer, page) in person.crawl(STARTS[name], most=2 if name == "dispatcher" else most).items():
             # What a page leads to is there, and for who sees it.
             assert answer.status_code < 400, f"{name}: {url}"

@@ -34,6 +34,7 @@ from portal.domain.surveys.models import SurveyResponse
 from tests import databases
 from tests.conftest import Database
 from tests.helpers import Site
+from tests.sharing import EVERYTHING
 
 LONDON = ZoneInfo("Europe/London")
 MONDAY_NOON = datetime(2026, 11, 23, 12, 10, tzinfo=UTC)
@@ -133,23 +134,24 @@ def timeline(session: Session) -> list[Any]:
 @pytest.mark.row("M2")
 @pytest.mark.row("N6")
 def test_at_noon_everything_the_story_needs_is_there(database: Database, app: Flask, session: Session) -> None:
-    fill(app, session, MONDAY_NOON)
+    steps: list[tuple[int, int]] = []
+    fill(app, session, MONDAY_NOON, lambda done, total: steps.append((done, total)))
+    assert len({total for _, total in steps}) == 1
+    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
+    assert steps[-1][0] == steps[-1][1]
     check_the_office(session, MONDAY_NOON)
     check_the_technician(session, MONDAY_NOON)
     check_the_customer(session, MONDAY_NOON)
     check_the_past(session, MONDAY_NOON)
     check_the_surveys(session)
-    # The same seed makes the same data.
-    first = timeline(session)
-    session.rollback()
-    session.expunge_all()
-    database.clean()
-    steps: list[tuple[int, int]] = []
-    fill(app, session, MONDAY_NOON, lambda done, total: steps.append((done, total)))
-    assert timeline(session) == first
-    assert len({total for _, total in steps}) == 1
-    assert [done for done, _ in steps] == sorted(done for done, _ in steps)
-    assert steps[-1][0] == steps[-1][1]
+    if EVERYTHING:
+        # The same seed makes the same data.
+        first = timeline(session)
+        session.rollback()
+        session.expunge_all()
+        database.clean()
+        fill(app, session, MONDAY_NOON)
+        assert timeline(session) == first
 
 
 @pytest.mark.once

@@ -318,9 +318,9 @@
       slots(form);
     });
   };
-  // The acts of a row open in the dialog, unless somebody wants them in a window of their own.
-  document.querySelector(".list-jobs")?.addEventListener("click", (event) => {
-    const link = event.target.closest(".do .btn");
+  // The acts of a row open in the dialog, unless the page or somebody wants them in a window of their own.
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest(".list-jobs .do .btn:not([target])");
     if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
     window.htmx.ajax("GET", link.href, "#dialog");
