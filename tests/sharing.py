@@ -25,7 +25,9 @@ ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_ke
 ON_BOTH |= {"test_relay", "test_outbox", "test_processes", "test_election", "test_schedule", "test_access"}
 
 # Of the domain, what works out things from rows that any database hands over alike.
-BY_TURNS = frozenset({"test_overrides", "test_surveys", "test_hits", "test_calendar", "test_changes", "test_suspension"})
+BY_TURNS = frozenset(
+    {"test_overrides", "test_surveys", "test_hits", "test_calendar", "test_changes", "test_suspension"}
+)
 
 
 def is_others(folder: str, module: str, function: str, database: str) -> bool:
