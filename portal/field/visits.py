@@ -84,6 +84,13 @@ def _continue(
     return fieldwork.continue_later(session, actor, at, visit_id, move, start, told)
 
 
+def _complete(
+    session: Session, actor: Actor, at: datetime, visit_id: int, move: int, form: CompleteForm, told: datetime | None
+) -> object:
+    notes = form.service_notes.data or ""
+    return fieldwork.complete(session, actor, at, visit_id, move, notes, told, form.signature)
+
+
 def _plain(use_case: Callable[..., object], *fields: str) -> Callable[..., object]:
     """Return how a step is taken whose use case wants nothing but ``fields`` of the form."""
 
@@ -104,7 +111,7 @@ STEPS: dict[str, Step] = {
     "pause": Step(_plain(fieldwork.pause, "pause_reason", "note"), PauseForm, "field/pause.html"),
     "resume": Step(_plain(fieldwork.resume)),
     "continue_later": Step(_continue, ContinueForm, "field/continue_later.html"),
-    "complete": Step(_plain(fieldwork.complete, "service_notes"), CompleteForm),
+    "complete": Step(_complete, CompleteForm),
     "turn_back": Step(_plain(fieldwork.turn_back, "reason"), TurnBackForm, "field/turn_back.html"),
 }
 # What a phone offers without signal: what neither asks for free times nor has to be answered at once.
@@ -210,7 +217,9 @@ def visit_page(
 ) -> str:
     """Return the page of a visit; ``form`` is that of its next step, where it was filled in."""
     if form is None and shown.next_step is not None:
-        form = _form(STEPS[shown.next_step], obj=shown.visit if shown.next_step == "complete" else None)
+        form = _form(STEPS[shown.next_step])
+        if isinstance(form, CompleteForm):
+            form.service_notes.data = shown.visit.service_notes
     return render_template(
         "field/visit.html",
         shown=shown,
@@ -228,8 +237,8 @@ def visit_page(
     )
 
 
-def _form(step: Step, data: Any = None, obj: Any = None) -> StepForm:
-    form = step.form(data, obj)
+def _form(step: Step, data: Any = None) -> StepForm:
+    form = step.form(data)
     if isinstance(form, PauseForm):
         form.offer(pause_reasons(db.session()))
     return form

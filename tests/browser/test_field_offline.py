@@ -66,6 +66,18 @@ def steps(session: Session, job: Job) -> list[tuple[str, datetime]]:
     return [(entry.action, entry.at) for entry in told]
 
 
+def draw(page: Any) -> None:
+    """Draw a line into the room for a signature."""
+    pad = page.locator("canvas.sign-pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 90)
+    page.mouse.down()
+    for across, down in ((80, 30), (120, 110), (200, 40), (260, 80)):
+        page.mouse.move(box["x"] + across, box["y"] + down, steps=3)
+    page.mouse.up()
+
+
 @pytest.mark.look
 @pytest.mark.row("J8")
 def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
@@ -105,7 +117,15 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     # The page opens again, with all of it.
     page.reload()
     expect(bar).to_contain_text("5 waiting to send")
-    expect(page.locator("#dock").get_by_role("button", name="Complete")).to_be_visible()
+    # The customer signs on the phone, which has no signal either.
+    page.locator("#dock summary").filter(has_text="Signature of the customer").click()
+    page.get_by_label("Name of who signs").fill("Callum Fraser")
+    draw(page)
+    assert overflow(page) == 0
+    assert axe_complaints(page) == []
+    page.locator("#dock").get_by_role("button", name="Complete").click()
+    expect(bar).to_contain_text("6 waiting to send")
+    expect(page.locator("#state")).to_contain_text("Complete")
     ended = datetime.now(UTC)
     # The next visit opens too, though it was never looked at.
     page.goto(f"/field/visits/{second.appointments[0].id}")
@@ -115,7 +135,7 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     # Meanwhile the office gives the second visit to somebody else.
     page.get_by_label("Add a note").fill("Nobody opens")
     page.get_by_role("button", name="Save note").click()
-    expect(bar).to_contain_text("6 waiting to send")
+    expect(bar).to_contain_text("7 waiting to send")
     office = actor_for(create_staff(partner), Role.DISPATCHER, partner)
     ines = create_technician(partner, name="Ines Kowalski")
     with unit_of_work(session):
@@ -127,7 +147,7 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     expect(bar).to_contain_text("This visit is not yours any more")
     expect(bar).to_contain_text("call the office")
     taken = steps(session, first)
-    assert [name for name, _ in taken] == ["set_off", "arrive", "add_note", "add_photo", "start_work"]
+    assert [name for name, _ in taken] == ["set_off", "arrive", "add_note", "add_photo", "start_work", "complete"]
     visit = session.get_one(Appointment, first.appointments[0].id)
     times = [visit.on_the_way_at, visit.arrived_at, visit.work_began_at]
     assert all(at is not None and began - timedelta(seconds=2) <= at <= ended for at in times)
@@ -137,7 +157,8 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     (photo,) = session.scalars(select(Photo))
     assert (note.words, photo.caption, photo.is_shared) == ("Rafters are 60 cm apart", "Roof before", False)
     assert began - timedelta(seconds=2) <= note.written_at <= photo.taken_at <= ended
-    assert len(list(session.scalars(select(FieldReceipt)))) == 3
+    assert len(list(session.scalars(select(FieldReceipt)))) == 4
+    assert (visit.status, visit.signed_name, len(visit.drawing_sha256)) == ("COMPLETE", "Callum Fraser", 64)
     page.get_by_role("button", name="Remove from this phone").click()
     expect(bar).to_be_hidden()
 

@@ -395,7 +395,7 @@ def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(wo
     assert escaped > 100
     assert len(abused) > 50
     # Without which the refusals would prove little.
-    assert sum(person.accepted for person in world.people.values()) > 100
+    assert sum(person.accepted for person in world.people.values()) > 90
 
 
 def assert_guarded(answer: TestResponse) -> None:

@@ -207,6 +207,7 @@
         return copy;
       }),
     );
+    window.makeRoomToSign?.(dock);
     // What was written for the step that is done belongs to no form any more.
     document.querySelector("#service")?.remove();
   };
