@@ -950,7 +950,13 @@ def _asked(company: Company, order: Order, words: str) -> Story:
 
 
 def _wished(
-    company: Company, name: str, kind: Kind, hours_ago: int, dates: Sequence[PreferredDate], words: str
+    company: Company,
+    name: str,
+    kind: Kind,
+    hours_ago: int,
+    dates: Sequence[PreferredDate],
+    words: str,
+    others_may: bool = False,
 ) -> Generator[datetime, None, int]:
     """A customer asks for new service; what comes of it is another's to tell. The key of the request."""
     yield company.present - hours_ago * HOUR
@@ -963,6 +969,7 @@ def _wished(
         dates,
         words,
         form_key=f"{hours_ago:032x}",
+        others_may=others_may,
     )
     return request_service(company.session, company.as_customer(customer), company.now, wish).id
 
@@ -988,7 +995,8 @@ def _requests(acme: Company) -> list[Story]:
         counter_propose(acme.session, dana, acme.now, key, start, ines, despite_warnings=True)
 
     def declined() -> Story:
-        key = yield from _wished(acme, "Hugo Lind", SOLAR, 52, [], "On the roof of the shed, if that carries it.")
+        words = "On the roof of the shed, if that carries it."
+        key = yield from _wished(acme, "Hugo Lind", SOLAR, 52, [], words, others_may=True)
         yield acme.present - 27 * HOUR
         decline_request(acme.session, dana, acme.now, key, "A shed's roof does not carry panels. We are sorry.")
 

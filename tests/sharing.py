@@ -24,12 +24,18 @@ ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_ke
 # The same of the worker: what claims, sends and elects.
 ON_BOTH |= {"test_relay", "test_outbox", "test_processes", "test_election", "test_schedule", "test_access"}
 
+# Of the domain, what works out things from rows that any database hands over alike.
+BY_TURNS = frozenset(
+    {"test_overrides", "test_surveys", "test_hits", "test_calendar", "test_changes", "test_suspension"}
+)
+
 
 def is_others(folder: str, module: str, function: str, database: str) -> bool:
     """Whether a test is left to the other database: each test of pages and messages is run on one of them, by its name.
 
-    The domain, the races and the migrations below them are tested on both.
+    What the domain writes and guards, the races and the migrations are tested on both.
     """
-    if EVERYTHING or folder not in {"web", "browser", "worker"} or module in ON_BOTH:
+    by_turns = module in BY_TURNS or (folder in {"web", "browser", "worker"} and module not in ON_BOTH)
+    if EVERYTHING or not by_turns:
         return False
     return (crc32(f"{module}.{function}".encode()) % 2 == 1) is not (database == "postgresql")

@@ -58,12 +58,14 @@ def _message_log(page: Page) -> None:
 
 
 def _message(page: Page) -> None:
-    _message_log(page)
-    page.get_by_role("row").filter(has_text="Reminder").first.get_by_role("link").first.click()
+    page.goto(f"/admin/messages/?q={CUSTOMER}")
+    page.get_by_role("row").filter(has_text="Reminder").or_(
+        page.get_by_role("row").filter(has_text="way")
+    ).first.get_by_role("link").first.click()
 
 
 def _modify(page: Page) -> None:
-    page.get_by_role("link").filter(has_text=re.compile(r"\d:\d\d")).first.click()
+    page.get_by_role("link").filter(has_text=re.compile(r"\d:\d\d")).last.click()
     page.get_by_role("link", name="Modify").click()
     page.get_by_role("button", name="Continue").click()
     page.get_by_role("heading", name="Choose a day and a time").wait_for()
@@ -78,6 +80,8 @@ SHOTS = (
     Shot("installations-phone", DISPATCHER, PHONE, _installations),
     Shot("schedule", DISPATCHER, DESK, _schedule),
     Shot("installation", DISPATCHER, DESK, _installation),
+    Shot("calendar", DISPATCHER, DESK, lambda page: page.goto("/admin/calendar/")),
+    Shot("dashboard", DISPATCHER, DESK, lambda page: page.goto("/admin/")),
     Shot("message-log", DISPATCHER, DESK, _message_log),
     Shot("message", DISPATCHER, DESK, _message),
     Shot("my-schedule", CUSTOMER, PHONE, lambda page: None),

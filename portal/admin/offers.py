@@ -11,7 +11,7 @@ from flask_admin import BaseView, expose
 from flask_babel import gettext, lazy_gettext
 from flask_babel.speaklater import LazyString
 from sqlalchemy.orm import Session
-from wtforms import EmailField, SelectField, SelectMultipleField, StringField, TelField, TextAreaField
+from wtforms import EmailField, HiddenField, SelectField, SelectMultipleField, StringField, TelField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.widgets import DateInput, TimeInput
 
@@ -29,6 +29,7 @@ from portal.domain.offers.services import OfferInput
 from portal.domain.offers.states import JOB_OFFER
 from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.people.services import AddressInput
+from portal.domain.requests.models import ServiceRequest
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
@@ -176,6 +177,9 @@ class PartnerTicks(SelectMultipleField):
 class OfferForm(DatesMixin, VersionedForm):
     """A job to offer: to whom, what, for whom and where, when, and until when they may answer."""
 
+    # The request it is made from, by its key, and as the page shows it.
+    request = HiddenField(default="")
+    source: ServiceRequest | None = None
     partners = PartnerTicks(lazy_gettext("To which partners"), choices=[])
     service = StringField(lazy_gettext("Service"), default="")
     description = TextAreaField(lazy_gettext("What is to be done"), default="")
@@ -189,6 +193,20 @@ class OfferForm(DatesMixin, VersionedForm):
     notes = TextAreaField(lazy_gettext("Notes"), default="")
     expires_day = StringField(lazy_gettext("Answer until, date"), widget=DateInput())
     expires_time = StringField(lazy_gettext("Answer until, time"), widget=TimeInput())
+
+    def take_over(self, wish: ServiceRequest) -> None:
+        """Fill in what a customer asked for."""
+        self.request.data, self.service.data = str(wish.id), wish.service_type.name
+        self.description.data = wish.notes
+        asked = wish.customer
+        self.customer_name.data, self.customer_email.data, self.customer_phone.data = (
+            asked.name,
+            asked.email,
+            asked.phone,
+        )
+        self.line.data, self.city.data, self.postcode.data = wish.address.line, wish.address.city, wish.address.postcode
+        for entry, date in zip(self.dates.entries, wish.preferred, strict=False):
+            entry.form.day.data, entry.form.part.data = date.day.isoformat(), date.part.value
 
     def typed(self) -> OfferInput:
         """Return what was typed; raises ``Invalid``, with the errors at their fields, where it cannot be read."""
@@ -240,8 +258,10 @@ class OfferedJobView(ScopedModelView):
             return queries.list_offered(session, asked.filters["q"], asked.order, asked.cursor, limit)
 
     def list_context(self, asked: Asked, page: Page[Any]) -> dict[str, Any]:
-        """Say which are over, beside what every list shows."""
-        return {**super().list_context(asked, page), "is_over": is_over}
+        """Say which are over and how many requests wait to be offered, beside what every list shows."""
+        with session_beyond("operator") as session:
+            waiting = len(queries.list_for_others(session))
+        return {**super().list_context(asked, page), "is_over": is_over, "for_others": waiting}
 
     def get_one(self, key: Any) -> Offered:
         with session_beyond("operator") as session:
@@ -251,16 +271,22 @@ class OfferedJobView(ScopedModelView):
         return str(row.service)
 
     def form_page(self, template: str, form: Any, row: Any = None, differences: Any = None) -> ResponseReturnValue:
+        typed = form.request.data if request.method == "POST" else request.args.get("request")
         with session_beyond("operator") as session:
             partners = queries.partners_to_offer(session)
+            source = queries.request_for_others(session, key_from(typed)) if typed else None
         form.partners.choices = [(str(partner.id), partner.name) for partner in partners]
         if request.method != "POST":
             until = formats.now() + timedelta(days=USUAL_DAYS)
             form.expires_day.data, form.expires_time.data = until.date().isoformat(), "18:00"
+            if source is not None:
+                form.take_over(source)
+        form.source = source
         return super().form_page(template, form, row, differences)
 
     def create(self, session: Session, actor: Actor, now: datetime, form: Any) -> OfferedJob:
-        return services.offer_job(session, actor, now, form.typed())
+        source = key_from(form.request.data) if form.request.data else None
+        return services.offer_job(session, actor, now, form.typed(), source)
 
     def _write(self, form: Any, use_case: Any) -> Any:
         try:
@@ -270,6 +296,13 @@ class OfferedJobView(ScopedModelView):
             names = {"expires_at": "expires_day"}
             add_errors(form, {names.get(name, name): text for name, text in refused.errors.items()})
         return None
+
+    @expose("/requests")
+    def requests_view(self) -> ResponseReturnValue:
+        """Show the requests that may be offered to other partners."""
+        with session_beyond("operator") as session:
+            rows = queries.list_for_others(session)
+        return self.render("admin/offers/requests.html", rows=rows)
 
     @expose("/<int:key>")
     def offered_view(self, key: int) -> ResponseReturnValue:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, abort, flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from sqlalchemy.orm import Session
-from wtforms import FileField, HiddenField, RadioField, SelectField, StringField, TextAreaField
+from wtforms import BooleanField, FileField, HiddenField, RadioField, SelectField, StringField, TextAreaField
 
 from portal.customer.blueprint import LONGEST_KEY, customer, go, session
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused
@@ -49,6 +49,7 @@ class RequestForm(DatesMixin, Form):
     dates = dates_field()
     notes = TextAreaField(lazy_gettext("Tell us more"), default="")
     photo = FileField(lazy_gettext("Photo"), render_kw={"accept": "image/*"})
+    others_may = BooleanField(lazy_gettext("If you cannot do it, other companies may be asked"))
 
     def offer(self, place: Place) -> None:
         """Offer what can be chosen at ``place``; the first of each is chosen."""
@@ -80,6 +81,7 @@ class RequestForm(DatesMixin, Form):
             dates=dates,
             notes=self.notes.data or "",
             form_key=key if FORM_KEY.fullmatch(key) else uuid.uuid4().hex,
+            others_may=bool(self.others_may.data),
         )
 
 

@@ -48,8 +48,15 @@ class Visitor:
             headers["Content-Type"] = "application/x-www-form-urlencoded"
         body = urlencode(form) if form is not None else None
         began = time.perf_counter()
-        self.connection.request(method, path, body, headers)
-        reply = self.connection.getresponse()
+        try:
+            self.connection.request(method, path, body, headers)
+            reply = self.connection.getresponse()
+        except http.client.RemoteDisconnected:
+            # The server had closed what stood idle; nothing was measured yet.
+            self.connection.close()
+            began = time.perf_counter()
+            self.connection.request(method, path, body, headers)
+            reply = self.connection.getresponse()
         content = reply.read()
         seconds = time.perf_counter() - began
         for value in reply.headers.get_all("Set-Cookie") or ():

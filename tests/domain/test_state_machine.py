@@ -43,7 +43,7 @@ from tests.domain.office import DAY, HOUR, NOW, Office
 
 LONG = os.environ.get("DOORSTEP_HYPOTHESIS") == "long"
 PROFILE = settings(
-    max_examples=300 if LONG else 12,
+    max_examples=300 if LONG else 8,
     stateful_step_count=50 if LONG else 30,
     derandomize=not LONG,
     database=None,

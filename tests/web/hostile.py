@@ -11,6 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
+from zlib import crc32
 
 from bs4 import BeautifulSoup, Tag
 from flask import Flask
@@ -122,6 +123,8 @@ class Found:
     target: str
     tag: Tag
     name: tuple[Any, ...]
+    # Only an answer led to it, so that it may not be found where the other forms are abused.
+    behind: bool
 
 
 @dataclass
@@ -134,8 +137,8 @@ class Intruder:
     who: str
     token: str = ""
     forms: dict[Any, Found] = field(default_factory=dict)
-    # Counts the forms; where it begins differs between the databases.
-    abused: int = 0
+    # The forms that are this database's to abuse, see ``is_ours``.
+    parity: int = 0
     turns: Counter[str] = field(default_factory=Counter)
     accepted: int = 0
     sent: int = 0
@@ -204,30 +207,32 @@ class Intruder:
             return ("nowhere", path)
         return (endpoint, *(value for value in values.values() if not isinstance(value, int)))
 
-    def _note_form(self, url: str, form: Tag) -> None:
+    def _note_form(self, url: str, form: Tag, behind: bool = False) -> None:
         target = urljoin(url, str(form.get("action") or url))
         # However many lines it has by now; words of a message are one form, whichever message they are of.
         names = frozenset(re.sub(r"-\d+-", "-0-", str(control["name"])) for control in form.select("[name]"))
         route = self.route_of(urlsplit(target).path, "POST")
         name = (*(route[:1] if route[0] in ONE_FORM and not EVERYTHING else route), names)
         if name[0] != "security.logout":
-            self.forms.setdefault(name, Found(url, target, form, name))
+            self.forms.setdefault(name, Found(url, target, form, name, behind))
+
+    def is_ours(self, form: Found) -> bool:
+        """Whether ``form`` is to be abused on this database: each is on one of them, and all are on both when asked."""
+        words = f"{form.name[:-1]}{sorted(form.name[-1])}"
+        return EVERYTHING or form.behind or crc32(words.encode()) % 2 == self.parity
 
     def abuse(self, form: Found) -> None:
         """Send ``form`` as it is, press each of its buttons, then send it with garbage in each field in turn.
 
-        Garbage is for every other form, the rest get theirs on the other database. Each field gets one value of its
-        kind, the next field or form the next value. Where everything is tried, each field of each form gets every one.
+        Each field gets one value of its kind, the next field or form the next value. Where everything is tried, each
+        field gets every one.
         """
-        self.abused += 1
         usual = filled(form.tag)
         usual["csrf_token"] = [self.token]
         for values in ({}, *({str(it["name"]): str(it.get("value", ""))} for it in form.tag.select("button[name]"))):
             answer = self.open("POST", form.target, data={**usual, **values})
             for further in soup(answer).select("form") if answer.status_code == 200 else ():
-                self._note_form(form.target, further)
-        if self.abused % 2 and not EVERYTHING:
-            return
+                self._note_form(form.target, further, behind=True)
         whens: list[list[str]] = [[], []]
         for control in controls_of(form.tag):
             name, kind = str(control["name"]), kind_of(control)

@@ -360,7 +360,7 @@ def world(
     with Ledger(app, engine).watching() as ledger:
         for each in people.values():
             each.ledger = ledger
-            each.abused = int(engine.name == "postgresql")
+            each.parity = int(engine.name == "postgresql")
         yield World(app, ledger, people, own, foreign)
         assert every_row(engine) == ledger.before
 
@@ -391,11 +391,12 @@ def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(wo
         while new := [form for form in person.forms.values() if form.name not in abused]:
             for form in new:
                 abused.add(form.name)
-                person.abuse(form)
+                if person.is_ours(form):
+                    person.abuse(form)
     assert escaped > 100
     assert len(abused) > 50
     # Without which the refusals would prove little.
-    assert sum(person.accepted for person in world.people.values()) > 90
+    assert sum(person.accepted for person in world.people.values()) > 50
 
 
 def assert_guarded(answer: TestResponse) -> None:
@@ -491,7 +492,7 @@ def test_odd_keys_lead_nowhere(world: World) -> None:
 
 
 def test_nobody_enters_an_area_of_others_and_nothing_is_done_without_a_token(world: World) -> None:
-    for rule in world.app.url_map.iter_rules():
+    for rule in share_of(world.app.url_map.iter_rules(), world.database):
         area = area_of(rule.rule)
         for name in ("anonymous", "operator", "dispatcher", "technician EN_ROUTE", "customer"):
             person = world.people[name]
@@ -530,7 +531,7 @@ GARBAGE = (
 
 
 def test_garbage_in_addresses_is_left_out(world: World) -> None:
-    """Each piece in every argument that any page reads, at once; two pieces a page, the next page the next ones."""
+    """Each piece in every argument that any page reads, at once; three pieces a page, the next page the next ones."""
     everywhere = [*ARGUMENTS, "nobody_knows_this"]
     turns = itertools.count()
     for name in ("anonymous", "operator", "partner_admin", "technician PAUSED", "customer"):
@@ -538,9 +539,9 @@ def test_garbage_in_addresses_is_left_out(world: World) -> None:
         crawled = person.crawl(STARTS[name], most=1)
         pages = [url for url, (answer, _) in crawled.items() if "?" not in url and answer.status_code == 200]
         assert pages
-        for url in pages:
+        for url in share_of(pages, world.database):
             turn = next(turns)
-            for value in GARBAGE if EVERYTHING else (GARBAGE * 2)[turn % len(GARBAGE) :][:2]:
+            for value in GARBAGE if EVERYTHING else (GARBAGE * 2)[turn % len(GARBAGE) :][:3]:
                 answer = person.open("GET", url, query_string=dict.fromkeys(everywhere, value))
                 assert answer.status_code in {200, 302, 400, 409, 422}, (url, value)
                 if answer.status_code == 302:

@@ -17,6 +17,7 @@ from portal.domain.offers.models import JobOffer
 from portal.domain.offers.services import due_to_expire, expire_offers
 from portal.domain.people.models import Customer, Partner
 from portal.domain.people.partners import suspend_partner
+from portal.domain.requests.models import ServiceRequest
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import attention
 from tests.factories import Create
@@ -246,3 +247,87 @@ def test_bad_input_offers_nothing_and_keeps_what_was_typed(market: Market, creat
     assert market.offers() == []
     market.session.rollback()
     assert market.session.scalars(select(Job)).all() == []
+
+
+@pytest.fixture
+def asked(market: Market, app: Flask, create_user: Create, create_customer: Create) -> tuple[Site, Any]:
+    """Priya's browser, who is Acme's customer, and a way to ask and be declined: ``declined(others_may="y")``."""
+    priya = create_user(name="Priya Raman")
+    create_customer(
+        market.office.partner, priya, name="Priya Raman", phone="+44 117 496 0199", address="14 Alder Close"
+    )
+    my = Site(app.test_client())
+    my.sign_in(priya)
+
+    def declined(**values: Any) -> ServiceRequest:
+        my.get("/my/requests/new")
+        my.submit({"notes": "Hums at night", "dates-0-day": "2026-11-24", **values}, button="Send request")
+        assert my.status == 200, my.text
+        market.session.rollback()
+        wish = market.session.scalars(select(ServiceRequest).order_by(ServiceRequest.id.desc()).limit(1)).one()
+        market.office.site.get(f"/admin/requests/{wish.id}/decline")
+        market.office.site.submit({"reason": "Nobody of ours may do that."}, button="Decline request")
+        assert market.office.site.status == 200
+        return wish
+
+    return my, declined
+
+
+@pytest.mark.row("C5")
+@pytest.mark.row("C8")
+def test_a_declined_request_goes_to_another_partner_where_the_customer_allows_it(
+    market: Market, asked: tuple[Site, Any]
+) -> None:
+    my, declined = asked
+    kept, wish = declined(), declined(others_may="y")
+    my.get(f"/my/requests/{wish.id}")
+    assert "other companies may be asked" in my.text
+    my.get(f"/my/requests/{kept.id}")
+    assert "other companies may be asked" not in my.text
+    robin = market.robin
+    robin.get(OPERATORS)
+    robin.get(str(robin.page.select_one(f"a[href='{OPERATORS}requests']")["href"]))  # type: ignore[index]
+    assert robin.text.count("Hums at night") == 1
+    robin.get(str(robin.page.find("a", href=f"{OPERATORS}new/?request={wish.id}")["href"]))  # type: ignore[index]
+    assert f"which {market.office.partner.name} declined" in robin.text
+    form = robin.form(button="Offer job")
+    assert form.select_one("[name=customer_phone]")["value"] == "+44 117 496 0199"  # type: ignore[index]
+    assert form.select_one("[name=dates-0-day]")["value"] == "2026-11-24"  # type: ignore[index]
+    # Who declined it is not asked again.
+    both = [str(market.office.partner.id), str(market.globex.id)]
+    assert robin.submit({"partners": both}, button="Offer job").status_code == 422
+    assert "has declined this request." in robin.text
+    assert robin.form(button="Offer job").select_one("[name=line]")["value"] == "14 Alder Close"  # type: ignore[index]
+    robin.submit({"partners": [both[1]]}, button="Offer job")
+    assert "Heat pump is added." in robin.text
+    (offer,) = market.offers()
+    market.gina.get(f"{QUEUE}{offer.id}")
+    assert "Hums at night" in market.gina.text
+    market.gina.submit(button="Accept the job")
+    (job,) = market.office.jobs()
+    assert (job.partner_id, job.status) == (market.globex.id, "DRAFT")
+    # One log-in shows both companies' (C8).
+    my.get("/my/")
+    assert my.get(f"/my/jobs/{job.id}").status_code == 200
+    robin.get(f"{OPERATORS}requests")
+    assert "No request waits for another partner." in robin.text
+
+
+@pytest.mark.row("C5")
+def test_only_what_the_customer_allows_is_offered_and_once(market: Market, asked: tuple[Site, Any]) -> None:
+    my, declined = asked
+    kept, wish = declined(), declined(others_may="y")
+    my.get("/my/requests/new")
+    my.submit({"notes": "Still waits", "others_may": "y"}, button="Send request")
+    market.session.rollback()
+    waiting = max(market.session.scalars(select(ServiceRequest.id)))
+    robin = market.robin
+    for key in (kept.id, waiting, 99_999, 0, 2**63, "x"):
+        assert robin.get(f"{OPERATORS}new/?request={key}").status_code == 404, key
+        assert market.offer(market.globex, request=str(key)) == 404, key
+    assert market.offer(market.globex, request=str(wish.id)) == 200
+    assert market.offer(market.globex, request=str(wish.id)) == 409
+    assert "This request has been offered already." in robin.text
+    assert len(market.offers()) == 1
+    for site in (market.office.site, market.gina, my):
+        assert site.get(f"{OPERATORS}requests").status_code == 403

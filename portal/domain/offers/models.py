@@ -33,7 +33,9 @@ class OfferedJob(Keyed, Base):
     """What is offered: work for somebody who is nobody's customer yet, to be accepted before ``expires_at``.
 
     It is the operator's and no partner's; a partner reads it through its own offer alone. ``wishes`` are the customer's
-    preferred dates (see ``requests.dates``). The instants ``taken_at`` and ``withdrawn_at`` close it.
+    preferred dates (see ``requests.dates``). ``request_id`` is the declined request it was made from, if any, and
+    ``customer_user_id`` the account of who asked, which sees the job where a partner accepts. The instants ``taken_at``
+    and ``withdrawn_at`` close it.
     """
 
     __tablename__ = "offered_jobs"
@@ -52,6 +54,8 @@ class OfferedJob(Keyed, Base):
     postcode: Mapped[str] = mapped_column(String(20), default="")
     wishes: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     notes: Mapped[str] = mapped_column(Text, default="")
+    request_id: Mapped[int | None] = mapped_column(Key, ForeignKey("service_requests.id"), unique=True)
+    customer_user_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
     offered_at: Mapped[datetime] = mapped_column()
     offered_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
     offered_by_name: Mapped[str] = mapped_column(String(120))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.errors import NotFound
@@ -14,6 +14,7 @@ from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner
 from portal.domain.people.queries import words_in
+from portal.domain.requests.models import DECLINED, ServiceRequest
 
 OFFERS_BY = {"number": (JobOffer.id,)}
 OFFERED_BY = {"number": (OfferedJob.id,)}
@@ -84,6 +85,37 @@ def offered_job(session: Session, key: int) -> Offered:
     if job is None:
         raise NotFound
     return _with_offers(session, [job])[0]
+
+
+def list_for_others(session: Session, limit: int = PAGE_ROWS) -> Sequence[ServiceRequest]:
+    """Return the requests to offer to other partners, for the operator, whose session sees all (J1).
+
+    Declined by their partner, allowed by their customer and not offered yet; the one asked first comes first. One
+    statement.
+    """
+    query = _for_others().where(~exists().where(OfferedJob.request_id == ServiceRequest.id))
+    return session.scalars(query.order_by(ServiceRequest.id).limit(limit)).all()
+
+
+def request_for_others(session: Session, key: int) -> ServiceRequest:
+    """Return one of those requests, offered already or not; raises ``NotFound``."""
+    found = session.scalars(_for_others().where(ServiceRequest.id == key)).one_or_none() if 0 < key <= MAX_KEY else None
+    if found is None:
+        raise NotFound
+    return found
+
+
+def _for_others() -> Select[ServiceRequest]:
+    return (
+        select(ServiceRequest)
+        .where(ServiceRequest.others_may, ServiceRequest.status == DECLINED)
+        .options(
+            joinedload(ServiceRequest.customer),
+            joinedload(ServiceRequest.address),
+            joinedload(ServiceRequest.service_type),
+            joinedload(ServiceRequest.partner),
+        )
+    )
 
 
 def partners_to_offer(session: Session) -> Sequence[Partner]:

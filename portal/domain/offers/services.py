@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import case, insert, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Permission, demand_permission
 from portal.domain.changes.models import Change
-from portal.domain.errors import Invalid, NotFound, Refusal, Sentence, sentence, too_long
+from portal.domain.errors import Invalid, NotFound, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import MAX_TEXT, demand, required_text
 from portal.domain.jobs.models import Job
@@ -37,6 +37,7 @@ from portal.domain.people.services import (
     place_errors,
 )
 from portal.domain.requests.dates import PreferredDate, date_errors, kept_dates
+from portal.domain.requests.models import ServiceRequest
 from portal.domain.tenancy import NAMES_PARTNER
 from portal.domain.texts import one_line
 from portal.domain.unit_of_work import require_unit_of_work
@@ -62,8 +63,14 @@ class OfferInput:
     expires_at: datetime
 
 
-def offer_job(session: Session, actor: Actor, now: datetime, form: OfferInput) -> OfferedJob:
-    """Offer a job to one or several partners, for the operator, and return it. The session sees all partners."""
+def offer_job(
+    session: Session, actor: Actor, now: datetime, form: OfferInput, request_id: int | None = None
+) -> OfferedJob:
+    """Offer a job to one or several partners, for the operator, and return it. The session sees all partners.
+
+    ``request_id`` is the service request that it is made from: one that its partner declined and whose customer allows
+    that others are asked. It is offered once; ``Refused`` otherwise.
+    """
     demand_permission(actor, Permission.MANAGE_PARTNERS)
     status = JOB_OFFER.start("offer", _Asking(actor))
     partners = _partners(session, form.partner_ids)
@@ -73,11 +80,17 @@ def offer_job(session: Session, actor: Actor, now: datetime, form: OfferInput) -
     for partner in partners:
         if partner.suspended_at is not None:
             errors["partners"] = sentence("%(name)s is suspended and cannot answer.", name=partner.name)
+    source = None if request_id is None else _lock_source(session, request_id)
+    for partner in partners:
+        if source is not None and partner.id == source.partner_id:
+            errors["partners"] = sentence("%(name)s has declined this request.", name=partner.name)
     if errors:
         raise Invalid(errors)
     offered = OfferedJob(
         **values,
         wishes=kept_dates(form.dates),
+        request_id=None if source is None else source.id,
+        customer_user_id=None if source is None else source.customer.user_id,
         offered_at=now,
         offered_by_id=actor.id,
         offered_by_name=actor.name,
@@ -93,8 +106,8 @@ def offer_job(session: Session, actor: Actor, now: datetime, form: OfferInput) -
 def accept_offer(session: Session, actor: Actor, now: datetime, offer_id: int, service_type_id: int) -> Job:
     """Accept an offer for its partner: a service job is drafted, and the other partners' offers are gone (J1).
 
-    The customer is one of the partner's whose e-mail address it is, else a new one. ``service_type_id`` is the
-    partner's own type of the work.
+    The customer is one of the partner's with the account or e-mail address of who asked, else a new one.
+    ``service_type_id`` is the partner's own type of the work.
     """
     offer, offered = _lock(session, offer_id)
     demand(answer_refusal(actor, offer, offered, now, "accept"))
@@ -193,6 +206,17 @@ def _lock_offered(session: Session, key: int) -> OfferedJob:
     return found
 
 
+def _lock_source(session: Session, key: int) -> ServiceRequest:
+    """Return a request that may be offered to others, locked so that of two offers of it one waits and is refused."""
+    request = lock(session, ServiceRequest, key)
+    if not request.may_go_to_others:
+        raise NotFound
+    if session.scalars(select(OfferedJob.id).where(OfferedJob.request_id == key)).first() is not None:
+        raise Refused(Refusal("offered", sentence("This request has been offered already.")))
+    session.refresh(request, ["customer"])
+    return request
+
+
 def _offers_of(session: Session, offered: OfferedJob) -> Sequence[JobOffer]:
     query = select(JobOffer).where(JobOffer.offered_job_id == offered.id).order_by(JobOffer.id).with_for_update()
     return session.scalars(query, execution_options={"populate_existing": True}).all()
@@ -240,14 +264,16 @@ def _partners(session: Session, keys: Collection[int]) -> Sequence[Partner]:
 
 
 def _customer_of(session: Session, now: datetime, partner_id: int, offered: OfferedJob) -> Customer:
-    if offered.customer_email:
+    account, email = offered.customer_user_id, offered.customer_email
+    same = [Customer.user_id == account] if account is not None else []
+    same += [Customer.email == email] if email else []
+    if same:
         query = select(Customer.id).where(
-            Customer.partner_id == partner_id,
-            Customer.email == offered.customer_email,
-            Customer.merged_into_id.is_(None),
+            Customer.partner_id == partner_id, or_(*same), Customer.merged_into_id.is_(None)
         )
-        # One in use before one who is not; who was there first before the others.
-        known = session.scalars(query.order_by(Customer.active.desc(), Customer.id).limit(1)).first()
+        # Who signs in before who only shares the address; one in use before one who is not; who was there first.
+        signs_in = case((Customer.user_id == account, 0), else_=1)
+        known = session.scalars(query.order_by(signs_in, Customer.active.desc(), Customer.id).limit(1)).first()
         if known is not None:
             return lock_customer(session, known)
     form = CustomerInput(
@@ -257,7 +283,9 @@ def _customer_of(session: Session, now: datetime, partner_id: int, offered: Offe
         access_notes="",
         addresses=[AddressInput(None, offered.line, offered.city, offered.postcode)],
     )
-    return create_customer(session, partner_id, now, form, despite_likeness=True)
+    customer = create_customer(session, partner_id, now, form, despite_likeness=True)
+    customer.user_id = account
+    return customer
 
 
 def _values(form: OfferInput, now: datetime) -> tuple[dict[str, str], dict[str, Sentence]]:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant
 from portal.domain.jobs.models import Appointment, Job, one_of
-from portal.domain.people.models import Address, Customer, Technician
+from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.requests.dates import PreferredDate
 from portal.domain.requests.states import CHANGE_REQUEST, SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
@@ -33,6 +33,8 @@ NEW = SERVICE_REQUEST.first("request")
 # What somebody waits for: the office, or the customer.
 WAITING = (NEW, PROPOSED)
 ONLY_PENDING = text(f"status = '{PENDING}'")
+(DECLINED,) = SERVICE_REQUEST.transition("decline").targets
+ONLY_FOR_OTHERS = text(f"others_may AND status = '{DECLINED}'")
 
 
 class Wish(StrEnum):
@@ -99,7 +101,8 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     ``wishes`` are the preferred dates as typed, first choice first (see ``dates``). ``proposed_at`` is the start (an
     instant) that the office offered last, by whom and with which technician if any; ``proposals`` counts the offers,
     so that an answer to an earlier one is refused. ``answer`` is the office's reason for declining. ``form_key`` is of
-    the form that made it: one sent twice makes one request.
+    the form that made it: one sent twice makes one request. ``others_may``: the customer allows that other partners
+    are asked where this one declines (J1).
 
     It goes with its address from one customer to another, as a job does.
     """
@@ -122,6 +125,12 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
         CheckConstraint("(status = 'CONVERTED') = (job_id IS NOT NULL)", name="job"),
         Index("ix_service_requests_queue", "partner_id", "status", "id"),
         Index("ix_service_requests_customer", "partner_id", "customer_id", "id"),
+        Index(
+            "ix_service_requests_for_others",
+            "id",
+            sqlite_where=ONLY_FOR_OTHERS,
+            postgresql_where=ONLY_FOR_OTHERS,
+        ),
     )
 
     customer_id: Mapped[int] = mapped_column(Key)
@@ -131,6 +140,7 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     wishes: Mapped[list[dict[str, str]]] = mapped_column(JSON, default=list)
     notes: Mapped[str] = mapped_column(Text, default="")
     form_key: Mapped[str] = mapped_column(String(60))
+    others_may: Mapped[bool] = mapped_column(default=False)
     asked_at: Mapped[datetime] = mapped_column()
     answered_at: Mapped[datetime | None] = mapped_column()
     answered_by_id: Mapped[int | None] = mapped_column(Key, ForeignKey("users.id"))
@@ -154,6 +164,9 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     technician: Mapped[Technician | None] = relationship(
         primaryjoin=lambda: foreign(ServiceRequest.proposed_technician_id) == Technician.id, lazy="raise", viewonly=True
     )
+    partner: Mapped[Partner] = relationship(
+        primaryjoin=lambda: foreign(ServiceRequest.partner_id) == Partner.id, lazy="raise", viewonly=True
+    )
     job: Mapped[Job | None] = relationship(
         primaryjoin=lambda: foreign(ServiceRequest.job_id) == Job.id, lazy="raise", viewonly=True
     )
@@ -168,6 +181,11 @@ class ServiceRequest(Tenant, CustomerOwned, Base):
     def preferred(self) -> Sequence[PreferredDate]:
         """The preferred dates, first choice first."""
         return [PreferredDate.of(wish) for wish in self.wishes]
+
+    @property
+    def may_go_to_others(self) -> bool:
+        """Whether its partner declined it and the customer allows that others are asked."""
+        return self.others_may and self.status == DECLINED
 
     @property
     def is_proposed(self) -> bool:

@@ -47,7 +47,7 @@ class ServiceWish:
     """The form of a request: ``address_id`` is one of the customer's own, or else ``place`` a new one.
 
     ``dates`` are in the partner's zone, ``None`` for one left blank. ``form_key`` is of the form, the same each time it
-    is sent.
+    is sent. ``others_may``: other partners may be asked where this one declines.
     """
 
     customer_id: int
@@ -57,6 +57,7 @@ class ServiceWish:
     dates: Sequence[PreferredDate | None]
     notes: str
     form_key: str
+    others_may: bool = False
 
 
 def request_service(session: Session, actor: Actor, now: datetime, wish: ServiceWish) -> ServiceRequest:
@@ -96,6 +97,7 @@ def request_service(session: Session, actor: Actor, now: datetime, wish: Service
         wishes=kept_dates(wish.dates),
         notes=wish.notes.strip(),
         form_key=form_key,
+        others_may=wish.others_may,
         asked_at=now,
         proposals=0,
     )
