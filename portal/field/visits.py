@@ -114,8 +114,6 @@ STEPS: dict[str, Step] = {
     "complete": Step(_complete, CompleteForm),
     "turn_back": Step(_plain(fieldwork.turn_back, "reason"), TurnBackForm, "field/turn_back.html"),
 }
-# What a phone offers without signal: what neither asks for free times nor has to be answered at once.
-OFFLINE = ("set_off", "arrive", "start_work", "complete", "pause", "resume", "turn_back")
 # The form's field for what the domain calls otherwise.
 FIELDS = {"start": "day"}
 
@@ -227,13 +225,14 @@ def visit_page(
         form_has_errors=any(one is not None and one.errors for one in (form, photo_form, note_form)),
         note_form=note_form or NoteForm(),
         notes=notes_of(db.session(), shown.job.id),
-        offline_forms={} if shown.is_over else {name: _form(STEPS[name]) for name in OFFLINE},
+        later_forms={} if shown.is_over else {name: _form(step) for name, step in STEPS.items()},
         photos=photos_of(db.session(), shown.job.id),
         photo_form=None if photo_refusal(shown.job) else photo_form or PhotoForm(),
         stopped=stopped,
         moved=moved,
         asks=[name for name in shown.ways_out if STEPS[name].page],
         does=[name for name in shown.ways_out if not STEPS[name].page],
+        with_questions=[name for name, step in STEPS.items() if step.page],
     )
 
 

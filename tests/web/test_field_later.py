@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from hashlib import sha256
 from io import BytesIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 import time_machine
@@ -23,8 +25,10 @@ from portal.domain.messages.models import Message
 from portal.domain.notes.models import FieldReceipt, JobNote
 from portal.domain.people.models import Customer, Partner, User
 from portal.domain.photos.models import Photo
+from portal.domain.scheduling.models import PauseReason
+from portal.domain.scheduling.zones import instant_of
 from portal.domain.unit_of_work import unit_of_work
-from tests.factories import actor_for
+from tests.factories import actor_for, save
 from tests.helpers import Site, fields_of, soup
 
 Create = Callable[..., Any]
@@ -138,6 +142,44 @@ def test_steps_told_late_count_once_with_the_time_they_happened(
         ("arrive", NOW + 20 * MINUTE, NOW + 50 * MINUTE),
         ("start_work", NOW + 25 * MINUTE, NOW + 50 * MINUTE),
     ]
+
+
+@pytest.mark.row("J5")
+def test_getting_ready_and_continuing_another_day_are_told_late_and_count_once(
+    phone: Phone, session: Session, partner: Partner, visit: Appointment
+) -> None:
+    reason = save(session, PauseReason(partner_id=partner.id, label="Crane is late"))
+    at = NOW - HOUR
+    told: list[tuple[str, dict[str, Any]]] = [
+        ("prepare", {}),
+        ("set_off", {}),
+        ("arrive", {}),
+        ("pause", {"pause_reason": reason.id}),
+    ]
+    for number, (name, values) in enumerate(told):
+        phone.site.get(f"/field/visits/{visit.id}")
+        # A phone without signal has the form of each step, and where it leads.
+        offline = phone.site.page.select_one("#offline")
+        assert offline is not None
+        assert {str(one["data-step"]) for one in offline.select("template")} >= {name, "continue_later"}
+        assert json.loads(str(offline["data-flow"]))["steps"]["continue_later"]["to"] == "INCOMPLETE"
+        assert not offline.has_attr("data-begun")
+        assert phone.send(name, at, client_key=f"{number:0>32}", **values) == (200, "")
+    assert now_of(session, visit).on_the_way_at == at
+    (ready,) = session.scalars(
+        select(HistoryEntry).where(HistoryEntry.action == "prepare", HistoryEntry.subject == "visit")
+    )
+    assert ready.after["happened_at"] == at.isoformat()
+    # Work has not begun: it does not go without a day.
+    assert phone.send("continue_later", at) == (422, "Choose when the visit continues")
+    assert phone.send("continue_later", at, day="2026-11-26") == (422, "Enter the time as well")
+    for clock in ("09:00", "09:00", "10:00"):
+        sent = {"day": "2026-11-26", "clock": clock, "client_key": "c" * 32}
+        assert phone.send("continue_later", at, **sent) == (200, "")
+    ended = now_of(session, visit)
+    assert (ended.status, ended.ended_at) == ("INCOMPLETE", at)
+    (planned,) = session.scalars(select(Appointment).where(Appointment.previous_id == visit.id))
+    assert planned.start_at == instant_of(date(2026, 11, 26), time(9), ZoneInfo(partner.timezone))
 
 
 def test_times_that_no_lack_of_signal_explains_are_refused_or_held_to_what_came_before(
