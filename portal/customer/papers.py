@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-
 from flask import Blueprint, flash, render_template, request
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
@@ -22,13 +19,10 @@ from portal.domain.jobs.models import Job
 from portal.domain.lookup import find
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats, papers
+from portal.web.drawings import drawn
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 from portal.web.partners import partner_info
-
-PICTURE = "data:image/png;base64,"
-# What no decoder takes for a picture, so that the domain says what is wrong with it.
-UNREADABLE = b"?"
 
 
 class SignForm(FlaskForm):
@@ -51,18 +45,9 @@ class SignForm(FlaskForm):
             consent=translate(contracts.CONSENT),
             address=request.remote_addr or "",
             browser=request.user_agent.string,
-            drawing=b"" if self.typed_only.data else _picture(self.drawing.data or ""),
+            drawing=b"" if self.typed_only.data else drawn(self.drawing.data or ""),
             must_draw=bool(self.pad.data) and not self.typed_only.data,
         )
-
-
-def _picture(text: str) -> bytes:
-    if not text:
-        return b""
-    try:
-        return base64.b64decode(text.removeprefix(PICTURE), validate=True) or UNREADABLE
-    except (binascii.Error, ValueError):
-        return UNREADABLE
 
 
 def job(job_id: int) -> str:

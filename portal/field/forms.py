@@ -6,10 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_babel import lazy_gettext
-from wtforms import DateField, IntegerField, RadioField, TextAreaField, TimeField, ValidationError
+from wtforms import (
+    DateField,
+    HiddenField,
+    IntegerField,
+    RadioField,
+    StringField,
+    TextAreaField,
+    TimeField,
+    ValidationError,
+)
 from wtforms.widgets import TextInput
 
+from portal.domain.jobs.fieldwork import Signature
 from portal.domain.scheduling.models import PauseReason
+from portal.web.drawings import drawn
 from portal.web.forms import Form
 
 # The control stands on the visit's page, its button in the dock.
@@ -67,6 +78,15 @@ class SetOffForm(StepForm):
 
 class CompleteForm(StepForm):
     service_notes = TextAreaField(lazy_gettext("Service notes"), default="", render_kw=IN_DOCK)
+    signed_name = StringField(
+        lazy_gettext("Name of who signs"), default="", render_kw={**IN_DOCK, "autocomplete": "off"}
+    )
+    drawing = HiddenField(default="", render_kw=IN_DOCK)
+
+    @property
+    def signature(self) -> Signature:
+        """The customer's signature, as far as there is one."""
+        return Signature(self.signed_name.data or "", drawn(self.drawing.data or ""))
 
 
 def _key(value: Any) -> int | None:

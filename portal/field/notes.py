@@ -49,4 +49,7 @@ def write_service_notes(visit_id: int) -> ResponseReturnValue:
     except Refused as error:
         reason = translate(error.refusal.sentence)
         return refused(visit_page(shown_visit(visit_id), stopped=reason), 409, reason)
+    if form.signed_name.data or form.drawing.data:
+        # The visit is signed already: the page keeps that until the work is completed.
+        return done(visit_page(shown_visit(visit_id), form))
     return done(redirect(url_for("field.visit", visit_id=visit_id, _anchor="service"), 303))

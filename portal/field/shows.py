@@ -94,7 +94,14 @@ def flow(offered: Collection[str]) -> dict[str, Any]:
             "next": next((name for name in steps if name in FORWARD), None),
             "ways": [name for name in steps if name not in FORWARD],
         }
-    leads = {name: {"to": APPOINTMENT.transition(name).targets[0], "renumbers": name in RENUMBERS} for name in offered}
+    leads = {
+        name: {
+            "to": APPOINTMENT.transition(name).targets[0],
+            "renumbers": name in RENUMBERS,
+            "begins": APPOINTMENT.transition(name).targets[0] == "WORK_IN_PROGRESS",
+        }
+        for name in offered
+    }
     return {"states": states, "steps": leads}
 
 

@@ -84,6 +84,13 @@ def _continue(
     return fieldwork.continue_later(session, actor, at, visit_id, move, start, told)
 
 
+def _complete(
+    session: Session, actor: Actor, at: datetime, visit_id: int, move: int, form: CompleteForm, told: datetime | None
+) -> object:
+    notes = form.service_notes.data or ""
+    return fieldwork.complete(session, actor, at, visit_id, move, notes, told, form.signature)
+
+
 def _plain(use_case: Callable[..., object], *fields: str) -> Callable[..., object]:
     """Return how a step is taken whose use case wants nothing but ``fields`` of the form."""
 
@@ -104,11 +111,9 @@ STEPS: dict[str, Step] = {
     "pause": Step(_plain(fieldwork.pause, "pause_reason", "note"), PauseForm, "field/pause.html"),
     "resume": Step(_plain(fieldwork.resume)),
     "continue_later": Step(_continue, ContinueForm, "field/continue_later.html"),
-    "complete": Step(_plain(fieldwork.complete, "service_notes"), CompleteForm),
+    "complete": Step(_complete, CompleteForm),
     "turn_back": Step(_plain(fieldwork.turn_back, "reason"), TurnBackForm, "field/turn_back.html"),
 }
-# What a phone offers without signal: what neither asks for free times nor has to be answered at once.
-OFFLINE = ("set_off", "arrive", "start_work", "complete", "pause", "resume", "turn_back")
 # The form's field for what the domain calls otherwise.
 FIELDS = {"start": "day"}
 
@@ -210,7 +215,9 @@ def visit_page(
 ) -> str:
     """Return the page of a visit; ``form`` is that of its next step, where it was filled in."""
     if form is None and shown.next_step is not None:
-        form = _form(STEPS[shown.next_step], obj=shown.visit if shown.next_step == "complete" else None)
+        form = _form(STEPS[shown.next_step])
+        if isinstance(form, CompleteForm):
+            form.service_notes.data = shown.visit.service_notes
     return render_template(
         "field/visit.html",
         shown=shown,
@@ -218,18 +225,19 @@ def visit_page(
         form_has_errors=any(one is not None and one.errors for one in (form, photo_form, note_form)),
         note_form=note_form or NoteForm(),
         notes=notes_of(db.session(), shown.job.id),
-        offline_forms={} if shown.is_over else {name: _form(STEPS[name]) for name in OFFLINE},
+        later_forms={} if shown.is_over else {name: _form(step) for name, step in STEPS.items()},
         photos=photos_of(db.session(), shown.job.id),
         photo_form=None if photo_refusal(shown.job) else photo_form or PhotoForm(),
         stopped=stopped,
         moved=moved,
         asks=[name for name in shown.ways_out if STEPS[name].page],
         does=[name for name in shown.ways_out if not STEPS[name].page],
+        with_questions=[name for name, step in STEPS.items() if step.page],
     )
 
 
-def _form(step: Step, data: Any = None, obj: Any = None) -> StepForm:
-    form = step.form(data, obj)
+def _form(step: Step, data: Any = None) -> StepForm:
+    form = step.form(data)
     if isinstance(form, PauseForm):
         form.offer(pause_reasons(db.session()))
     return form

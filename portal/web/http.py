@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import unquote_to_bytes
 
 from flask import Flask, Response, abort, current_app, g, request
@@ -50,6 +50,23 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.after_request(_headers)
     if settings.base_url.startswith("https://"):
         app.after_request(_only_https)
+
+
+def private_picture(filename: str, mimetype: str, etag: str, read: Callable[[], bytes]) -> Response:
+    """Return a picture for one reader, who has to ask again each time: what is no longer theirs to see is gone at once.
+
+    ``read`` is asked for its bytes unless the reader has them, by ``etag``.
+    """
+    response = Response(mimetype=mimetype)
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Content-Disposition"] = f'inline; filename="{filename}"'
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.vary.add("Cookie")
+    response.set_etag(etag)
+    response.make_conditional(request)
+    if response.status_code != 304:
+        response.set_data(read())
+    return response
 
 
 def allow_file(app: Flask, endpoint: str, size: int) -> None:

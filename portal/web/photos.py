@@ -23,6 +23,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
 from portal.web import formats
 from portal.web.forms import Form
+from portal.web.http import private_picture
 
 STORE = "photo_store"
 # So that what is too big is told at the field, as long as it is not far too big.
@@ -99,17 +100,9 @@ def remove(session: Session, actor: Actor, photo_id: int) -> None:
 
 
 def serve(photo: Photo | RequestPhoto, small: bool) -> Response:
-    """Return a photo for this one reader, who has to ask again each time: what is no longer shared is gone at once."""
-    response = Response(mimetype="image/jpeg")
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = f'inline; filename="photo-{photo.id}.jpg"'
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    response.vary.add("Cookie")
-    response.set_etag(f"{photo.name}{'-small' if small else ''}")
-    response.make_conditional(request)
-    if response.status_code != 304:
-        response.set_data(store().read(photo.name, small))
-    return response
+    """Return a photo for this one reader."""
+    etag = f"{photo.name}{'-small' if small else ''}"
+    return private_picture(f"photo-{photo.id}.jpg", "image/jpeg", etag, lambda: store().read(photo.name, small))
 
 
 def init_app(app: Flask) -> None:

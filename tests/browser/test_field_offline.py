@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from PIL import Image
@@ -14,15 +15,17 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Role
+from portal.domain.jobs import fieldwork
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import reassign
 from portal.domain.notes.models import FieldReceipt, JobNote
 from portal.domain.people.models import Partner, Technician, User
 from portal.domain.photos.models import Photo
+from portal.domain.scheduling.models import PauseReason
 from portal.domain.unit_of_work import unit_of_work
 from tests.browser.looking import DESK, PHONE, axe_complaints, overflow, sign_in
 from tests.browser.test_field import zone_at_noon
-from tests.factories import actor_for
+from tests.factories import actor_for, save
 
 Create = Callable[..., Any]
 
@@ -66,6 +69,18 @@ def steps(session: Session, job: Job) -> list[tuple[str, datetime]]:
     return [(entry.action, entry.at) for entry in told]
 
 
+def draw(page: Any) -> None:
+    """Draw a line into the room for a signature."""
+    pad = page.locator("canvas.sign-pad")
+    pad.scroll_into_view_if_needed()
+    box = pad.bounding_box()
+    page.mouse.move(box["x"] + 30, box["y"] + 90)
+    page.mouse.down()
+    for across, down in ((80, 30), (120, 110), (200, 40), (260, 80)):
+        page.mouse.move(box["x"] + across, box["y"] + down, steps=3)
+    page.mouse.up()
+
+
 @pytest.mark.look
 @pytest.mark.row("J8")
 def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
@@ -84,10 +99,12 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     page.goto(f"/field/visits/{first.appointments[0].id}")
     bar = page.locator("#sync")
     began = datetime.now(UTC)
-    page.get_by_role("button", name="On my way").click()
+    page.get_by_role("button", name="Preparing").click()
     expect(bar).to_contain_text("No signal. 1 waiting to send")
-    page.locator("#dock").get_by_role("button", name="Arrived").click()
+    page.locator("#dock").get_by_role("button", name="On my way").click()
     expect(bar).to_contain_text("2 waiting to send")
+    page.locator("#dock").get_by_role("button", name="Arrived").click()
+    expect(bar).to_contain_text("3 waiting to send")
     page.get_by_label("Add a note").fill("Rafters are 60 cm apart")
     page.get_by_role("button", name="Save note").click()
     expect(page.locator("#note-list")).to_contain_text("Rafters are 60 cm apart")
@@ -97,15 +114,23 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     page.get_by_label("What it shows").fill("Roof before")
     page.get_by_role("button", name="Add photo").click()
     expect(page.locator(".photo img")).to_be_visible()
-    expect(bar).to_contain_text("4 waiting to send")
+    expect(bar).to_contain_text("5 waiting to send")
     page.locator("#dock").get_by_role("button", name="Start work").click()
     expect(page.locator("#state")).to_contain_text("Work in progress")
     assert overflow(page) == 0
     assert axe_complaints(page) == []
     # The page opens again, with all of it.
     page.reload()
-    expect(bar).to_contain_text("5 waiting to send")
-    expect(page.locator("#dock").get_by_role("button", name="Complete")).to_be_visible()
+    expect(bar).to_contain_text("6 waiting to send")
+    # The customer signs on the phone, which has no signal either.
+    page.locator("#dock summary").filter(has_text="Signature of the customer").click()
+    page.get_by_label("Name of who signs").fill("Callum Fraser")
+    draw(page)
+    assert overflow(page) == 0
+    assert axe_complaints(page) == []
+    page.locator("#dock").get_by_role("button", name="Complete").click()
+    expect(bar).to_contain_text("7 waiting to send")
+    expect(page.locator("#state")).to_contain_text("Complete")
     ended = datetime.now(UTC)
     # The next visit opens too, though it was never looked at.
     page.goto(f"/field/visits/{second.appointments[0].id}")
@@ -115,7 +140,7 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     # Meanwhile the office gives the second visit to somebody else.
     page.get_by_label("Add a note").fill("Nobody opens")
     page.get_by_role("button", name="Save note").click()
-    expect(bar).to_contain_text("6 waiting to send")
+    expect(bar).to_contain_text("8 waiting to send")
     office = actor_for(create_staff(partner), Role.DISPATCHER, partner)
     ines = create_technician(partner, name="Ines Kowalski")
     with unit_of_work(session):
@@ -127,7 +152,15 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     expect(bar).to_contain_text("This visit is not yours any more")
     expect(bar).to_contain_text("call the office")
     taken = steps(session, first)
-    assert [name for name, _ in taken] == ["set_off", "arrive", "add_note", "add_photo", "start_work"]
+    assert [name for name, _ in taken] == [
+        "prepare",
+        "set_off",
+        "arrive",
+        "add_note",
+        "add_photo",
+        "start_work",
+        "complete",
+    ]
     visit = session.get_one(Appointment, first.appointments[0].id)
     times = [visit.on_the_way_at, visit.arrived_at, visit.work_began_at]
     assert all(at is not None and began - timedelta(seconds=2) <= at <= ended for at in times)
@@ -137,7 +170,8 @@ def test_what_is_done_without_signal_is_sent_once_in_order_with_its_times(
     (photo,) = session.scalars(select(Photo))
     assert (note.words, photo.caption, photo.is_shared) == ("Rafters are 60 cm apart", "Roof before", False)
     assert began - timedelta(seconds=2) <= note.written_at <= photo.taken_at <= ended
-    assert len(list(session.scalars(select(FieldReceipt)))) == 3
+    assert len(list(session.scalars(select(FieldReceipt)))) == 5
+    assert (visit.status, visit.signed_name, len(visit.drawing_sha256)) == ("COMPLETE", "Callum Fraser", 64)
     page.get_by_role("button", name="Remove from this phone").click()
     expect(bar).to_be_hidden()
 
@@ -187,6 +221,39 @@ def test_what_waits_is_sent_by_nobody_else_and_photos_are_seen_where_they_should
     session.rollback()
     (photo,) = session.scalars(select(Photo))
     assert photo.is_shared
+
+    # Work that is not finished today is paused and planned anew without signal too.
+    reason = save(session, PauseReason(partner_id=partner.id, label="Crane is late"))
+    technician = session.scalars(select(Technician).where(Technician.user_id == user.id)).one()
+    actor = actor_for(user, Role.TECHNICIAN, partner, technician_id=technician.id)
+    for step in (fieldwork.set_off, fieldwork.arrive, fieldwork.start_work):
+        with unit_of_work(session):
+            step(session, actor, datetime.now(UTC), visit.id, visit.move_number)
+    page.reload()
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    page.context.set_offline(True)
+    dock = page.locator("#dock")
+    dock.get_by_role("link", name="Pause").click()
+    dock.get_by_label(reason.label).check()
+    dock.get_by_role("button", name="Pause").click()
+    expect(bar).to_contain_text("1 waiting to send")
+    dock.locator("summary").filter(has_text="Continue another day").click()
+    day = (datetime.now(ZoneInfo(partner.timezone)) + timedelta(days=3)).date()
+    dock.get_by_label("Date").fill(day.isoformat())
+    dock.get_by_role("button", name="Continue another day").click()
+    # A date without a time is told at once.
+    expect(dock.get_by_label("Time")).to_be_focused()
+    expect(bar).to_contain_text("1 waiting to send")
+    assert overflow(page) == 0
+    assert axe_complaints(page) == []
+    dock.get_by_label("Time").fill("10:30")
+    dock.get_by_role("button", name="Continue another day").click()
+    expect(bar).to_contain_text("2 waiting to send")
+    page.context.set_offline(False)
+    expect(bar).to_be_hidden()
+    assert [name for name, _ in steps(session, jobs[0])][-3:] == ["pause", "book", "continue_later"]
+    planned = session.scalars(select(Appointment).where(Appointment.previous_id == visit.id)).one()
+    assert f"{planned.start_at.astimezone(ZoneInfo(partner.timezone)):%Y-%m-%d %H:%M}" == f"{day} 10:30"
 
     page.context.clear_cookies()
     sign_in(page, create_staff(partner))

@@ -18,8 +18,8 @@ from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from portal.cli import doctor
+from portal.domain import drawings
 from portal.domain.actor import Actor, Role
-from portal.domain.contracts import drawings
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.models import Contract
 from portal.domain.contracts.text import PLACEHOLDERS
@@ -174,7 +174,7 @@ def test_a_contract_is_read_signed_by_drawing_approved_and_downloaded(
 @pytest.mark.row("C11")
 def test_a_drawing_that_is_none_and_a_document_that_was_not_shown_are_refused_whole(finished: Finished) -> None:
     site, contract_id = finished.site, finished.by_staff(contracts.send_contract, finished.job.id)
-    broken, too_large, empty = (str(text) for text in (drawings.BROKEN, drawings.TOO_BIG, drawings.EMPTY))
+    broken, too_large, empty = (str(text) for text in (drawings.BROKEN, drawings.TOO_BIG, contracts.EMPTY))
     right = {"name": "Priya Raman", "consent": "y", "pad": "1"}
     picture = drawn()
     for sent, error in (

@@ -26,7 +26,7 @@ from portal.domain.actor import Role
 from portal.domain.base import Base
 from portal.domain.contracts.models import Contract
 from portal.domain.delivery.models import Unreachable
-from portal.domain.jobs.models import Job
+from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import reject
 from portal.domain.messages.models import Message, MessageRule, MessageStatus
 from portal.domain.offers.models import JobOffer, OfferedJob
@@ -109,6 +109,7 @@ BY_ARGUMENT = {
     "job_id": "job",
     "contract_id": "contract",
     "photo_id": "photo",
+    "visit_id": "signed",
     "request_photo_id": "request_photo",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
@@ -147,6 +148,7 @@ class Side:
     contract: Contract
     photo: Photo
     service: Job
+    signed: Appointment
 
 
 @dataclass(frozen=True)
@@ -200,6 +202,8 @@ def make_side(
             assert message is not None
             message.status, message.sent_at = MessageStatus.SENT, datetime.now(UTC)
             message.subject = message.body = message.body_html = f"{word} letter"
+            signed = session.get_one(Appointment, job.appointments[0].id)
+            signed.signed_name, signed.drawing, signed.drawing_sha256 = f"{word} Customer", word.encode(), "0" * 64
             off = datetime.now(UTC) + timedelta(days=60)
             absence = TimeOff(
                 partner_id=partner.id,
@@ -283,6 +287,7 @@ def make_side(
             contract,
             photo,
             service,
+            visit,
         )
         return Side(*given, *listed, *own)
 

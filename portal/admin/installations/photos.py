@@ -1,4 +1,4 @@
-"""Photos of a job in the office: adding one, sharing it with the customer or not, removing it (P12)."""
+"""Pictures of a job in the office: photos to add, share with the customer or remove (P12), and signatures (J8)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from portal.domain.photos.queries import photo_for
 from portal.domain.photos.services import photo_refusal
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
-from portal.web import formats, photos
+from portal.web import drawings, formats, photos
 from portal.web.forms import add_errors
 from portal.web.statuses import visit_badge
 
@@ -89,6 +89,11 @@ class PhotoActions:
     def small_photo_view(self, photo_id: int) -> Response:
         """The small picture of a photo."""
         return photos.serve(photo_for(db.session(), the_actor(), photo_id), small=True)
+
+    @expose("/visits/<int:visit_id>/signature")
+    def signature_view(self, visit_id: int) -> Response:
+        """What the customer drew when the work of a visit was done."""
+        return drawings.serve(db.session(), visit_id)
 
     @expose("/photos/<int:photo_id>/share", methods=("POST",))
     def share_photo_view(self, photo_id: int) -> ResponseReturnValue:

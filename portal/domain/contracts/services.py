@@ -20,10 +20,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
-from portal.domain.contracts.drawings import EMPTY, read_drawing
 from portal.domain.contracts.models import Contract
 from portal.domain.contracts.queries import current_contract, settings_of
 from portal.domain.contracts.text import USUAL
+from portal.domain.drawings import MAX_SIGNATURE, read_drawing
 from portal.domain.errors import Invalid, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import demand, demand_role, required_text, touch
@@ -37,7 +37,7 @@ from portal.domain.people.models import Partner
 from portal.domain.templating import Unusable, fill
 from portal.domain.texts import shows
 
-MAX_SIGNATURE, MAX_FROM, MAX_BROWSER = 120, 60, 300
+MAX_FROM, MAX_BROWSER = 60, 300
 MAX_PAPER_BYTES = 10 * 1024 * 1024
 # What a scanned signature may be, by the bytes it begins with, whatever its name says.
 PAPER_TYPES = {
@@ -45,6 +45,7 @@ PAPER_TYPES = {
     b"\xff\xd8\xff": "image/jpeg",
     b"\x89PNG\r\n\x1a\n": "image/png",
 }
+EMPTY = sentence("Draw your signature, or tick that your typed name is enough")
 CONSENT = sentence("I have read this contract and agree to it. My typed name, and what I drew, is my signature.")
 # The language of dates where the partner chose none.
 USUAL_LOCALE = "en_GB"
@@ -122,7 +123,7 @@ def sign_contract(
     errors: dict[str, Sentence] = {}
     drawing: bytes | None = None
     if evidence is not None and evidence.drawing:
-        match read_drawing(evidence.drawing):
+        match read_drawing(evidence.drawing, EMPTY):
             case bytes() as drawn:
                 drawing = drawn
             case wrong:

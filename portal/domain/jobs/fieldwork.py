@@ -9,13 +9,17 @@ is when a step was taken that is told later, for want of signal; whether it is p
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
+from typing import Any
 
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
-from portal.domain.errors import Invalid, Refusal, Refused, sentence, too_long
+from portal.domain.drawings import MAX_SIGNATURE, read_drawing
+from portal.domain.errors import Invalid, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.happened import told_late, when_it_happened
 from portal.domain.jobs.history import record
 from portal.domain.jobs.mechanics import (
@@ -43,10 +47,20 @@ from portal.domain.scheduling.models import PauseReason, ServiceType
 from portal.domain.scheduling.queries import board, wanted_for
 from portal.domain.scheduling.slots import Wanted, booking_refusal
 from portal.domain.surveys.asking import ask_customer
+from portal.domain.texts import one_line
 
 MAX_ETA_MINUTES = 12 * 60
+NOTHING_DRAWN = sentence("Nothing is drawn; have the customer sign again, or clear the drawing")
 # As many as a key of either database holds.
 DEPARTURE_BITS = 63
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """The customer's signature of the finished work: a typed name and, where it was drawn too, a PNG; else empty."""
+
+    name: str = ""
+    drawing: bytes = b""
 
 
 def confirm(
@@ -197,13 +211,24 @@ def complete(
     move_number: int,
     service_notes: str = "",
     happened_at: datetime | None = None,
+    signature: Signature | None = None,
 ) -> Appointment:
-    """Finish the work, with notes that the customer may read later; what comes after a visit is planned (J6, N1)."""
-    if len(service_notes) > MAX_TEXT:
-        raise Invalid({"service_notes": too_long(MAX_TEXT)})
+    """Finish the work, with notes that the customer may read later and, if they gave it, their signature (J6, J8).
+
+    What comes after a visit is planned (N1).
+    """
+    errors = {"service_notes": too_long(MAX_TEXT)} if len(service_notes) > MAX_TEXT else {}
+    signed_name, drawing = _signed(signature or Signature(), errors)
+    if errors:
+        raise Invalid(errors)
     step = _begin(session, actor, now, visit_id, move_number, "complete", happened_at)
     step.visit.ended_at = step.at
     step.visit.service_notes = service_notes.strip()
+    if signed_name:
+        step.visit.signed_name = signed_name
+        step.more = {"signed_by": signed_name}
+    if drawing is not None:
+        step.visit.drawing, step.visit.drawing_sha256 = drawing, sha256(drawing).hexdigest()
     visit = step.finish(session)
     ask_customer(session, step.job, visit, now)
     announce(session, MessageKind.FOLLOW_UP, visit, now)
@@ -260,6 +285,7 @@ class _Step:
     old_visit: str
     old_job: str
     reason: str = ""
+    more: Mapping[str, Any] = field(default_factory=dict)
 
     def work_begins(self) -> None:
         """Record when work on this visit and on the job began."""
@@ -270,7 +296,7 @@ class _Step:
         """Move the job along, write history for visit and, if it moved, job; return the visit."""
         late = told_late(self.at, self.now)
         follow_job(self.job, self.visit, self.visits)
-        before, after = {"status": self.old_visit}, {"status": self.visit.status, "happened_at": late}
+        before, after = {"status": self.old_visit}, {"status": self.visit.status, "happened_at": late, **self.more}
         record(session, self.actor, self.now, self.name, self.job, self.visit, before, after, self.reason)
         if self.job.status != self.old_job:
             before, after = {"status": self.old_job}, {"status": self.job.status}
@@ -300,6 +326,22 @@ def _begin(
     step = _Step(actor, now, at, name, job, visit, visits, visit.status, job.status)
     APPOINTMENT.move(visit, name, asked)
     return step
+
+
+def _signed(signature: Signature, errors: dict[str, Sentence]) -> tuple[str, bytes | None]:
+    """Return the name and the drawing as they are kept, and put what is wrong with them into ``errors``."""
+    name, drawing = one_line(signature.name), None
+    if len(name) > MAX_SIGNATURE:
+        errors["signed_name"] = too_long(MAX_SIGNATURE)
+    if signature.drawing:
+        if not name:
+            errors["signed_name"] = sentence("Type the name of who signed")
+        match read_drawing(signature.drawing, NOTHING_DRAWN):
+            case bytes() as drawn:
+                drawing = drawn
+            case wrong:
+                errors["drawing"] = wrong
+    return name, drawing
 
 
 def _if_free(session: Session, job: Job, visit: Appointment, wanted: Wanted, start: datetime) -> int | None:

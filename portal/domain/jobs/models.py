@@ -14,6 +14,7 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     String,
     Text,
     UniqueConstraint,
@@ -21,7 +22,7 @@ from sqlalchemy import (
     inspect,
     text,
 )
-from sqlalchemy.orm import Mapped, Session, foreign, mapped_column, relationship
+from sqlalchemy.orm import Mapped, Session, deferred, foreign, mapped_column, relationship
 
 from portal.domain.base import Base, CustomerOwned, Key, Tenant, Versioned
 from portal.domain.changes.models import Numbered
@@ -177,7 +178,8 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     ``occurrence`` with each move, departure, cancel and reactivation, and is part of every message's key.
     ``cancel_at`` is when a customer's pending cancel takes effect. ``cancelled_with_job`` marks those that the job's
     cancelling took along, and that its reactivation looks at. ``departure`` is drawn by lot with each setting off: the
-    link to follow that way names it, and opens nothing once another or none stands here.
+    link to follow that way names it, and opens nothing once another or none stands here. ``signed_name`` is who signed
+    when the work was complete, ``drawing`` what they drew (a PNG) with its SHA-256, "" for nothing.
     """
 
     __tablename__ = "appointments"
@@ -231,6 +233,9 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     cancel_at: Mapped[datetime | None] = mapped_column()
     cancel_reason: Mapped[str] = mapped_column(Text, default="")
     cancelled_with_job: Mapped[bool] = mapped_column(Boolean, default=False)
+    signed_name: Mapped[str] = mapped_column(String(120), default="", server_default="")
+    drawing_sha256: Mapped[str] = mapped_column(String(64), default="", server_default="")
+    drawing: Mapped[bytes | None] = deferred(mapped_column(LargeBinary))
 
     job: Mapped[Job] = relationship(
         primaryjoin=lambda: foreign(Appointment.job_id) == Job.id, lazy="raise", viewonly=True

@@ -609,6 +609,15 @@ def service_types(session: Session) -> list[ServiceType]:
     return list(session.scalars(select(ServiceType).where(ServiceType.active.is_(True)).order_by(ServiceType.name)))
 
 
+def drawing_of(session: Session, visit_id: int) -> tuple[bytes, str]:
+    """Return what was drawn when a visit was signed (a PNG) and its SHA-256; raises ``NotFound`` where nothing was."""
+    query = select(Appointment.drawing, Appointment.drawing_sha256).where(Appointment.id == visit_id)
+    found = session.execute(query).one_or_none() if 0 < visit_id <= MAX_KEY else None
+    if found is None or found.drawing is None:
+        raise NotFound
+    return found.drawing, found.drawing_sha256
+
+
 def pause_reasons(session: Session) -> list[PauseReason]:
     """Return the partner's reasons for pausing, in their order (J5)."""
     query = select(PauseReason).where(PauseReason.active.is_(True)).order_by(PauseReason.position, PauseReason.id)

@@ -187,29 +187,53 @@
     figure.append(caption);
     document.querySelector("#photo-list")?.append(figure);
   };
-  const takeSteps = (steps) => {
-    if (!steps.length) return;
+  // Where the visit stands once `steps` have been taken, and what its dock then offers.
+  const after = (steps) => {
     let { status } = offline.dataset;
     let move = Number(offline.dataset.move);
+    let begun = "begun" in offline.dataset;
     for (const { name } of steps) {
       status = flow.steps[name].to;
       if (flow.steps[name].renumbers) move += 1;
+      begun ||= flow.steps[name].begins;
     }
-    const { label, css, next, ways } = flow.states[status];
+    return { ...flow.states[status], move, begun };
+  };
+  const offered = (name, { move, begun }) => {
+    const copy = offline.querySelector(`template[data-step="${name}"]`).content.cloneNode(true);
+    copy.querySelector("[name=move_number]").value = move;
+    // When it continues may be left out once work has begun, and then as a whole.
+    const asked = [...copy.querySelectorAll("[data-asked] input")];
+    const demand = () => asked.forEach((input) => (input.required = !begun || asked.some(({ value }) => value)));
+    asked.forEach((input) => input.addEventListener("input", demand));
+    demand();
+    return copy;
+  };
+  const takeSteps = (steps) => {
+    if (!steps.length) return;
+    const state = after(steps);
+    const { label, css } = state;
     const badge = element("span", `${label}, ${clock.format(steps.at(-1).at)}`, { className: `status ${css}` });
     const badges = element("span", "", { className: "badges" });
     badges.append(badge, " ", tag());
     document.querySelector("#state").replaceChildren(badges);
-    dock.replaceChildren(
-      ...[next, ...ways].filter(Boolean).map((name) => {
-        const copy = offline.querySelector(`template[data-step="${name}"]`).content.cloneNode(true);
-        copy.querySelector("[name=move_number]").value = move;
-        return copy;
-      }),
-    );
+    dock.replaceChildren(...[state.next, ...state.ways].filter(Boolean).map((name) => offered(name, state)));
+    window.makeRoomToSign?.(dock);
     // What was written for the step that is done belongs to no form any more.
     document.querySelector("#service")?.remove();
   };
+
+  // A step that asks something has a page of its own, which does not open without signal: then the dock asks.
+  dock?.addEventListener("click", (event) => {
+    const asking = event.target.closest("a[data-ask]");
+    if (!asking || !offline || (navigator.onLine && trouble !== "noSignal")) return;
+    event.preventDefault();
+    const way = offered(asking.dataset.ask, after([])).firstElementChild;
+    way.open = true;
+    asking.closest(".actions").after(way);
+    asking.remove();
+    way.querySelector("input:not([type=hidden]), textarea").focus();
+  });
 
   // ---- What is sent ----
 

@@ -13,13 +13,17 @@ MAX_SIDE = 4_000
 MIN_SIDE = 8
 # As wide as it is ever printed.
 KEPT = (900, 360)
+# The longest name that is typed beside it.
+MAX_SIGNATURE = 120
 BROKEN = sentence("The drawing could not be read; clear it and draw your signature again.")
-EMPTY = sentence("Draw your signature, or tick that your typed name is enough")
 TOO_BIG = sentence("The drawing is too large; clear it and draw your signature again.")
 
 
-def read_drawing(data: bytes) -> bytes | Sentence:
-    """Return the PNG of what was drawn in ``data``, cut to its edges, black on nothing; or what is wrong with it."""
+def read_drawing(data: bytes, empty: Sentence) -> bytes | Sentence:
+    """Return the PNG of what was drawn in ``data``, cut to its edges, black on nothing; or what is wrong with it.
+
+    ``empty`` is what is said where nothing was drawn.
+    """
     if len(data) > MAX_BYTES:
         return TOO_BIG
     try:
@@ -36,7 +40,7 @@ def read_drawing(data: bytes) -> bytes | Sentence:
     edges = strokes.getbbox()
     # A ground that covers everything is no drawing either.
     if edges is None or strokes.getextrema()[0] == 255:
-        return EMPTY
+        return empty
     strokes = strokes.crop(edges)
     strokes.thumbnail(KEPT)
     drawn = Image.new("LA", strokes.size, (0, 0))
