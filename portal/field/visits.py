@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from flask import abort, redirect, render_template, request, url_for
+from flask import abort, g, redirect, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext
 from sqlalchemy.orm import Session
@@ -21,6 +21,7 @@ from portal.domain.jobs.field_queries import (
     field_day,
     field_visit,
     is_repeated,
+    left_on,
     own_visit,
     step_refusal,
 )
@@ -55,7 +56,17 @@ SHOWS = (
     shows.route_url,
     shows.flow,
 )
-pages.context_processor(lambda: {function.__name__: function for function in SHOWS})
+
+
+def left_today() -> int:
+    """Return how many visits of today are still to be done, for the menu; asked for once where no page knows."""
+    if "left_today" not in g:
+        g.left_today = left_on(db.session(), technician(), today(), zone_of())
+    left: int = g.left_today
+    return left
+
+
+pages.context_processor(lambda: {function.__name__: function for function in (*SHOWS, left_today)})
 
 
 @dataclass(frozen=True)
@@ -122,9 +133,11 @@ FIELDS = {"start": "day"}
 def start() -> str:
     """Today's visits, what is left from earlier days, what is done, and the days to come."""
     actor, day, zone = technician(), today(), zone_of()
+    work = field_day(db.session(), actor, day, zone, with_earlier=True)
+    g.left_today = len(work.planned)
     return render_template(
         "field/today.html",
-        work=field_day(db.session(), actor, day, zone, with_earlier=True),
+        work=work,
         coming=coming_days(db.session(), actor, day, COMING_DAYS, zone),
     )
 
@@ -245,7 +258,9 @@ def _form(step: Step, data: Any = None) -> StepForm:
 
 def shown_visit(visit_id: int) -> FieldVisit:
     """Return a visit of the technician's as it is now; ``NotFound`` for anybody else's."""
-    return field_visit(db.session(), technician(), now(), visit_id, zone_of())
+    shown = field_visit(db.session(), technician(), now(), visit_id, zone_of())
+    g.left_today = shown.left_today
+    return shown
 
 
 def _step(name: str) -> Step:

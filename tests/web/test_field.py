@@ -20,7 +20,7 @@ from portal.domain.people.models import Customer, Partner, Technician, User
 from portal.domain.scheduling.models import PauseReason
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import actor_for
-from tests.helpers import Site
+from tests.helpers import Site, soup
 
 Create = Callable[..., Any]
 
@@ -193,6 +193,49 @@ def test_today_lists_the_technicians_own_visits_and_nobody_elses(
     signed_in.get(signed_in.page.select_one("#coming a.row-link")["href"])  # type: ignore[index,arg-type]
     assert "Wed 25 Nov 2 visits, tomorrow" in signed_in.text
     assert signed_in.text.count("Eve") == 2
+
+
+@pytest.mark.row("J8")
+def test_the_menu_counts_what_is_left_today_and_no_page_costs_more_than_six_statements(
+    signed_in: Site,
+    crew: Crew,
+    visit: Appointment,
+    session: Session,
+    create_installation: Create,
+    statements: list[str],
+) -> None:
+    def planned(start: datetime, technician: Technician = crew.technician) -> Appointment:
+        made: Job = create_installation(crew.partner, crew.customer, technician, start=start, now=NOW - 3 * DAY)
+        return made.appointments[0]
+
+    later = planned(NINE + 3 * HOUR)
+    # None of these is work of today that is left: another's, another day's, one left open from yesterday.
+    planned(NINE, crew.other)
+    planned(NINE + DAY)
+    planned(NINE - DAY)
+    pages = ("/field/", "/field/days/2026-11-25", "/field/subscribe", "/field/offline", url_of(visit), url_of(later))
+
+    def look(count: int, more: tuple[str, ...] = ()) -> None:
+        for url in (*pages, *more):
+            statements.clear()
+            answer = signed_in.client.get(url)
+            assert answer.status_code == 200, url
+            assert 0 < len(statements) <= 6, (url, statements)
+            shown = soup(answer).select_one(".nav a .count")
+            assert (shown.text if shown else "0").split()[0] == str(count), url
+
+    look(2)
+    bring(session, crew, visit, "set_off", "arrive", "start_work")
+    # As many under way or paused, and on the page of a step that asks something.
+    look(2, (url_of(visit, "pause"),))
+    bring(session, crew, visit, "pause")
+    look(2, (url_of(visit, "continue_later"),))
+    bring(session, crew, visit, "resume", "complete")
+    look(1)
+    bring(session, crew, later, "set_off", "arrive", "start_work", "complete")
+    look(0)
+    signed_in.get(pages[0])
+    assert "still to do" not in signed_in.page.select_one(".nav").text  # type: ignore[union-attr]
 
 
 @pytest.mark.row("J8")

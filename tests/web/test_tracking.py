@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -289,6 +289,51 @@ def test_the_link_opens_one_way_without_signing_in_until_it_ends(day: Day, clock
     assert not any(re.search(r"51\.47|2\.636", f"{one.before}{one.after}{one.reason}") for one in told)
     for odd in (f"{third}x", "/track/x", f"/track/{third[7:20]}"):
         assert day.stranger.client.get(odd).status_code == 404
+
+
+@pytest.mark.row("C4", "J9")
+def test_a_service_jobs_visit_is_followed_frozen_and_over_as_an_installations_is(
+    day: Day, clock: Any, create_service_job: Create
+) -> None:
+    later = NINE + timedelta(hours=6)
+    visits = [(later, day.tomas), (later + timedelta(days=1), day.tomas)]
+    job = create_service_job(day.partner, day.priya, visits, now=NOW - timedelta(days=3))
+    day = replace(day, job=job)
+    assert day.customer.client.get(f"{day.at}/track").status_code == 404
+    assert day.send() == 409
+    day.take("set_off", minutes="25")
+    day.customer.get(day.at)
+    links = [str(one["href"]) for one in day.customer.page.select("main a.btn") if one.text.strip() == "Track"]
+    assert links == [f"{day.at}/track"]
+    link = day.link
+    assert day.customer.client.get(links[0]).headers["Location"] == link
+    clock.shift(2 * MINUTE)
+    assert day.send() == 204
+    day.stranger.get(link)
+    assert "Tomás is about 3 km away, expected 9:05, as of 8:42." in day.stranger.text
+    day.take("arrive")
+    frozen = day.stranger.client.get(f"{link}/position").json
+    assert (frozen["pin"], frozen["expected"]) == (list(FAR), None)
+    assert day.send(HOME) == 409
+    assert day.stranger.client.get(f"{link}/position").json == frozen
+    day.take("start_work")
+    assert day.positions() == []
+    assert day.send(HOME) == 409
+    for url in (link, f"{link}/position", links[0]):
+        over = day.customer if url == links[0] else day.stranger
+        assert over.client.get(url).status_code == 410, url
+    # Complete, or paused and gone on with: there is no way to follow again. The visit after it has a way of its own.
+    day.pause()
+    day.take("resume")
+    day.take("complete")
+    assert day.stranger.client.get(link).status_code == 410
+    second = job.appointments[1].id
+    assert day.customer.client.get(f"/my/visits/{second}/track").status_code == 404
+    clock.shift(timedelta(days=1))
+    day.phone.get(f"/field/visits/{second}")
+    assert day.phone.submit(action="set_off").status_code == 200
+    assert day.customer.client.get(f"/my/visits/{second}/track").status_code == 303
+    assert day.stranger.client.get(link).status_code == 410
 
 
 @pytest.mark.row("J9")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, or_, select
+from sqlalchemy import Select, and_, func, or_, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.actor import Actor
 from portal.domain.errors import NotFound, Refusal
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.situations import situation, visits_of
+from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import APPOINTMENT, OPEN, UNDER_WAY
 from portal.domain.lookup import MAX_KEY
 from portal.domain.people.models import Address
@@ -57,7 +57,7 @@ class FieldVisit:
     """One visit for its technician. ``visits`` are all of the job, in time order.
 
     ``next_step`` is the one step that leads on; where the situation does not allow it, ``blocked`` says why.
-    ``ways_out`` are the other steps that would be accepted now.
+    ``ways_out`` are the other steps that would be accepted now. ``left_today`` is as ``left_on`` says.
     """
 
     visit: Appointment
@@ -66,6 +66,7 @@ class FieldVisit:
     next_step: str | None
     ways_out: Sequence[str]
     blocked: Refusal | None
+    left_today: int
 
     @property
     def is_over(self) -> bool:
@@ -104,6 +105,11 @@ def field_day(session: Session, actor: Actor, day: date, zone: ZoneInfo, with_ea
     )
 
 
+def left_on(session: Session, actor: Actor, day: date, zone: ZoneInfo) -> int:
+    """Return how many visits of the technician's local ``day`` are still to be done, in one statement."""
+    return session.scalar(_left(actor, day, zone)) or 0
+
+
 def coming_days(session: Session, actor: Actor, after: date, days: int, zone: ZoneInfo) -> list[ComingDay]:
     """Return the local days with open visits within ``days`` after the day ``after``, in one statement."""
     start = day_span(after + timedelta(days=1), zone)[0]
@@ -130,14 +136,10 @@ def coming_days(session: Session, actor: Actor, after: date, days: int, zone: Zo
 
 
 def own_visit(session: Session, actor: Actor, visit_id: int) -> Appointment:
-    """Return a visit of the signed-in technician with its job, customer, address, service type and items.
-
-    Raises ``NotFound`` for anybody else's, whether there is one or not (J8).
-    """
+    """Return a visit of the signed-in technician; raises ``NotFound`` for every other, there or not (J8)."""
     if not 0 < visit_id <= MAX_KEY:
         raise NotFound
-    query = _own(actor).where(Appointment.id == visit_id).options(*_WITH_JOB, _WITH_ITEMS)
-    visit = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    visit = session.scalars(_own(actor).where(Appointment.id == visit_id)).one_or_none()
     if visit is None:
         raise NotFound
     return visit
@@ -145,9 +147,23 @@ def own_visit(session: Session, actor: Actor, visit_id: int) -> Appointment:
 
 def field_visit(session: Session, actor: Actor, now: datetime, visit_id: int, zone: ZoneInfo) -> FieldVisit:
     """Return a visit of the signed-in technician as its page shows it at ``now`` (UTC); raises ``NotFound``."""
-    visit = own_visit(session, actor, visit_id)
+    if not 0 < visit_id <= MAX_KEY:
+        raise NotFound
+    # All visits of the job, with what else there is of it, in one statement.
+    own = _own(actor).where(Appointment.id == visit_id).with_only_columns(Appointment.job_id).scalar_subquery()
+    left = _left(actor, local_day(now, zone), zone).scalar_subquery()
+    query = (
+        select(Appointment, left)
+        .where(Appointment.job_id == own)
+        .order_by(Appointment.start_at, Appointment.id)
+        .options(*_WITH_JOB, _JOB.joinedload(Job.items))
+    )
+    rows = session.execute(query, execution_options={"populate_existing": True}).unique().all()
+    visits = [row[0] for row in rows]
+    visit = next((one for one in visits if one.id == visit_id), None)
+    if visit is None:
+        raise NotFound
     job = visit.job
-    visits = visits_of(session, job)
     asked = situation(session, actor, now, job, visit, visits, zone)
     steps = [row.name for row in APPOINTMENT.available(visit.status, asked)]
     leading = next((name for name in FORWARD if visit.status in APPOINTMENT.transition(name).sources), None)
@@ -158,6 +174,7 @@ def field_visit(session: Session, actor: Actor, now: datetime, visit_id: int, zo
         next_step=leading if leading in steps else None,
         ways_out=[name for name in steps if name != leading],
         blocked=APPOINTMENT.refusal(leading, visit.status, asked) if leading else None,
+        left_today=rows[0][1],
     )
 
 
@@ -177,7 +194,6 @@ def is_repeated(visit: Appointment, name: str, move_number: int) -> bool:
 
 _JOB = joinedload(Appointment.job)
 _WITH_JOB = (_JOB.joinedload(Job.customer), _JOB.joinedload(Job.address), _JOB.joinedload(Job.service_type))
-_WITH_ITEMS = _JOB.selectinload(Job.items)
 
 
 def _own(actor: Actor) -> Select[Appointment]:
@@ -186,6 +202,12 @@ def _own(actor: Actor) -> Select[Appointment]:
         Appointment.partner_id.in_(actor.partner_ids),
         Appointment.technician_id == _technician_id(actor),
     )
+
+
+def _left(actor: Actor, day: date, zone: ZoneInfo) -> Select[int]:
+    start, end = day_span(day, zone)
+    wanted = and_(Appointment.start_at >= start, Appointment.start_at < end, Appointment.status.in_(sorted(OPEN)))
+    return _own(actor).where(wanted).with_only_columns(func.count(Appointment.id))
 
 
 def _technician_id(actor: Actor) -> int:

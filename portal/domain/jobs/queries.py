@@ -19,7 +19,7 @@ from portal.domain.base import UtcDateTime
 from portal.domain.contracts.models import Contract
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
-from portal.domain.jobs.situations import current_visit, is_elsewhere, is_time_taken, open_visit
+from portal.domain.jobs.situations import beside, current_visit, open_visit
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE, WORKFLOWS, Situation, job_refusal
 from portal.domain.lifecycle import Workflow
 from portal.domain.lookup import MAX_KEY, find
@@ -502,12 +502,8 @@ class JobTarget:
 
     def choosing(self, session: Session, visit: Appointment) -> JobTarget:
         """Return the same with ``visit``, one of its own, as the one that acts are about."""
-        asked = replace(
-            self.asked,
-            visit=visit,
-            technician_elsewhere=is_elsewhere(session, visit),
-            time_taken=is_time_taken(session, visit),
-        )
+        elsewhere, taken = beside(session, visit)
+        asked = replace(self.asked, visit=visit, technician_elsewhere=elsewhere, time_taken=taken)
         return JobTarget(self.job, self.visits, visit, asked, chosen=True)
 
 
@@ -543,6 +539,7 @@ def job_target(
         raise NotFound
     visits = list(job.appointments)
     opened = open_visit(visits)
+    elsewhere, taken = beside(session, opened)
     asked = Situation(
         actor=actor,
         now=now,
@@ -550,8 +547,8 @@ def job_target(
         job=job,
         visit=opened,
         visits=visits,
-        technician_elsewhere=is_elsewhere(session, opened),
-        time_taken=is_time_taken(session, opened),
+        technician_elsewhere=elsewhere,
+        time_taken=taken,
     )
     target = JobTarget(job, visits, current_visit(visits), asked)
     if visit_id is None:

@@ -59,6 +59,7 @@ def situation(
     """Return the situation of ``job`` and ``visit`` (by default its open one) for ``actor`` at ``now`` (UTC)."""
     known = visits_of(session, job) if visits is None else visits
     asked_about = visit if visit is not None else open_visit(known)
+    elsewhere, taken = beside(session, asked_about)
     return Situation(
         actor=actor,
         now=now,
@@ -66,32 +67,26 @@ def situation(
         job=job,
         visit=asked_about,
         visits=known,
-        technician_elsewhere=is_elsewhere(session, asked_about),
-        time_taken=is_time_taken(session, asked_about),
+        technician_elsewhere=elsewhere,
+        time_taken=taken,
         controls=controls_for(session, job.id) if actor.role is Role.CUSTOMER else None,
     )
 
 
-def is_elsewhere(session: Session, visit: Appointment | None) -> bool:
-    """Whether the visit's technician has another visit under way."""
+def beside(session: Session, visit: Appointment | None) -> tuple[bool, bool]:
+    """Return what else the technician of ``visit`` has, in one statement.
+
+    First, whether another visit of theirs is under way; second, whether one holds time of a visit that does not hold it
+    itself: a paused one.
+    """
     if visit is None or visit.technician_id is None:
-        return False
-    query = select(Appointment.id).where(
-        Appointment.technician_id == visit.technician_id,
-        Appointment.status.in_(sorted(UNDER_WAY)),
-        Appointment.id != visit.id,
-    )
-    return session.scalars(query.limit(1)).first() is not None
-
-
-def is_time_taken(session: Session, visit: Appointment | None) -> bool:
-    """Whether another visit of the same technician holds time of a visit that does not hold it itself: a paused one."""
-    if visit is None or visit.technician_id is None or visit.status not in OPEN - ACTIVE:
-        return False
-    query = select(Appointment.id).where(
-        Appointment.technician_id == visit.technician_id,
-        Appointment.status.in_(sorted(ACTIVE)),
-        Appointment.start_at < visit.end_at,
-        Appointment.end_at > visit.start_at,
-    )
-    return session.scalars(query.limit(1)).first() is not None
+        return False, False
+    theirs = select(Appointment.id).where(Appointment.technician_id == visit.technician_id, Appointment.id != visit.id)
+    under_way = theirs.where(Appointment.status.in_(sorted(UNDER_WAY))).exists()
+    if visit.status not in OPEN - ACTIVE:
+        return bool(session.scalar(select(under_way))), False
+    taken = theirs.where(
+        Appointment.status.in_(sorted(ACTIVE)), Appointment.start_at < visit.end_at, Appointment.end_at > visit.start_at
+    ).exists()
+    found = session.execute(select(under_way, taken)).one()
+    return bool(found[0]), bool(found[1])
