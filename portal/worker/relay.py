@@ -266,5 +266,7 @@ class Relay:
             return outbox.renew(session, held, now)
 
     def _release(self, claims: Sequence[Claim], due_at: datetime | None = None) -> None:
+        if not claims:
+            return
         with self._store.writing() as session:
             outbox.release(session, claims, due_at)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from email.message import EmailMessage
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 
 from portal.domain.errors import Invalid
 from portal.domain.jobs import services
@@ -391,3 +391,15 @@ def test_who_asked_for_a_change_is_told_why_it_was_declined(work: Work, shop: Sh
     shop.do(requests.decline, shop.dispatcher, waiting(shop), "You signed for it")
     shop.do(services.reschedule, shop.dispatcher, job.id, START + DAY)
     assert (work.relay.run().skipped, len(sink.mails)) == (1, 3)
+
+
+@pytest.mark.row("N3")
+def test_what_a_letter_needs_is_planned_once_and_not_for_each(work: Work, shop: Shop, sink: Sink) -> None:
+    for number in range(12):
+        shop.schedule(start=START + number * DAY)
+    work.relay.run()
+    assert len(sink.mails) == 12
+    if work.store.engine.dialect.name == "postgresql":
+        prepared = text("SELECT count(*) FROM pg_prepared_statements WHERE statement LIKE '%JOIN message_templates%'")
+        with work.store.reading() as session:
+            assert session.scalar(prepared) == 1

@@ -177,8 +177,7 @@ def release(session: Session, held: Sequence[Claim], due_at: datetime | None = N
     values: dict[str, Any] = {"attempts": Message.attempts - 1, "lease_token": "", "lease_until": None}
     if due_at is not None:
         values["due_at"] = due_at
-    if held:
-        _update(session, held, values)
+    _update(session, held, values)
 
 
 def pause_after(attempts: int, jitter: float) -> timedelta | None:
