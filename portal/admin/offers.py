@@ -275,7 +275,9 @@ class OfferedJobView(ScopedModelView):
         with session_beyond("operator") as session:
             partners = queries.partners_to_offer(session)
             source = queries.request_for_others(session, key_from(typed)) if typed else None
-        form.partners.choices = [(str(partner.id), partner.name) for partner in partners]
+        # Who declined it is not asked again.
+        asked = [one for one in partners if source is None or one.id != source.partner_id]
+        form.partners.choices = [(str(partner.id), partner.name) for partner in asked]
         if request.method != "POST":
             until = formats.now() + timedelta(days=USUAL_DAYS)
             form.expires_day.data, form.expires_time.data = until.date().isoformat(), "18:00"
