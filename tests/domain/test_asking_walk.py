@@ -1,4 +1,4 @@
-"""Job offers and service requests walked at random, beside a model written from ``lifecycles.md``.
+"""Job offers, service requests and change requests walked at random, beside a model written from ``lifecycles.md``.
 
 Two partners, the operator, customers and the clock do whatever they like, whoever may and whoever may not: what the
 tables allow is accepted, everything else is refused without a trace, and of one offered job there is one winner.
@@ -7,6 +7,7 @@ tables allow is accepted, everything else is refused without a trace, and of one
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -19,13 +20,15 @@ from sqlalchemy import Engine, select
 from portal.domain.actor import Actor, Role
 from portal.domain.base import Base
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused
-from portal.domain.jobs.models import Job
+from portal.domain.jobs import services
+from portal.domain.jobs.models import Appointment, Job
 from portal.domain.offers import services as offers
 from portal.domain.offers.models import JobOffer
 from portal.domain.offers.services import OfferInput
 from portal.domain.people.services import AddressInput
 from portal.domain.requests import new_service as requests
-from portal.domain.requests.models import ServiceRequest
+from portal.domain.requests import services as changes
+from portal.domain.requests.models import ChangeRequest, ServiceRequest, Wish
 from portal.domain.requests.new_service import ServiceWish
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
@@ -44,7 +47,19 @@ ON_REQUEST = {
     "cancel_request": ("customer", ("NEW", "COUNTER_PROPOSED"), "CANCELLED"),
 }
 BEGINS_AS = {"convert_into_draft": "DRAFT", "convert_into_installation": "SCHEDULED", "accept_proposal": "SCHEDULED"}
-TABLES = ("offered_jobs", "job_offers", "service_requests", "jobs", "appointments", "customers", "history", "messages")
+TABLES = ("offered_jobs", "job_offers", "service_requests", "change_requests", "jobs", "appointments", "customers")
+TABLES += ("history", "messages")
+
+
+def rows_of(offices: Sequence[Office], first: int = 0) -> dict[str, list[tuple[Any, ...]]]:
+    """Everything of these offices that any of the acts could change, and the offered jobs from the key ``first`` on."""
+    keys, found = [office.people.partner_id for office in offices], {}
+    with offices[0].engine.connect() as connection:
+        for name in TABLES:
+            table = Base.metadata.tables[name]
+            ours = table.c.partner_id.in_(keys) if "partner_id" in table.c else table.c.id >= first
+            found[name] = [tuple(row) for row in connection.execute(select(table).where(ours).order_by(table.c.id))]
+    return found
 
 
 @dataclass
@@ -238,7 +253,7 @@ class AskingWalk(RuleBasedStateMachine):
 
     def tried(self, possible: bool, actor: Actor, use_case: Any, *args: Any) -> int | None:
         """Do it and return the key of what came of it, or see it refused without a trace."""
-        before = None if possible else self.rows()
+        before = None if possible else rows_of(self.offices, min(self.keys(), default=0))
         scope = system_scope("operator") if actor is self.operator else actor.scope
         with self.offices[0].sessions() as session:
             set_scope(session, scope)
@@ -249,21 +264,12 @@ class AskingWalk(RuleBasedStateMachine):
                 with pytest.raises((Refused, Invalid, NotFound, Conflict)), unit_of_work(session):
                     use_case(session, actor, self.now, *args)
         if not possible:
-            assert self.rows() == before
+            assert rows_of(self.offices, min(self.keys(), default=0)) == before
             return None
         return key
 
     def keys(self) -> list[int]:
         return [one.key for one in self.known.offered]
-
-    def rows(self) -> dict[str, list[tuple[Any, ...]]]:
-        """Everything that any of these acts could change."""
-        with self.engine.connect() as connection:
-            tables = {name: Base.metadata.tables[name] for name in TABLES}
-            return {
-                name: [tuple(row) for row in connection.execute(select(table).order_by(table.c.id))]
-                for name, table in tables.items()
-            }
 
     @invariant()
     def the_database_says_what_the_model_says(self) -> None:
@@ -285,8 +291,141 @@ class AskingWalk(RuleBasedStateMachine):
             assert list(looking.scalars(jobs)) == statuses
 
 
+@dataclass
+class Planned:
+    """What is known of an installation with one visit; ``wishes`` are keys and statuses of what was asked about it."""
+
+    job: int
+    visit: int
+    start: datetime
+    is_open: bool = True
+    moves: int = 0
+    wishes: dict[int, str] = field(default_factory=dict)
+
+    def pending(self) -> int | None:
+        return next((key for key, status in self.wishes.items() if status == "PENDING"), None)
+
+    def lapse(self) -> None:
+        self.wishes = {key: "LAPSED" if status == "PENDING" else status for key, status in self.wishes.items()}
+
+
+class WishWalk(RuleBasedStateMachine):
+    """A partner whose customers may change nothing themselves, and what they ask the office for."""
+
+    engine: Engine
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.office = Office(self.engine, self_service=False)
+        self.planned = [self.plan() for _ in range(3)]
+
+    def teardown(self) -> None:
+        self.office.close()
+
+    def plan(self) -> Planned:
+        start = self.office.now + 30 * HOUR
+        job = self.office.schedule(None, start)
+        return Planned(job, self.office.visit(job).id, start)
+
+    @rule(step=st.sampled_from([timedelta(minutes=1), HOUR, 7 * HOUR]))
+    def time_passes(self, step: timedelta) -> None:
+        """The clock ticks with it, so that what was asked about a visit lapses as its time comes."""
+        self.office.now += step
+        with self.office.sessions() as session:
+            set_scope(session, system_scope("system"))
+            known = {key for one in self.planned for key in one.wishes}
+            for key in set(changes.due_to_lapse(session, self.office.now)) & known:
+                with unit_of_work(session):
+                    assert changes.lapse_started(session, self.office.now, key)
+        for one in self.planned:
+            if self.office.now >= one.start:
+                one.lapse()
+
+    @rule(data=st.data(), presses=st.integers(1, 4))
+    def press(self, data: Any, presses: int) -> None:
+        for _ in range(presses):
+            if not any(one.is_open and self.office.now < one.start for one in self.planned):
+                self.planned.append(self.plan())
+            one = data.draw(st.sampled_from([*[known for known in self.planned if known.is_open] * 4, *self.planned]))
+            act = data.draw(st.sampled_from(["ask", "ask", "move", "cancel", "apply_move", "apply_cancel", "decline"]))
+            self.act(data, act, one)
+
+    def act(self, data: Any, act: str, one: Planned) -> None:
+        people, now = self.office.people, self.office.now
+        start = now.replace(minute=0, second=0) + data.draw(st.integers(2, 60)) * HOUR
+        pending = one.pending()
+        asked = pending or data.draw(st.sampled_from([*one.wishes, 10**9]))
+        owner = people.customers[0] if act == "ask" else people.dispatcher
+        actor = data.draw(st.sampled_from([owner] * 12 + [people.customers[1], people.technicians[0]]))
+        words = data.draw(st.sampled_from(["We are away", "We are away", "We are away", " "]))
+        possible = actor is owner and one.is_open
+        if act == "ask":
+            wish, number = data.draw(st.sampled_from(list(Wish))), data.draw(st.sampled_from([one.moves] * 4 + [99]))
+            fits = number == one.moves and words != " " and now < one.start and pending is None
+            key = self.tried(possible and fits, actor, changes.request_change, one.visit, wish, words, number)
+            if key is not None:
+                one.wishes[key] = "PENDING"
+        elif act in ("move", "apply_move"):
+            if act == "move":
+                done = self.tried(possible, actor, services.reschedule, one.job, start)
+            else:
+                fits = possible and pending is not None
+                done = self.tried(fits, actor, changes.apply_by_moving, one.job, asked, start)
+            if done is not None:
+                self.answered(one, act, pending, moved=start != one.start)
+                one.start, one.moves = start, one.moves + 1
+        elif act in ("cancel", "apply_cancel"):
+            possible = possible and words != " "
+            if act == "cancel":
+                done = self.tried(possible, actor, services.cancel, one.job, words)
+            else:
+                fits = possible and pending is not None
+                done = self.tried(fits, actor, changes.apply_by_cancelling, one.job, asked, words)
+            if done is not None:
+                self.answered(one, act, pending, moved=True)
+                one.is_open = False
+        elif self.tried(possible and pending is not None and words != " ", actor, changes.decline, asked, words):
+            one.wishes[asked] = "DECLINED"
+
+    def answered(self, one: Planned, act: str, pending: int | None, moved: bool) -> None:
+        """Note what became of what was asked: applied, or without its object."""
+        if act.startswith("apply") and pending is not None:
+            one.wishes[pending] = "APPLIED"
+        elif moved:
+            one.lapse()
+
+    def tried(self, possible: bool, actor: Actor, use_case: Any, *args: Any) -> int | None:
+        """Do it and return the key of what came of it, or see it refused without a trace."""
+        if possible:
+            return self.office.do(actor, use_case, *args)
+        before = rows_of([self.office])
+        with pytest.raises((Refused, Invalid, NotFound, Conflict)):
+            self.office.do(actor, use_case, *args)
+        assert rows_of([self.office]) == before
+        return None
+
+    @invariant()
+    def the_database_says_what_the_model_says(self) -> None:
+        looking = self.office.looking
+        for one in self.planned:
+            asked = select(ChangeRequest).where(ChangeRequest.job_id == one.job)
+            rows = {row.id: row for row in looking.scalars(asked)}
+            assert {key: row.status for key, row in rows.items()} == one.wishes
+            assert list(one.wishes.values()).count("PENDING") <= 1
+            assert all((row.answer.strip() != "") is (row.status == "DECLINED") for row in rows.values())
+            visit = looking.get_one(Appointment, one.visit)
+            assert (visit.status, visit.start_at) == ("SCHEDULED" if one.is_open else "CANCELLED", one.start)
+            assert looking.get_one(Job, one.job).status == visit.status
+
+
 @pytest.mark.row("J1")
 @pytest.mark.row("C5")
 def test_offers_and_requests_walked_at_random(shared_engine: Engine) -> None:
     machine = type("Walk", (AskingWalk,), {"engine": shared_engine})
+    run_state_machine_as_test(machine, settings=PROFILE)
+
+
+@pytest.mark.row("C6")
+def test_wishes_for_changes_walked_at_random(shared_engine: Engine) -> None:
+    machine = type("Walk", (WishWalk,), {"engine": shared_engine})
     run_state_machine_as_test(machine, settings=PROFILE)
