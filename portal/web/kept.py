@@ -1,44 +1,53 @@
 """Pages as they were last drawn, for whoever asks for the same page again before anything changed.
 
-A page is kept in its process under everything it was drawn from: who asks, as what, for which partner with what name,
-colour and words, in which language, at which address, with what waiting in the queues, in this minute. Each request has
-read all that anew before it comes here, and a page is only given out where nothing of the partner's was written since
-the mark of the request that drew it: the mark is older than all the page shows. The token of forms is the asker's own
-and is never kept.
+A page is kept in its process beside everything it was drawn from: the session with the token of its forms, what the
+log-in's one statement says of who asks, as what, and of the partner's name, colour and words, the language, the
+address, what waits in the queues, and the minute. Each request reads all that anew, and a page is only given out where
+it is the same and nothing of the partner's was written since the mark of the request that drew it: the mark is older
+than all the page shows. That is decided before anybody is put together from what was read, and before any of Flask's
+extensions looks at the request: most of what a request costs comes after it.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
+from typing import Any
 
-from flask import Flask, current_app, g, request, session
-from flask_babel import get_locale
-from flask_security import current_user
-from flask_wtf.csrf import generate_csrf
+from flask import Flask, Response, current_app, g, request, session
 
+from portal.domain.actor import Actor
 from portal.domain.changes.queries import Mark, news
+from portal.domain.tenancy import set_scope
 from portal.extensions import db
-from portal.web import formats
-from portal.web.attention import queue_counts
-from portal.web.auth import current_actor
-from portal.web.partners import PartnerInfo, current_partner
+from portal.web import formats, looking
+from portal.web.attention import Counts, known_counts, queue_counts
+from portal.web.auth import Facts, current_actor, login_rows
+from portal.web.partners import current_partner
 
 MOST_PAGES = 200
 # By these a page in the background asks for parts of itself.
-SAID_BY_PAGES = ("HX-Request", "Doorstep-Live")
-FLASHED = "_flashes"
-_EXTENSION = "kept_pages"
+SAID_BY_PAGES = ("HTTP_HX_REQUEST", "HTTP_DOORSTEP_LIVE")
+# What else of a request a page may differ by: the last two because Flask-Login holds a session to them.
+SAID_BY_BROWSERS = ("HTTP_HOST", "HTTP_ACCEPT_LANGUAGE", "HTTP_USER_AGENT", "REMOTE_ADDR")
+# What is said once, and whose end is nobody's change.
+NEVER_KEPT_WITH = ("_flashes", looking.KEY)
+STAMP = "_user_id"
+EXTENSION = "kept_pages"
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A page: what stands around its tokens, how its partner was, and up to where that partner's changes are in it."""
+    """A page, all it was drawn from, and up to where the partner's changes are in it."""
 
-    parts: Sequence[str]
-    partner: PartnerInfo
+    body: bytes
+    session: Mapping[str, Any]
+    facts: Facts
+    actor: Actor
+    partner_id: int
+    counts: Counts
     mark: Mark
 
 
@@ -66,55 +75,76 @@ class Pages:
 
 
 def kept_page(draw: Callable[[], str]) -> str:
-    """Return the page that ``draw`` draws for this request, or what it drew last where that is the same.
+    """Return the page that ``draw`` draws for this request, and keep it for the next where that can be.
 
-    Call it only where the actor may see the page. A page that says something once is drawn and not kept.
+    Call it only where the actor may see the page. A page that says something once is drawn and not kept, nor is one of
+    an operator who looks in.
     """
-    partner = current_partner()
-    if request.method != "GET" or FLASHED in session or partner is None or partner.mark is None:
+    partner, actor = current_partner(), current_actor()
+    if not _may_be_kept() or actor is None or partner is None or partner.mark is None:
         return draw()
-    pages: Pages = current_app.extensions[_EXTENSION]
-    key, unmarked = _key(), replace(partner, mark=None)
-    found = pages.get(key)
-    if found is not None and found.partner == unmarked:
-        mark = _still_true_at(found, partner.mark)
-        if mark is not None:
-            if mark != found.mark:
-                pages.put(key, replace(found, mark=mark))
-            return generate_csrf().join(found.parts)
-    page = draw()
-    pages.put(key, _Kept(page.split(generate_csrf()), unmarked, partner.mark))
-    return page
+    key = _key()
+    page = _pages().get(key)
+    # Again: the queues are counted by now.
+    page = page and _as_it_is(key, page, queue_counts())
+    if page is None:
+        body, facts = draw(), login_rows(session[STAMP]).facts
+        page = _Kept(body.encode(), dict(session), facts, actor, partner.id, queue_counts(), partner.mark)
+        _pages().put(key, page)
+    return page.body.decode()
+
+
+def _give() -> Response | None:
+    """Answer with the page as it is kept, unless it has to be drawn or its queues to be counted anew."""
+    page = _pages().get(key := _key()) if _may_be_kept() else None
+    page = page and _as_it_is(key, page, known_counts(page.partner_id))
+    return Response(page.body, mimetype="text/html") if page else None
+
+
+def _pages() -> Pages:
+    found: Pages = current_app.extensions[EXTENSION]
+    return found
+
+
+def _may_be_kept() -> bool:
+    return request.method == "GET" and STAMP in session and not any(name in session for name in NEVER_KEPT_WITH)
 
 
 def _key() -> Hashable:
     environ = request.environ
     return (
-        # Nobody else ever has this one, not even a person of the same number in a database put back from a copy.
-        current_user.fs_uniquifier,
-        current_actor(),
-        g.get("looking"),
-        str(get_locale()),
+        getattr(session, "sid", None),
         environ["SCRIPT_NAME"],
         environ["PATH_INFO"],
         environ["QUERY_STRING"],
-        *(name in request.headers for name in SAID_BY_PAGES),
+        *(name in environ for name in SAID_BY_PAGES),
+        *(environ.get(name) for name in SAID_BY_BROWSERS),
         formats.now().replace(second=0, microsecond=0),
-        tuple(queue_counts().items()),
     )
 
 
-def _still_true_at(page: _Kept, mark: Mark) -> Mark | None:
-    """Return a mark up to which nothing was written that ``page`` does not show; ``None`` where something was.
-
-    ``mark`` is this request's. By the same mark as the page's nothing was written at all, so that nothing is asked.
-    """
-    if mark == page.mark:
-        return mark
-    found = news(db.session(), page.partner.id, page.mark)
-    return None if found.changed else found.mark
+def _as_it_is(key: Hashable, page: _Kept, counts: Counts | None) -> _Kept | None:
+    """Return ``page`` if this request would draw the same, with ``counts`` in the queues; else ``None``."""
+    if page.counts != counts or page.session != dict(session):
+        return None
+    login = login_rows(session[STAMP])
+    if login.facts != page.facts:
+        return None
+    # The same log-in as the same person: they may see what they saw.
+    g.actor = page.actor
+    if login.marks[page.partner_id] == page.mark:
+        return page
+    set_scope(db.session(), page.actor.scope)
+    found = news(db.session(), page.partner_id, page.mark)
+    if found.changed:
+        return None
+    # What is known to be old need not be looked through again.
+    page = replace(page, mark=found.mark)
+    _pages().put(key, page)
+    return page
 
 
 def init_app(app: Flask) -> None:
-    """Give ``app`` room to keep pages in."""
-    app.extensions[_EXTENSION] = Pages(MOST_PAGES)
+    """Give ``app`` room to keep pages in, and look there first: register it before what loads people."""
+    app.extensions[EXTENSION] = Pages(MOST_PAGES)
+    app.before_request(_give)
