@@ -2,10 +2,10 @@
 
 A page is kept in its process beside everything it was drawn from: the session with the token of its forms, what the
 log-in's one statement says of who asks, as what, and of the partner's name, colour and words, the language, the
-address, what waits in the queues, and the minute. Each request reads all that anew, and a page is only given out where
-it is the same and nothing of the partner's was written since the mark of the request that drew it: the mark is older
-than all the page shows. That is decided before anybody is put together from what was read, and before any of Flask's
-extensions looks at the request: most of what a request costs comes after it.
+address, what waits in the office's queues, and the time. Each request reads all that anew, and a page is only given
+out where it is the same and nothing of the partner's was written since the mark of the request that drew it: the mark
+is older than all the page shows. That is decided before anybody is put together from what was read, and before any of
+Flask's extensions looks at the request: most of what a request costs comes after it.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from threading import Lock
 from typing import Any
 
 from flask import Flask, Response, current_app, g, request, session
+from flask.typing import ResponseReturnValue
 
-from portal.domain.actor import Actor
+from portal.domain.actor import Actor, Permission
 from portal.domain.changes.queries import Mark, news
 from portal.domain.tenancy import set_scope
 from portal.extensions import db
@@ -35,20 +37,30 @@ SAID_BY_BROWSERS = ("HTTP_HOST", "HTTP_ACCEPT_LANGUAGE", "HTTP_USER_AGENT", "REM
 # What is said once, and whose end is nobody's change.
 NEVER_KEPT_WITH = ("_flashes", looking.KEY)
 STAMP = "_user_id"
+HTML = "text/html"
 EXTENSION = "kept_pages"
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A page, all it was drawn from, and up to where the partner's changes are in it."""
+    """An answer, all it was drawn from, up to where the partner's changes are in it, and while it is true (instants).
+
+    ``etag`` tells it from others, for who asks with that; "" where nobody does. ``is_cheap`` is whether drawing it
+    again costs no more than asking whether something of the partner's was written since.
+    """
 
     body: bytes
+    mimetype: str
+    etag: str
     session: Mapping[str, Any]
     facts: Facts
     actor: Actor
     partner_id: int
-    counts: Counts
+    counts: Counts | None
     mark: Mark
+    since: datetime
+    until: datetime
+    is_cheap: bool
 
 
 class Pages:
@@ -74,31 +86,64 @@ class Pages:
                 self._pages.popitem(last=False)
 
 
-def kept_page(draw: Callable[[], str]) -> str:
-    """Return the page that ``draw`` draws for this request, and keep it for the next where that can be.
+def kept(draw: Callable[[], ResponseReturnValue], until: datetime | None = None, *, is_cheap: bool = False) -> Response:
+    """Return what ``draw`` draws for this request, and keep it for the next until an instant, or this minute's end.
+
+    What ``is_cheap`` to draw is drawn again as soon as anything at all was written, without asking whose that is.
 
     Call it only where the actor may see the page. A page that says something once is drawn and not kept, nor is one of
-    an operator who looks in.
+    an operator who looks in, nor one that called ``not_kept``. With an ETag it is answered by 304 to who has it.
     """
     partner, actor = current_partner(), current_actor()
     if not _may_be_kept() or actor is None or partner is None or partner.mark is None:
-        return draw()
-    key = _key()
-    page = _pages().get(key)
+        drawn = current_app.make_response(draw())
+        return _answer(drawn.get_data(), drawn.mimetype or HTML, drawn.get_etag()[0] or "")
+    key, now = _key(), formats.now()
     # Again: the queues are counted by now.
-    page = page and _as_it_is(key, page, queue_counts())
+    counts = queue_counts() if actor.may(Permission.SEE_JOBS) else None
+    page = _pages().get(key)
+    page = page and _as_it_is(key, page, counts)
     if page is None:
-        body, facts = draw(), login_rows(session[STAMP]).facts
-        page = _Kept(body.encode(), dict(session), facts, actor, partner.id, queue_counts(), partner.mark)
-        _pages().put(key, page)
-    return page.body.decode()
+        drawn = current_app.make_response(draw())
+        page = _Kept(
+            drawn.get_data(),
+            drawn.mimetype or HTML,
+            drawn.get_etag()[0] or "",
+            dict(session),
+            login_rows(session[STAMP]).facts,
+            actor,
+            partner.id,
+            counts,
+            partner.mark,
+            now,
+            until or now.replace(second=0, microsecond=0) + timedelta(minutes=1),
+            is_cheap,
+        )
+        if "not_kept" not in g:
+            _pages().put(key, page)
+    return _answer(page.body, page.mimetype, page.etag)
+
+
+def not_kept() -> None:
+    """Say that what this request draws shows something that leaves no mark or ends at a second, and is not kept."""
+    g.not_kept = True
 
 
 def _give() -> Response | None:
     """Answer with the page as it is kept, unless it has to be drawn or its queues to be counted anew."""
     page = _pages().get(key := _key()) if _may_be_kept() else None
-    page = page and _as_it_is(key, page, known_counts(page.partner_id))
-    return Response(page.body, mimetype="text/html") if page else None
+    page = page and _as_it_is(key, page, None if page.counts is None else known_counts(page.partner_id))
+    return _answer(page.body, page.mimetype, page.etag) if page else None
+
+
+def _answer(body: bytes, mimetype: str, etag: str) -> Response:
+    if not etag:
+        return Response(body, mimetype=mimetype)
+    unchanged = request.if_none_match.contains(etag)
+    answer = Response(status=304) if unchanged else Response(body, mimetype=mimetype)
+    answer.set_etag(etag)
+    answer.headers["Cache-Control"] = "no-store"
+    return answer
 
 
 def _pages() -> Pages:
@@ -119,13 +164,12 @@ def _key() -> Hashable:
         environ["QUERY_STRING"],
         *(name in environ for name in SAID_BY_PAGES),
         *(environ.get(name) for name in SAID_BY_BROWSERS),
-        formats.now().replace(second=0, microsecond=0),
     )
 
 
 def _as_it_is(key: Hashable, page: _Kept, counts: Counts | None) -> _Kept | None:
     """Return ``page`` if this request would draw the same, with ``counts`` in the queues; else ``None``."""
-    if page.counts != counts or page.session != dict(session):
+    if not page.since <= formats.now() < page.until or page.counts != counts or page.session != dict(session):
         return None
     login = login_rows(session[STAMP])
     if login.facts != page.facts:
@@ -134,6 +178,8 @@ def _as_it_is(key: Hashable, page: _Kept, counts: Counts | None) -> _Kept | None
     g.actor = page.actor
     if login.marks[page.partner_id] == page.mark:
         return page
+    if page.is_cheap:
+        return None
     set_scope(db.session(), page.actor.scope)
     found = news(db.session(), page.partner_id, page.mark)
     if found.changed:
