@@ -379,6 +379,18 @@ def _resolve() -> None:
         setattr(g, partners.KNOWN, known)
 
 
+def let_in(user: LoginUser, actor: Actor, partner: PartnerInfo) -> None:
+    """Let this request be of ``actor``, who is ``user`` with that ``partner``, without loading them.
+
+    Call it only where the log-in's rows are what they were when these were put together.
+    """
+    # Where Flask-Login looks first.
+    g._login_user = user
+    g.actor = actor
+    set_scope(db.session(), actor.scope)
+    setattr(g, partners.KNOWN, {partner.id: partner})
+
+
 def _stop_looking(app: Flask, **extra: Any) -> None:
     """End the operator's look into a partner's data with their session."""
     present: Looking | None = g.get("looking")

@@ -19,6 +19,7 @@ from typing import Any
 
 from flask import Flask, Response, current_app, g, request, session
 from flask.typing import ResponseReturnValue
+from flask_security import current_user
 
 from portal.domain.actor import Actor, Permission
 from portal.domain.changes.queries import Mark, news
@@ -26,8 +27,8 @@ from portal.domain.tenancy import set_scope
 from portal.extensions import db
 from portal.web import formats, looking
 from portal.web.attention import Counts, known_counts, queue_counts
-from portal.web.auth import Facts, current_actor, login_rows
-from portal.web.partners import current_partner
+from portal.web.auth import Facts, LoginUser, current_actor, let_in, login_rows
+from portal.web.partners import PartnerInfo, current_partner
 
 MOST_PAGES = 200
 # By these a page in the background asks for parts of itself.
@@ -39,28 +40,40 @@ NEVER_KEPT_WITH = ("_flashes", looking.KEY)
 STAMP = "_user_id"
 HTML = "text/html"
 EXTENSION = "kept_pages"
+Draw = Callable[[], ResponseReturnValue]
+
+
+@dataclass(frozen=True, slots=True)
+class _Asker:
+    """Whose request it is: the session, what the log-in's rows say, and what was put together from these.
+
+    ``counts`` is what waits in the queues, for who sees them.
+    """
+
+    session: Mapping[str, Any]
+    facts: Facts
+    user: LoginUser
+    actor: Actor
+    partner: PartnerInfo
+    counts: Counts | None
 
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """An answer, all it was drawn from, up to where the partner's changes are in it, and while it is true (instants).
+    """An answer, for whom, and while it is true (instants); up to ``mark`` the partner's changes are in it.
 
-    ``etag`` tells it from others, for who asks with that; "" where nobody does. ``is_cheap`` is whether drawing it
-    again costs no more than asking whether something of the partner's was written since.
+    ``etag`` tells it from others, for who asks with that; "" where nobody does. Without ``mark`` it is never given out
+    as it is. ``again`` draws it anew for the same person, where that costs no more than asking what was written.
     """
 
     body: bytes
     mimetype: str
     etag: str
-    session: Mapping[str, Any]
-    facts: Facts
-    actor: Actor
-    partner_id: int
-    counts: Counts | None
-    mark: Mark
+    asker: _Asker
+    mark: Mark | None
     since: datetime
     until: datetime
-    is_cheap: bool
+    again: Draw | None
 
 
 class Pages:
@@ -86,42 +99,46 @@ class Pages:
                 self._pages.popitem(last=False)
 
 
-def kept(draw: Callable[[], ResponseReturnValue], until: datetime | None = None, *, is_cheap: bool = False) -> Response:
+def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -> Response:
     """Return what ``draw`` draws for this request, and keep it for the next until an instant, or this minute's end.
-
-    What ``is_cheap`` to draw is drawn again as soon as anything at all was written, without asking whose that is.
 
     Call it only where the actor may see the page. A page that says something once is drawn and not kept, nor is one of
     an operator who looks in, nor one that called ``not_kept``. With an ETag it is answered by 304 to who has it.
+    What ``is_cheap`` is drawn again as soon as anything at all was written, for the same person, without putting them
+    together anew: ``draw`` then has the request's session, actor and partner, and nothing of what the view was given.
     """
     partner, actor = current_partner(), current_actor()
-    if not _may_be_kept() or actor is None or partner is None or partner.mark is None:
+    if not _may_be_kept() or actor is None or partner is None:
         drawn = current_app.make_response(draw())
         return _answer(drawn.get_data(), drawn.mimetype or HTML, drawn.get_etag()[0] or "")
     key, now = _key(), formats.now()
     # Again: the queues are counted by now.
     counts = queue_counts() if actor.may(Permission.SEE_JOBS) else None
     page = _pages().get(key)
-    page = page and _as_it_is(key, page, counts)
-    if page is None:
-        drawn = current_app.make_response(draw())
-        page = _Kept(
-            drawn.get_data(),
-            drawn.mimetype or HTML,
-            drawn.get_etag()[0] or "",
-            dict(session),
-            login_rows(session[STAMP]).facts,
-            actor,
-            partner.id,
-            counts,
-            partner.mark,
-            now,
-            until or now.replace(second=0, microsecond=0) + timedelta(minutes=1),
-            is_cheap,
-        )
-        if "not_kept" not in g:
-            _pages().put(key, page)
+    if page is None or not _is_same(page.asker) or not _is_true(key, page, counts):
+        facts, user = login_rows(session[STAMP]).facts, current_user._get_current_object()
+        asker = _Asker({}, facts, user, actor, partner, counts)
+        until = until or now.replace(second=0, microsecond=0) + timedelta(minutes=1)
+        page = _drawn(key, asker, draw, until, is_cheap)
     return _answer(page.body, page.mimetype, page.etag)
+
+
+def _drawn(key: Hashable, asker: _Asker, draw: Draw, until: datetime, is_cheap: bool) -> _Kept:
+    drawn = current_app.make_response(draw())
+    page = _Kept(
+        drawn.get_data(),
+        drawn.mimetype or HTML,
+        drawn.get_etag()[0] or "",
+        # As the page left it, which may have put the token of its forms there.
+        replace(asker, session=dict(session)),
+        None if "not_kept" in g else login_rows(session[STAMP]).marks[asker.partner.id],
+        formats.now(),
+        until,
+        draw if is_cheap else None,
+    )
+    if page.mark is not None or page.again is not None:
+        _pages().put(key, page)
+    return page
 
 
 def not_kept() -> None:
@@ -132,8 +149,16 @@ def not_kept() -> None:
 def _give() -> Response | None:
     """Answer with the page as it is kept, unless it has to be drawn or its queues to be counted anew."""
     page = _pages().get(key := _key()) if _may_be_kept() else None
-    page = page and _as_it_is(key, page, None if page.counts is None else known_counts(page.partner_id))
-    return _answer(page.body, page.mimetype, page.etag) if page else None
+    if page is None or not page.since <= formats.now() < page.until or not _is_same(page.asker):
+        return None
+    # They may see what they saw.
+    g.actor = page.asker.actor
+    if not _is_true(key, page, page.asker.counts and known_counts(page.asker.partner.id)):
+        if page.again is None:
+            return None
+        let_in(page.asker.user, page.asker.actor, page.asker.partner)
+        page = _drawn(key, page.asker, page.again, page.until, True)
+    return _answer(page.body, page.mimetype, page.etag)
 
 
 def _answer(body: bytes, mimetype: str, etag: str) -> Response:
@@ -167,27 +192,25 @@ def _key() -> Hashable:
     )
 
 
-def _as_it_is(key: Hashable, page: _Kept, counts: Counts | None) -> _Kept | None:
-    """Return ``page`` if this request would draw the same, with ``counts`` in the queues; else ``None``."""
-    if not page.since <= formats.now() < page.until or page.counts != counts or page.session != dict(session):
-        return None
-    login = login_rows(session[STAMP])
-    if login.facts != page.facts:
-        return None
-    # The same log-in as the same person: they may see what they saw.
-    g.actor = page.actor
-    if login.marks[page.partner_id] == page.mark:
-        return page
-    if page.is_cheap:
-        return None
-    set_scope(db.session(), page.actor.scope)
-    found = news(db.session(), page.partner_id, page.mark)
-    if found.changed:
-        return None
-    # What is known to be old need not be looked through again.
-    page = replace(page, mark=found.mark)
-    _pages().put(key, page)
-    return page
+def _is_same(asker: _Asker) -> bool:
+    """Whether this request is of the session of ``asker``, and all is as it was with whose that is."""
+    return asker.session == dict(session) and asker.facts == login_rows(session[STAMP]).facts
+
+
+def _is_true(key: Hashable, page: _Kept, counts: Counts | None) -> bool:
+    """Whether ``page`` would be drawn the same now, with ``counts`` in the queues, for whom it was drawn."""
+    if page.mark is None or not page.since <= formats.now() < page.until or page.asker.counts != counts:
+        return False
+    partner_id = page.asker.partner.id
+    nothing_written = page.mark == login_rows(session[STAMP]).marks[partner_id]
+    if nothing_written or page.again is not None:
+        return nothing_written
+    set_scope(db.session(), page.asker.actor.scope)
+    found = news(db.session(), partner_id, page.mark)
+    if not found.changed:
+        # What is known to be old need not be looked through again.
+        _pages().put(key, replace(page, mark=found.mark))
+    return not found.changed
 
 
 def init_app(app: Flask) -> None:
