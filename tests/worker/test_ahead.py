@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from email.message import EmailMessage
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from portal.domain.database import writes_so_far
@@ -110,11 +110,16 @@ def test_a_database_that_was_cut_off_while_a_letter_was_sent_still_records_it(
 @pytest.fixture
 def cut_off(session: Session) -> Callable[[], None]:
     """End every connection of the worker, as a restart of PostgreSQL does; SQLite has none that could be cut."""
+    engine = session.get_bind()
+    assert isinstance(engine, Engine)
     others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
     def cut() -> None:
-        if session.get_bind().dialect.name == "postgresql":
-            session.connection().exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}")
-            session.rollback()
+        session.rollback()
+        if engine.dialect.name == "postgresql":
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+            # Nobody here takes up what was cut.
+            engine.dispose()
 
     return cut
