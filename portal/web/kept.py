@@ -104,8 +104,8 @@ def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -
 
     Call it only where the actor may see the page. A page that says something once is drawn and not kept, nor is one of
     an operator who looks in, nor one that called ``not_kept``. With an ETag it is answered by 304 to who has it.
-    What ``is_cheap`` is drawn again as soon as anything at all was written, for the same person, without putting them
-    together anew: ``draw`` then has the request's session, actor and partner, and nothing of what the view was given.
+    What ``is_cheap`` is drawn again as soon as anything at all was written, for the same person at the same address,
+    without putting them together anew: ``draw`` takes actor and partner from the request that it is called in.
     """
     partner, actor = current_partner(), current_actor()
     if not _may_be_kept() or actor is None or partner is None:
