@@ -98,6 +98,10 @@ class Pages:
             if len(self._pages) > self._most:
                 self._pages.popitem(last=False)
 
+    def drop(self, key: Hashable) -> None:
+        with self._lock:
+            self._pages.pop(key, None)
+
 
 def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -> Response:
     """Return what ``draw`` draws for this request, and keep it for the next until an instant, or this minute's end.
@@ -207,7 +211,9 @@ def _is_true(key: Hashable, page: _Kept, counts: Counts | None) -> bool:
         return nothing_written
     set_scope(db.session(), page.asker.actor.scope)
     found = news(db.session(), partner_id, page.mark)
-    if not found.changed:
+    if found.changed:
+        _pages().drop(key)
+    else:
         # What is known to be old need not be looked through again.
         _pages().put(key, replace(page, mark=found.mark))
     return not found.changed
