@@ -62,6 +62,7 @@ def create_app(settings: Settings) -> Flask:
     http.init_app(app, settings)
     logs.init_app(app)
     sessions.init_app(app, settings)
+    kept.init_app(app)
     i18n.init_app(app)
     csrf.init_app(app)
     limiter.init_app(app)
@@ -83,7 +84,6 @@ def create_app(settings: Settings) -> Flask:
         health,
         invitations,
         job_pages,
-        kept,
         photos,
         script_words,
         slim,

@@ -28,7 +28,7 @@ from portal.web import formats
 from portal.web.auth import check, current_actor
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.forms import Form, add_errors
-from portal.web.kept import kept_page
+from portal.web.kept import kept
 from portal.web.partners import current_partner
 
 EXPORT_ROWS = 500
@@ -265,7 +265,7 @@ class ScopedModelView(Guarded, ModelView):
 
     @expose("/")
     def index_view(self) -> ResponseReturnValue:
-        return kept_page(self._list_page) if self.keeps_page() else self._list_page()
+        return kept(self._list_page) if self.keeps_page() else self._list_page()
 
     def keeps_page(self) -> bool:
         """Whether the page asked for may be given out again as it is, until something is written (``web.kept``)."""

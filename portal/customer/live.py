@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flask import Blueprint, abort, current_app, jsonify, make_response, redirect, request
+from flask import Blueprint, Response, abort, current_app, jsonify, redirect
 from flask.typing import ResponseReturnValue
 from flask_babel import get_locale
 
@@ -17,9 +17,12 @@ from portal.customer.track import heading_of
 from portal.domain.jobs.customer_queries import CustomerVisit
 from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.states import STEPS
+from portal.domain.scheduling.zones import day_span
 from portal.domain.tracking import queries
 from portal.domain.tracking.arrival import Estimate
+from portal.domain.tracking.queries import VisitMark
 from portal.web import formats
+from portal.web.kept import kept, not_kept
 from portal.web.links import track_path
 from portal.web.partners import partner_info
 from portal.web.statuses import customer_label
@@ -71,7 +74,7 @@ def follow(items: Sequence[CustomerVisit], url: str) -> dict[str, Any] | None:
     """Return what a page with ``items`` asks at ``url`` to keep up with them; ``None`` where nothing happens today."""
     if not any(item.is_live for item in items):
         return None
-    marks = [(item.visit.id, item.visit.version, item.position.at if item.position else None) for item in items]
+    marks = [VisitMark.of(item.visit, item.position) for item in items]
     return {"url": url, "revision": revision_of(sorted(marks)), "every": current_app.config["POLL_SECONDS"]}
 
 
@@ -85,21 +88,27 @@ def revision_of(marks: Iterable[Any]) -> str:
 
 def live() -> ResponseReturnValue:
     """Answer 304 to a page that shows all of the customer's visits as they are, in two statements with the sign-in."""
-    return _answer(queries.marks_of_open_visits(session()))
+    return _answer(lambda: queries.marks_of_open_visits(session()))
 
 
 def live_visit(visit_id: int) -> ResponseReturnValue:
     """Answer the same about one visit, coming or past."""
-    return _answer(queries.marks_of_visit(session(), visit_id))
+    return _answer(lambda: queries.marks_of_visit(session(), visit_id))
 
 
-def _answer(marks: Iterable[Any]) -> ResponseReturnValue:
-    revision = revision_of(marks)
-    unchanged = request.if_none_match.contains(revision)
-    answer = make_response("", 304) if unchanged else jsonify({"revision": revision})
-    answer.set_etag(revision)
-    answer.headers["Cache-Control"] = "no-store"
-    return answer
+def _answer(read: Callable[[], Sequence[VisitMark]]) -> ResponseReturnValue:
+    def draw() -> Response:
+        marks = read()
+        if any(mark.is_moving for mark in marks):
+            # A position leaves no mark by which a kept answer would be known to be old.
+            not_kept()
+        answer = jsonify({"revision": (revision := revision_of(marks))})
+        answer.set_etag(revision)
+        return answer
+
+    zones = {partner_info(key).zone for key in customer().partner_ids}
+    # A new day makes other visits live by itself.
+    return kept(draw, min(day_span(formats.today(zone), zone)[1] for zone in zones), is_cheap=True)
 
 
 def track(visit_id: int) -> ResponseReturnValue:

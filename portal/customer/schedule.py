@@ -22,14 +22,22 @@ from portal.domain.surveys.queries import survey_about
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
+from portal.web.kept import kept, not_kept
 
 PAST_SHOWN = 5
 
 
-def schedule() -> str:
+def schedule() -> ResponseReturnValue:
     """Show My Schedule: the next appointment, what else is coming, what was asked for, papers to sign (C1)."""
-    visits = customer_queries.upcoming_visits(session(), customer(), formats.now())
-    past = customer_queries.past_visits(session(), PAST_SHOWN)
+    return kept(_schedule)
+
+
+def _schedule() -> str:
+    found = customer_queries.schedule(session(), customer(), formats.now(), PAST_SHOWN)
+    visits, past = found.upcoming, found.past
+    if any(item.visit.is_tracked or item.is_cancelling for item in visits):
+        # Positions leave no mark, and what can be undone can be so until a second.
+        not_kept()
     following = live.follow(visits, url_for("my.live"))
     return render_template(
         "customer/schedule.html",

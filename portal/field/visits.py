@@ -40,6 +40,7 @@ from portal.field.sending import done, refused, sent
 from portal.web.formats import now, today, zone_of
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
+from portal.web.kept import kept
 from portal.web.photos import PhotoForm
 
 COMING_DAYS = 28
@@ -130,8 +131,12 @@ FIELDS = {"start": "day"}
 
 
 @pages.get("/")
-def start() -> str:
+def start() -> ResponseReturnValue:
     """Today's visits, what is left from earlier days, what is done, and the days to come."""
+    return kept(_start)
+
+
+def _start() -> str:
     actor, day, zone = technician(), today(), zone_of()
     work = field_day(db.session(), actor, day, zone, with_earlier=True)
     g.left_today = len(work.planned)

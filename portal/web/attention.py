@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from flask import Flask, request, url_for
 from flask_babel import gettext
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Permission
@@ -36,8 +37,8 @@ OWN_PAGES = {
 }
 Counts = Mapping[Queue, int]
 
-# By database and partner: when they were counted, and how many there were.
-_known: dict[tuple[str, int], tuple[datetime, Counts]] = {}
+# By database, and there by partner: when they were counted, and how many there were.
+_known: WeakKeyDictionary[Engine, dict[int, tuple[datetime, Counts]]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +124,18 @@ def queue_counts() -> Counts:
     partner = current_partner()
     if partner is None:
         return dict.fromkeys(Queue, 0)
-    key, now = (str(db.engine.url), partner.id), formats.now()
-    known = _known.get(key)
-    if known is None or not timedelta(0) <= now - known[0] < FRESH:
-        known = _known[key] = now, count_queues(db.session(), partner.id, now, partner.zone)
-    return known[1]
+    found = known_counts(partner.id)
+    if found is None:
+        now = formats.now()
+        found = count_queues(db.session(), partner.id, now, partner.zone)
+        _known.setdefault(db.engine, {})[partner.id] = now, found
+    return found
+
+
+def known_counts(partner_id: int) -> Counts | None:
+    """Return how much is in each queue of a partner if that was counted lately. Asks the database nothing."""
+    known = _known.get(db.engine, {}).get(partner_id)
+    return known[1] if known is not None and timedelta(0) <= formats.now() - known[0] < FRESH else None
 
 
 def count_text(number: int) -> str:
@@ -161,9 +169,9 @@ def _handyman() -> str:
 def _forget(session: Session) -> None:
     scope = session.info.get(SCOPE)
     partners = scope.partner_ids if isinstance(scope, Scope) and scope.exception is None else None
-    for key in list(_known):
-        if partners is None or key[1] in partners:
-            _known.pop(key, None)
+    for counts in list(_known.values()):
+        for partner_id in list(counts if partners is None else partners):
+            counts.pop(partner_id, None)
 
 
 def init_app(app: Flask) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session, make_transient_to_detached, sessionmaker
 from portal.domain import tenancy
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.branding.models import PartnerLogo
-from portal.domain.changes.queries import mark_column
+from portal.domain.changes.queries import Mark, mark_column, mark_of
 from portal.domain.people.look_ins import end_look_in
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.tenancy import Scope, set_scope, system_scope
@@ -155,18 +155,42 @@ def _login(dialect: str) -> Select[*tuple[Any, ...]]:
 _PARTS_AT, _PARTNER_AT = len(_USER_COLUMNS), len(_USER_COLUMNS) + 6
 
 
-def load_login(fs_uniquifier: str) -> LoginUser | None:
-    """Return the active user of that stamp with their parts and partners, in one statement; ``None`` if there is none.
+Facts = tuple[tuple[Any, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRows:
+    """What the log-in's statement says: ``facts`` of a person, and how far each of their partners was seen by it.
+
+    Nothing of a request's actor comes from elsewhere, but for where an operator looks.
+    """
+
+    facts: Facts
+    marks: Mapping[int, Mark]
+
+
+def login_rows(fs_uniquifier: str) -> LoginRows:
+    """Return what is stored of the active user of that stamp, no facts if there is none. One statement a request.
 
     Who somebody is comes before what they may see, so this is read past the request's session and its scope.
     """
-    with current_app.extensions[READING].connect() as connection:
-        rows = connection.execute(_login(connection.dialect.name), {"stamp": fs_uniquifier}).all()
-    if not rows:
+    known: dict[str, LoginRows] = g.setdefault("login_rows", {})
+    if fs_uniquifier not in known:
+        with current_app.extensions[READING].connect() as connection:
+            rows = connection.execute(_login(connection.dialect.name), {"stamp": fs_uniquifier}).all()
+        marks = {row[_PARTNER_AT]: mark_of(row[-1]) for row in rows if row[_PARTNER_AT] is not None}
+        known[fs_uniquifier] = LoginRows(tuple(tuple(row[:-1]) for row in rows), marks)
+    return known[fs_uniquifier]
+
+
+def load_login(fs_uniquifier: str) -> LoginUser | None:
+    """Return the active user of that stamp with their parts and partners; ``None`` if there is none."""
+    found = login_rows(fs_uniquifier)
+    if not found.facts:
         return None
     parts = Parts()
     known = {}
-    for row in rows:
+    for row in found.facts:
         staff_of, role, technician_of, technician_id, customer_of, customer_id = row[_PARTS_AT:_PARTNER_AT]
         if staff_of is not None:
             parts.staff[staff_of] = Role(role)
@@ -174,10 +198,11 @@ def load_login(fs_uniquifier: str) -> LoginUser | None:
             parts.technicians[technician_of] = technician_id
         if customer_of is not None:
             parts.customers[customer_id] = customer_of
-        if row[_PARTNER_AT] is not None and row[_PARTNER_AT] not in known:
-            known[row[_PARTNER_AT]] = partners.info_from(row[_PARTNER_AT:])
+        partner_id = row[_PARTNER_AT]
+        if partner_id is not None and partner_id not in known:
+            known[partner_id] = partners.info_from(row[_PARTNER_AT:], found.marks[partner_id])
     parts.suspended.update(key for key, info in known.items() if info.suspended)
-    user = LoginUser(**{column.name: value for column, value in zip(_USER_COLUMNS, rows[0], strict=False)})
+    user = LoginUser(**{column.name: value for column, value in zip(_USER_COLUMNS, found.facts[0], strict=False)})
     make_transient_to_detached(user)
     user.parts, user.partners = parts, known
     return user
@@ -352,6 +377,18 @@ def _resolve() -> None:
         # What came along with the log-in, as far as it is in this actor's reach.
         known = {key: info for key, info in current_user.partners.items() if key in g.actor.partner_ids}
         setattr(g, partners.KNOWN, known)
+
+
+def let_in(user: LoginUser, actor: Actor, partner: PartnerInfo) -> None:
+    """Let this request be of ``actor``, who is ``user`` with that ``partner``, without loading them.
+
+    Call it only where the log-in's rows are what they were when these were put together.
+    """
+    # Where Flask-Login looks first.
+    g._login_user = user
+    g.actor = actor
+    set_scope(db.session(), actor.scope)
+    setattr(g, partners.KNOWN, {partner.id: partner})
 
 
 def _stop_looking(app: Flask, **extra: Any) -> None:

@@ -27,7 +27,8 @@ def configure(settings: Settings) -> None:
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
+        # Tests put other processors in, one after the other.
+        cache_logger_on_first_use=settings.doorstep_env is not Environment.TEST,
     )
     if settings.doorstep_env is Environment.TEST:
         # The test runner listens at the root already.

@@ -84,17 +84,16 @@ def partner_info(partner_id: int) -> PartnerInfo:
         actor: Actor | None = g.get("actor")
         wanted = {partner_id} | (actor.partner_ids if actor else set())
         for row in db.session.execute(_partners(db.engine.dialect.name), {"ids": sorted(wanted)}):
-            known[row.id] = info_from(row)
+            known[row.id] = info_from(row[:-1], mark_of(row.mark))
     if partner_id not in known:
         raise NotFound
     return known[partner_id]
 
 
-def info_from(values: Iterable[Any]) -> PartnerInfo:
-    """Return what pages show of a partner, from the values of ``COLUMNS`` and the column ``mark``."""
-    *facts, mark = values
-    row = SimpleNamespace(**{column.key: value for column, value in zip(COLUMNS, facts, strict=True)})
-    return replace(info_of(row, row.digest or ""), mark=mark_of(mark))
+def info_from(values: Iterable[Any], mark: Mark) -> PartnerInfo:
+    """Return what pages show of a partner, from the values of ``COLUMNS``, seen as far as ``mark``."""
+    row = SimpleNamespace(**{column.key: value for column, value in zip(COLUMNS, values, strict=True)})
+    return replace(info_of(row, row.digest or ""), mark=mark)
 
 
 def info_of(row: Any, logo: str = "") -> PartnerInfo:

@@ -12,9 +12,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from email.headerregistry import Address
-from email.message import EmailMessage
-from email.utils import format_datetime, parseaddr
+from email.utils import parseaddr
 from types import TracebackType
 from typing import Any, Protocol, Self
 from urllib.parse import unquote, urlsplit
@@ -25,6 +23,7 @@ from portal.domain.delivery import gateways
 from portal.domain.delivery.models import Security
 from portal.domain.messages.models import Fault
 from portal.domain.messages.outbox import Letter
+from portal.worker.mail import mail
 
 log = structlog.get_logger("portal.worker")
 
@@ -33,6 +32,8 @@ TIMEOUT_SECONDS = 10.0
 SMTP_PORT, SMTPS_PORT = 587, 465
 # The mailbox itself: unknown, not local, a name that cannot be. The same again would be answered the same.
 NO_SUCH_MAILBOX = frozenset({550, 551, 553})
+# What a letter to or from an address with signs beyond ASCII is sent with.
+UTF8_OPTIONS = ("SMTPUTF8", "BODY=8BITMIME")
 APPRISE = "apprise"
 # They tell addresses and answers, and warn of what is recorded here as an attempt.
 for _name in (APPRISE, "urllib3"):
@@ -133,10 +134,14 @@ class SmtpChannel:
         self._drop()
 
     def send(self, letter: Letter, now: datetime) -> None:
-        mail = self._mail(letter, now)
+        sender = self._known.sender
+        international = not (sender.isascii() and letter.recipient.isascii())
+        written = mail(letter, sender, now, international)
         server = self._server or self._connect()
         try:
-            server.send_message(mail, self._known.sender, [letter.recipient])
+            if international and not server.has_extn("smtputf8"):
+                raise smtplib.SMTPNotSupportedError("the server takes no address with signs beyond ASCII")
+            server.sendmail(sender, [letter.recipient], written, UTF8_OPTIONS if international else ())
         except (smtplib.SMTPRecipientsRefused, smtplib.SMTPResponseException, smtplib.SMTPNotSupportedError) as error:
             # The server said no to this one letter; smtplib has hung up only if that was its last word.
             if server.sock is None:
@@ -177,24 +182,6 @@ class SmtpChannel:
         server, self._server = self._server, None
         if server is not None:
             server.close()
-
-    def _mail(self, letter: Letter, now: datetime) -> EmailMessage:
-        mail = EmailMessage()
-        mail["From"] = Address(display_name=letter.sender, addr_spec=self._known.sender)
-        mail["To"] = letter.recipient
-        mail["Subject"] = letter.subject
-        mail["Date"] = format_datetime(now)
-        mail["Message-ID"] = letter.message_id
-        # Asks holiday notices not to answer (RFC 3834).
-        mail["Auto-Submitted"] = "auto-generated"
-        if letter.unsubscribe_url:
-            # One press in the mail program, without a page (RFC 8058).
-            mail["List-Unsubscribe"] = f"<{letter.unsubscribe_url}>"
-            mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
-        mail.set_content(letter.body)
-        if letter.body_html:
-            mail.add_alternative(letter.body_html, subtype="html")
-        return mail
 
 
 class TextChannel:

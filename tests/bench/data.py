@@ -24,9 +24,10 @@ from portal.domain.jobs import models as _models  # noqa: F401  (so that every t
 from portal.domain.jobs.states import INSTALLATION
 
 # Rises with what is made here, so that no older database is used again.
-VERSION = 2
+VERSION = 3
 PASSWORD = "bench-bench-bench"
 DISPATCHER = "dispatcher@bench.test"
+TECHNICIAN = "technician@bench.test"
 # Of the partner with self-service: a customer with a past, and one with as many visits as people who want one time.
 CUSTOMER, CROWD = "customer@bench.test", "crowd@bench.test"
 PARTNERS = 50
@@ -223,6 +224,10 @@ class _Partner:
         tables["memberships"].add(partner_id=self.id, user_id=self.user_id, role=Role.DISPATCHER.value)
         self.kinds = [tables["service_types"].add(partner_id=self.id, name=name) for name in SERVICES]
         self.technicians = [tables["technicians"].add(partner_id=self.id, name=self._name()) for _ in range(people[0])]
+        if number == 0:
+            login = self._user(TECHNICIAN, "Tomás Reyes")
+            own = tables["technicians"].add(partner_id=self.id, name="Tomás Reyes", user_id=login)
+            self.technicians[0] = own
         self.places = [self._customer() for _ in range(people[1])]
 
     def _user(self, email: str, name: str) -> int:

@@ -63,6 +63,11 @@ SCHEDULE = f"""
 ({VISIT} AND v.status = ANY(%(open)s) ORDER BY v.start_at, v.id)
 UNION ALL ({VISIT} AND v.status <> ALL(%(open)s) ORDER BY v.start_at DESC, v.id DESC LIMIT 6)
 """
+DAY = f"""{VISIT.partition("WHERE")[0]}
+WHERE v.partner_id = %(owner)s AND v.technician_id = %(technician)s
+AND v.start_at >= %(first)s AND v.start_at < %(last)s
+ORDER BY v.start_at, v.id
+"""
 MARKS = """
 SELECT v.id, v.version FROM appointments v
 WHERE v.partner_id = %(owner)s AND v.customer_id = %(customer)s AND v.status = ANY(%(open)s) ORDER BY v.id
@@ -179,6 +184,10 @@ def make(url: str) -> Flask:
     @app.get("/schedule")
     def schedule() -> str:
         return _template.render(rows=rows(SCHEDULE, open=sorted(OPEN), **request.args))
+
+    @app.get("/day")
+    def day() -> str:
+        return _template.render(rows=rows(DAY, **request.args))
 
     @app.get("/marks")
     def marks() -> Any:

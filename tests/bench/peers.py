@@ -16,7 +16,7 @@ import psycopg
 from sqlalchemy import make_url
 
 from tests import databases
-from tests.bench import prepare
+from tests.bench import data, prepare
 from tests.bench.data import DISPATCHER, PASSWORD
 from tests.bench.measure import Visitor, field_of
 from tests.bench.taking import LENGTH, Crowd, at_once
@@ -24,7 +24,7 @@ from tests.bench.taking import LENGTH, Crowd, at_once
 ROOT = Path(__file__).parents[2]
 VENV = ROOT / ".venv" / "bench-django"
 REQUIREMENTS = Path(__file__).with_name("django-requirements.txt")
-NAME = "doorstep_bench_django_{jobs}"
+NAME = "doorstep_bench_{version}_django_{jobs}"
 # Rises with what is made there.
 VERSION = 1
 SERVER = "tests.bench.django_peer.serve:app"
@@ -57,7 +57,7 @@ class Django:
 def ready(url: str, jobs: int, owner: int) -> Django:
     """Return the peers over the data at ``url`` with the technicians of partner ``owner``; raises ``NoPeers``."""
     python = _python()
-    name = NAME.format(jobs=jobs)
+    name = NAME.format(version=data.VERSION, jobs=jobs)
     own = databases.url_of(name)
     environment = {"BENCH_DATABASE": url, "BENCH_DJANGO_DATABASE": own}
     mark = f"{prepare.mark_of(url)} {VERSION}"

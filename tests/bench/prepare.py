@@ -19,12 +19,12 @@ from tests import databases
 from tests.bench import server
 from tests.bench.data import PASSWORD, VERSION, Progress, fill
 
-NAME = "doorstep_bench_{jobs}"
+NAME = "doorstep_bench_{version}_{jobs}"
 
 
 def database(jobs: int, progress: Progress = lambda done: None) -> str:
     """Return the address of a database with ``jobs`` jobs, the earlier run's if it is whole and of this week."""
-    name = NAME.format(jobs=jobs)
+    name = NAME.format(version=VERSION, jobs=jobs)
     now = datetime.now(UTC)
     mark = f"{head_revision()} {VERSION} {now:%G-W%V}"
     url = databases.url_of(name)

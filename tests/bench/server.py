@@ -18,7 +18,7 @@ from portal.customer.blueprint import visit_of
 from portal.domain.jobs.queries import staff_times
 from portal.extensions import db
 from portal.settings import Settings
-from portal.web import formats
+from portal.web import formats, kept
 from portal.web.auth import load_login
 
 NOTHING = "/admin/nothing/"
@@ -88,8 +88,7 @@ def make(url: str, folder: str, cards: bool = True, log_level: str = "WARNING", 
     app = create_app(settings_for(url, folder, log_level))
     add_pages(app)
     if not keeps:
-        for view in app.extensions["admin"][0]._views:
-            view.keeps_page = lambda: False
+        app.extensions[kept.EXTENSION] = kept.Pages(0)
     if not cards:
         views = import_module("portal.admin.installations.views")
 

@@ -16,7 +16,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.web.auth import hash_password
 from tests.bench import faults, floor, server, stock
 from tests.bench.__main__ import Goal, LastTime, Outcome, Work, report, works
-from tests.bench.data import CUSTOMER, DISPATCHER, PASSWORD, Size, fill
+from tests.bench.data import CUSTOMER, DISPATCHER, PASSWORD, TECHNICIAN, Size, fill
 from tests.bench.measure import Timing
 from tests.bench.taking import Crowd
 from tests.helpers import Site
@@ -45,7 +45,10 @@ def test_every_page_of_the_bench_answers(make_app: Callable[..., Flask], session
     customer.sign_in(CUSTOMER, PASSWORD)
     peer, bare = stock.make(url), floor.make(url)
     clients = {"peer": peer.test_client(), "floor": bare.test_client()}
-    clients |= dict.fromkeys(("customer", "poller"), customer.client)
+    technician = Site(app.test_client())
+    technician.sign_in(TECHNICIAN, PASSWORD)
+    clients |= dict.fromkeys(("customer", "customer, drawn", "poller"), customer.client)
+    clients |= dict.fromkeys(("technician", "technician, drawn"), technician.client)
     for work in works(url, TODAY):
         for where, path in work.pages.values():
             # Nobody knows anything here yet.

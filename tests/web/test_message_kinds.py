@@ -208,7 +208,7 @@ def test_what_a_letter_needs_comes_in_one_statement_however_many_visits_there_ar
         key = office.session.scalars(query).one()
         office.session.rollback()
         statements.clear()
-        facts = facts_of(office.session, key)
+        facts = facts_of(office.session, [key])[key]
         assert len(facts.visits) == count
         assert facts.modify_until(NOW) is not None
         assert len([one for one in statements if one.startswith("SELECT")]) == 1

@@ -441,3 +441,84 @@ def test_map_pictures_come_from_the_one_host_that_is_set(day: Day, make_app: Cre
     assert [one["data-tiles"] for one in other.page.select("#map")] == [tiles]
     assert "Map: the <Makers>" in other.text
     assert "img-src 'self' data: https://tiles.example.com;" in page.headers["Content-Security-Policy"]
+
+
+@pytest.mark.row("C1")
+@pytest.mark.row("J8")
+def test_a_schedule_is_drawn_once_until_something_is_written_and_each_time_while_positions_come(
+    day: Day, clock: time_machine.Coordinates, statements: list[str]
+) -> None:
+    """What is kept shows each change with the next look; what shows a position or an end to the second is not kept."""
+
+    def drawn(site: Site, url: str) -> bool:
+        statements.clear()
+        assert site.get(url).status_code == 200
+        return any("FROM appointments" in one for one in statements)
+
+    pages = ((day.customer, "/my/"), (day.phone, "/field/"))
+    for site, url in pages:
+        assert drawn(site, url)
+        assert not drawn(site, url)
+    assert "Tomás" in day.customer.text
+    for change, word in (
+        (lambda: day.reassign(day.ines), "Ines"),
+        (lambda: day.reassign(day.tomas), "Tomás"),
+        (lambda: _call(day, Technician, day.tomas.id, name="Tom Reyes"), "Tom Reyes"),
+        (lambda: _call(day, Partner, day.partner.id, name="Brightly"), "Brightly"),
+        (lambda: _call(day, Address, day.job.address_id, line="9 Zinc Way"), "9 Zinc Way"),
+        (lambda: day.take("prepare"), "Getting Ready"),
+    ):
+        change()
+        day.customer.get("/my/")
+        assert word in day.customer.text
+    for site, url in pages:
+        drawn(site, url)
+        assert not drawn(site, url)
+    day.take("set_off", minutes="25")
+    for _ in range(2):
+        assert drawn(day.customer, "/my/")
+    assert day.send() == 204
+    day.customer.get("/my/")
+    assert "Track" in day.customer.text
+    # The answer to who asks again and again is made for the person known, and knows of each position.
+    follow = day.customer.page.select_one("[data-follow]")
+    assert follow is not None
+    revision = str(follow["data-revision"])
+    for _ in range(3):
+        statements.clear()
+        assert day.poll("/my/live", revision).status_code == 304
+        assert len(statements) <= 2
+    clock.shift(timedelta(seconds=6))
+    assert day.send(HOME) == 204
+    assert day.poll("/my/live", revision).status_code == 200
+    day.take("arrive")
+    day.take("start_work")
+    day.customer.get("/my/")
+    assert not drawn(day.customer, "/my/")
+
+
+def _call(day: Day, model: Any, key: int, **values: Any) -> None:
+    """Call a row of ``model`` otherwise, as somebody at the office might."""
+    with unit_of_work(day.session) as session:
+        row = session.get_one(model, key)
+        for name, value in values.items():
+            setattr(row, name, value)
+
+
+@pytest.mark.row("C3")
+@pytest.mark.row("C7")
+def test_who_is_no_longer_let_in_is_not_answered_from_what_is_kept(day: Day) -> None:
+    other = Site(day.app.test_client())
+    other.sign_in(day.session.get_one(User, day.priya.user_id))
+    for site in (day.customer, other):
+        for url in ("/my/", "/my/live", f"{day.at}/live"):
+            assert site.get(url).status_code == site.get(url).status_code == 200
+    other.post("/logout", {})
+    for url in ("/my/", "/my/live", f"{day.at}/live"):
+        # Signing out ends the one session and no other.
+        assert other.client.get(url).status_code == 302
+        assert day.customer.client.get(url).status_code == 200
+    with unit_of_work(day.session) as session:
+        session.get_one(Customer, day.priya.id).user_id = None
+    for url in ("/my/", "/my/live", f"{day.at}/live"):
+        assert day.customer.client.get(url).status_code in {302, 403, 404}

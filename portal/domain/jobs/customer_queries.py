@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Row, and_, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 
 from portal.domain.actor import Actor, Role
@@ -23,13 +24,14 @@ from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, STEPS, UNDER_WAY, Situation
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageKind, MessageRule
-from portal.domain.paging import Cursor, Order, Page, page_of
+from portal.domain.paging import Cursor, Order, Page, page_from, page_of
 from portal.domain.people.models import Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import FeatureControls
 from portal.domain.scheduling.queries import (
+    OVERRIDING,
     Board,
     board,
     bookable_technicians,
@@ -185,9 +187,24 @@ class WhatFollows:
     told_of_departure: bool
 
 
-def upcoming_visits(session: Session, actor: Actor, now: datetime) -> list[CustomerVisit]:
-    """Return the visits that are planned, under way or paused, in time order, in two statements (C1)."""
-    return _visits(session, actor, now, Appointment.status.in_(sorted(OPEN)))
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The visits that are planned, under way or paused, in time order, and the latest of those that have ended."""
+
+    upcoming: list[CustomerVisit]
+    past: Page[Appointment]
+
+
+def schedule(session: Session, actor: Actor, now: datetime, past: int) -> Schedule:
+    """Return what My Schedule shows, with at most so many ``past`` visits, in two statements (C1)."""
+    ended = select(Appointment.id).where(Appointment.status.not_in(sorted(OPEN)))
+    latest = ended.order_by(*(column.desc() for column in NEWEST_FIRST.columns)).limit(past + 1)
+    rows = _rows(session, or_(Appointment.status.in_(sorted(OPEN)), Appointment.id.in_(latest)))
+    over = [row[0] for row in reversed(rows) if row[0].status not in OPEN]
+    return Schedule(
+        [_with_answers(actor, now, row) for row in rows if row[0].status in OPEN],
+        page_from(over, NEWEST_FIRST, None, past),
+    )
 
 
 def is_live(visit: Appointment, now: datetime, zone: ZoneInfo) -> bool:
@@ -381,6 +398,11 @@ def _job(session: Session, job_id: int) -> Job:
 
 
 def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
+    return [_with_answers(actor, now, row) for row in _rows(session, condition)]
+
+
+def _rows(session: Session, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
+    """Return the visits for which ``condition`` holds, in time order, each with what ``_with_answers`` wants of it."""
     query = (
         select(Appointment, FeatureControls, Partner.timezone, ChangeRequest, Position)
         .join(Job, Job.id == Appointment.job_id)
@@ -392,21 +414,12 @@ def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElem
         .options(*EVERYTHING)
         .order_by(Appointment.start_at, Appointment.id)
     )
-    return [
-        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3], row[4])
-        for row in session.execute(with_overrides(query))
-    ]
+    return session.execute(with_overrides(query)).all()
 
 
-def _with_answers(
-    actor: Actor,
-    now: datetime,
-    visit: Appointment,
-    controls: Controls,
-    timezone: str,
-    request: ChangeRequest | None,
-    position: Position | None,
-) -> CustomerVisit:
+def _with_answers(actor: Actor, now: datetime, row: Row[Any]) -> CustomerVisit:
+    visit, found, timezone, request, position = row[: -len(OVERRIDING)]
+    controls = in_force(found, overrides_in(row))
     asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
     decisions = {wish: decide(wish.value, asked) for wish in Wish}
     waits = request is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +10,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.access.models import AccessLink
@@ -392,11 +393,18 @@ def backlog(session: Session, now: datetime) -> Backlog:
     return Backlog(due, oldest, waiting.get(True, (0, None))[0], failed)
 
 
-def facts_of(session: Session, message_id: int) -> Facts:
-    """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
-    rows = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).all()
-    # One row for each other visit of the job; they differ in nothing else.
-    row, *_ = rows
+def facts_of(session: Session, message_ids: Sequence[int]) -> dict[int, Facts]:
+    """Return the facts of messages about visits by their keys, in one statement and as they are now; UTC."""
+    found = session.execute(_query(), {"message_ids": message_ids}, execution_options={"populate_existing": True})
+    # Of a message there is one row for each other visit of its job; they differ in nothing else.
+    rows: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in found:
+        rows[row[0].id].append(row)
+    return {message_id: _facts(its_own) for message_id, its_own in rows.items()}
+
+
+def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
+    row = rows[0]
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
     answer, told, login, rule, settings, template, controls, *_ = about
     return Facts(
@@ -444,7 +452,7 @@ def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int)
     return session.execute(query, {"message_id": message_id}, execution_options={"populate_existing": True}).one()
 
 
-# Putting the statements together costs more than running them, and the relay asks for every message.
+# Putting the statements together costs more than running them, and the relay asks all the time.
 @cache
 def _invitation_query() -> Select[*tuple[Any, ...]]:
     return (
@@ -550,6 +558,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
         .join(ChangeRequest, declined, isouter=True)
         .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
-        .where(Message.id == bindparam("message_id"))
+        .where(Message.id.in_(bindparam("message_ids", expanding=True)))
     )
     return with_rules(query, has_login)

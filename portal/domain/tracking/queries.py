@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session, joinedload
@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import OPEN
+from portal.domain.jobs.states import OPEN, TRACKED
 from portal.domain.lookup import MAX_KEY
 from portal.domain.people.models import Address, Customer, Partner
 from portal.domain.tracking.arrival import Estimate, distance_km, estimate
@@ -93,26 +93,45 @@ def position_of(session: Session, visit_id: int) -> Position | None:
     return session.scalars(select(Position).where(Position.appointment_id == visit_id)).one_or_none()
 
 
-def marks_of_open_visits(session: Session) -> list[tuple[Any, ...]]:
+class VisitMark(NamedTuple):
+    """What tells whether anything is new with whatever pages show of a visit: ``seen_at`` is the last position's."""
+
+    visit_id: int
+    version: int
+    status: str
+    seen_at: datetime | None
+
+    @classmethod
+    def of(cls, visit: Appointment, position: Position | None) -> VisitMark:
+        """Return the mark of ``visit`` with its technician's last known position."""
+        return cls(visit.id, visit.version, visit.status, position.at if position else None)
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether positions come, which are no change of the visit's."""
+        return self.status in TRACKED
+
+
+def marks_of_open_visits(session: Session) -> list[VisitMark]:
     """Return for each visit of the session's scope that has not ended what is new with whatever pages show of it.
 
     One statement; two answers that are equal mean that nothing is new.
     """
-    return [tuple(row) for row in session.execute(_open_marks())]
+    return [VisitMark(*row) for row in session.execute(_open_marks())]
 
 
-def marks_of_visit(session: Session, visit_id: int) -> list[tuple[Any, ...]]:
+def marks_of_visit(session: Session, visit_id: int) -> list[VisitMark]:
     """Return the same of one visit, ended or not; raises ``NotFound`` for one outside the session's scope (C7)."""
     found = session.execute(_marks_of_one(), {"visit_id": visit_id}).all() if 0 < visit_id <= MAX_KEY else []
     if not found:
         raise NotFound
-    return [tuple(row) for row in found]
+    return [VisitMark(*row) for row in found]
 
 
 # Put together once: every customer with a visit today asks every half minute.
 @cache
 def _marks() -> Select[*tuple[Any, ...]]:
-    query: Select[*tuple[Any, ...]] = select(Appointment.id, Appointment.version, Position.at)
+    query: Select[*tuple[Any, ...]] = select(Appointment.id, Appointment.version, Appointment.status, Position.at)
     return query.outerjoin(Position, Position.appointment_id == Appointment.id)
 
 
