@@ -16,7 +16,7 @@ from portal.domain.delivery.models import ChannelTest
 from portal.domain.messages.models import WORDED, Channel, Message, MessageKind, MessageRule, MessageTemplate
 from portal.domain.messages.services import announce
 from portal.domain.messages.showing import facts_about
-from portal.domain.messages.templates import Place, errors_in, warnings_about
+from portal.domain.messages.templates import About, Place, about, errors_in, warnings_about
 from portal.domain.people.models import Customer
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.unit_of_work import unit_of_work
@@ -187,10 +187,19 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
 
 @pytest.mark.once
 @pytest.mark.row("N2")
-def test_what_one_begins_with_says_what_the_standard_words_say(app: Flask, office: Office) -> None:
+@pytest.mark.parametrize("can_change", [False, True])
+def test_what_one_begins_with_says_what_the_standard_words_say(
+    app: Flask, office: Office, create_user: Create, set_controls: Create, can_change: bool
+) -> None:
+    if can_change:
+        set_controls(office.partner, self_service=True, cancel_unconfirmed=True)
+        user = create_user()
+        with unit_of_work(office.session) as session:
+            session.get_one(Customer, office.customer.id).user_id = user.id
     visit = office.visits(office.create(technician=office.tomas))[-1]
     renderer = Renderer(app.config["SETTINGS"])
-    for kind, channel, locale in product(sorted(WORDED), Channel, LANGUAGES):
+    kinds = [kind for kind in sorted(WORDED) if about(kind) is About.VISIT]
+    for kind, channel, locale in product(kinds, Channel, LANGUAGES):
         place = Place.of(kind, channel, locale)
         words = renderer.standard_words(place)
         assert errors_in(place, words) == {}, place
