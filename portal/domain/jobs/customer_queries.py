@@ -5,13 +5,17 @@ Everything is held to the session's scope, so another customer's row is not ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import ColumnElement, Select, and_, bindparam, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
@@ -24,32 +28,24 @@ from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, 
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.paging import Cursor, Order, Page, page_of
-from portal.domain.people.models import Partner, Technician
+from portal.domain.people.models import Address, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
-from portal.domain.scheduling.models import FeatureControls
+from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import (
     Board,
-    board,
-    bookable_technicians,
-    overrides_in,
-    wanted_for,
-    with_overrides,
+    Rules,
+    board_for,
+    rules_over,
 )
-from portal.domain.scheduling.rules import Controls, Decision, in_force
+from portal.domain.scheduling.rules import Controls, Decision
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
 from portal.domain.tracking.models import Position
 
 DAYS_SHOWN = 7
 NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
-EVERYTHING = (
-    contains_eager(Appointment.job).options(
-        joinedload(Job.address), joinedload(Job.service_type), selectinload(Job.appointments)
-    ),
-    joinedload(Appointment.technician),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +183,7 @@ class WhatFollows:
 
 def upcoming_visits(session: Session, actor: Actor, now: datetime) -> list[CustomerVisit]:
     """Return the visits that are planned, under way or paused, in time order, in two statements (C1)."""
-    return _visits(session, actor, now, Appointment.status.in_(sorted(OPEN)))
+    return _visits(session, actor, now, _open_visits(), {})
 
 
 def is_live(visit: Appointment, now: datetime, zone: ZoneInfo) -> bool:
@@ -204,7 +200,8 @@ def foremost_first(visits: Sequence[CustomerVisit]) -> list[CustomerVisit]:
 
 def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int) -> CustomerVisit:
     """Return one visit of the customer's; raises ``NotFound`` for anybody else's (C7)."""
-    found = _visits(session, actor, now, Appointment.id == visit_id) if 0 < visit_id <= MAX_KEY else []
+    asked = {"visit_id": visit_id}
+    found = _visits(session, actor, now, _one_visit(), asked) if 0 < visit_id <= MAX_KEY else []
     if not found:
         raise NotFound
     return found[0]
@@ -380,34 +377,65 @@ def _job(session: Session, job_id: int) -> Job:
     return job
 
 
-def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
-    query = (
-        select(Appointment, FeatureControls, Partner.timezone, ChangeRequest, Position)
+def _visits(
+    session: Session, actor: Actor, now: datetime, query: Select[*tuple[Any, ...]], asked: Mapping[str, Any]
+) -> list[CustomerVisit]:
+    rows = session.execute(query, asked).all()
+    of_job: dict[int, list[Appointment]] = defaultdict(list)
+    for row in rows:
+        of_job[row[0].job_id].append(row[0])
+    rules = rules_over(session, sorted(of_job)) if of_job else {}
+    found = []
+    for visit, is_asked, request, position in rows:
+        if is_asked:
+            set_committed_value(visit.job, "appointments", of_job[visit.job_id])
+            found.append(_with_answers(actor, now, visit, rules[visit.job_id], request, position))
+    return found
+
+
+def _visits_query(is_asked: ColumnElement[bool], jobs: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """Return the statement of the visits for which ``is_asked`` holds, and beside them all others of their ``jobs``."""
+    return (
+        select(Appointment, is_asked, ChangeRequest, Position)
         .join(Job, Job.id == Appointment.job_id)
-        .join(Partner, Partner.id == Appointment.partner_id)
-        .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
+        .join(Address, Address.id == Job.address_id)
+        .join(ServiceType, ServiceType.id == Job.service_type_id)
+        .outerjoin(Technician, Technician.id == Appointment.technician_id)
         .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
         .outerjoin(Position, Position.appointment_id == Appointment.id)
-        .where(condition)
-        .options(*EVERYTHING)
+        .where(jobs)
+        .options(
+            contains_eager(Appointment.job).options(contains_eager(Job.address), contains_eager(Job.service_type)),
+            contains_eager(Appointment.technician),
+        )
         .order_by(Appointment.start_at, Appointment.id)
     )
-    return [
-        _with_answers(actor, now, row[0], in_force(row[1], overrides_in(row)), row[2], row[3], row[4])
-        for row in session.execute(with_overrides(query))
-    ]
+
+
+# Put together once: whatever customers do begins with one of these.
+@cache
+def _open_visits() -> Select[*tuple[Any, ...]]:
+    is_open = Appointment.status.in_(sorted(OPEN))
+    return _visits_query(is_open, Appointment.job_id.in_(select(Appointment.job_id).where(is_open).correlate(None)))
+
+
+@cache
+def _one_visit() -> Select[*tuple[Any, ...]]:
+    is_it = Appointment.id == bindparam("visit_id")
+    job_id = select(Appointment.job_id).where(is_it).correlate(None).scalar_subquery()
+    return _visits_query(is_it, Appointment.job_id == job_id)
 
 
 def _with_answers(
     actor: Actor,
     now: datetime,
     visit: Appointment,
-    controls: Controls,
-    timezone: str,
+    rules: Rules,
     request: ChangeRequest | None,
     position: Position | None,
 ) -> CustomerVisit:
-    asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
+    controls = rules.controls
+    asked = Situation(actor, now, rules.zone, visit.job, visit, visit.job.appointments, controls=controls)
     decisions = {wish: decide(wish.value, asked) for wish in Wish}
     waits = request is not None
     return CustomerVisit(
@@ -439,18 +467,18 @@ class _Search:
 
     def __init__(self, session: Session, item: CustomerVisit, limits: Limits, first: date, last: date) -> None:
         visit, zone = item.visit, item.asked.zone
-        technicians: list[Technician] = (
-            bookable_technicians(session, visit.partner_id) if visit.technician is None else [visit.technician]
-        )
         self.present = visit.start_at
         self.limits = limits
-        self.wanted: Wanted = wanted_for(item.job.service_type, visit.end_at - visit.start_at)
-        self.board: Board = board(
+        self.wanted: Wanted
+        self.board: Board
+        self.wanted, self.board = board_for(
             session,
             visit.partner_id,
-            technicians,
+            item.job.service_type_id,
+            [visit.technician_id] if visit.technician_id is not None else None,
             day_span(first, zone)[0],
             day_span(last, zone)[1],
+            visit.end_at - visit.start_at,
             without_visit=visit.id,
         )
 
