@@ -29,7 +29,7 @@ from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, WorkingHours
 from portal.domain.scheduling.queries import board_for
-from portal.domain.scheduling.slots import Limits, Slot, free_times
+from portal.domain.scheduling.slots import Limits, Slot, free_times_by_day
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 
 # What can be done from a row of the list.
@@ -709,5 +709,4 @@ def _times(
     wanted, times = board_for(
         session, partner_id, service_type_id, people, start, end + timedelta(days=1), duration, without_visit
     )
-    limits = Limits(earliest=now)
-    return {day: free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits) for day in days}
+    return free_times_by_day(times.calendars, wanted, days, times.zone, times.holidays, Limits(earliest=now))

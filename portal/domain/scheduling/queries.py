@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
@@ -20,11 +21,11 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
-    func,
     literal_column,
     null,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.orm import Session, selectinload
@@ -51,7 +52,7 @@ from portal.domain.scheduling.models import (
     WorkingHours,
 )
 from portal.domain.scheduling.rules import Controls, Owner, in_force
-from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
+from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
 REACH = timedelta(days=2)
@@ -282,17 +283,31 @@ def board_for(
     if not all(0 < key <= MAX_KEY for key in people or ()):
         raise NotFound
     found = _gather(session, partner_id, people, start, end, without_visit, service_type_id)
-    if found.lengths is None or not found.names.keys() >= set(people or ()):
+    if service_type_id not in found.kinds or not found.names.keys() >= set(people or ()):
         raise NotFound
-    usual, before, after, step = (timedelta(minutes=minutes) for minutes in found.lengths)
+    usual, before, after, step = found.kinds[service_type_id]
     skills = tuple(Ability(key, name) for name, key in sorted(found.needed))
     wanted = Wanted(usual if duration is None else duration, before, after, step, skills)
     return wanted, found.board(found.names)
 
 
+class Lengths(NamedTuple):
+    """How long a kind of work usually takes, its buffers, and the step of its starts."""
+
+    duration: timedelta
+    before: timedelta
+    after: timedelta
+    step: timedelta
+
+
+# The buffers of a visit whose kind is not looked up.
+WITHOUT = (NOTHING, NOTHING)
+ROWS_AT_ONCE = 500
+
+
 @dataclass
 class _Gathered:
-    """What the statement of a board found, by technician; ``lengths`` and ``needed`` are those of the service type."""
+    """What the statement of a board found: by technician, every kind of work, and the skills that the one needs."""
 
     zone: str = ""
     names: dict[int, str] = field(default_factory=dict)
@@ -300,9 +315,11 @@ class _Gathered:
     shared: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: _week())
     absences: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
     skills: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
-    booked: dict[int, list[Booked]] = field(default_factory=lambda: defaultdict(list))
+    visits: dict[int, tuple[list[datetime], list[datetime], list[int | None]]] = field(
+        default_factory=lambda: defaultdict(lambda: ([], [], []))
+    )
     holidays: set[date] = field(default_factory=set)
-    lengths: tuple[int, int, int, int] | None = None
+    kinds: dict[int | None, Lengths] = field(default_factory=dict)
     needed: list[tuple[str, int]] = field(default_factory=list)
 
     def board(self, names: Mapping[int, str]) -> Board:
@@ -316,12 +333,19 @@ class _Gathered:
                     name=name,
                     hours=self.own.get(key) or self.shared,
                     time_off=self.absences.get(key, ()),
-                    booked=self.booked.get(key, ()),
+                    booked=self._agenda(key),
                     skills=frozenset(self.skills.get(key, ())),
                 )
                 for key, name in names.items()
             ],
         )
+
+    def _agenda(self, technician_id: int) -> Agenda:
+        if technician_id not in self.visits:
+            return Agenda()
+        starts, ends, kinds = self.visits[technician_id]
+        buffers = {key: (lengths.before, lengths.after) for key, lengths in self.kinds.items()}
+        return Agenda(starts, ends, [buffers.get(key, WITHOUT) for key in kinds])
 
 
 def _week() -> dict[int, list[tuple[int, int]]]:
@@ -343,11 +367,16 @@ def _gather(
     if people is not None:
         given["people"] = people
     found = _Gathered()
-    booked = found.booked
-    rows = session.execute(_board_query(anybody=people is None), given).all()
-    for part, owner, since, until, first, second, third, fourth, day, name in rows:
+    rows = session.execute(_board_query(anybody=people is None), given)
+    # By parts, since tens of thousands of rows at once would keep the garbage collector busy.
+    for part, owner, since, until, first, second, third, fourth, day, name in chain.from_iterable(
+        rows.partitions(ROWS_AT_ONCE)
+    ):
         if part == _VISIT:
-            booked[owner].append(Booked(Span(since, until), _minutes(first), _minutes(second)))
+            starts, ends, kinds = found.visits[owner]
+            starts.append(since)
+            ends.append(until)
+            kinds.append(first)
         elif part == _TECHNICIAN:
             found.names[owner] = name
         elif part == _TIME_OFF:
@@ -360,17 +389,12 @@ def _gather(
         elif part == _HOLIDAY:
             found.holidays.add(day)
         elif part == _KIND:
-            found.lengths = (first, second, third, fourth)
+            found.kinds[owner] = Lengths(*(timedelta(minutes=minutes) for minutes in (first, second, third, fourth)))
         elif part == _NEEDED:
             found.needed.append((name, owner))
         else:
             found.zone = name
     return found
-
-
-@cache
-def _minutes(number: int) -> timedelta:
-    return timedelta(minutes=number)
 
 
 _VISIT, _TECHNICIAN, _TIME_OFF, _HOURS, _SKILL, _HOLIDAY, _KIND, _NEEDED, _ZONE = range(9)
@@ -389,12 +413,8 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
     need, skill = ServiceTypeSkill.__table__.c, Skill.__table__.c
     no_one, no_time = cast(null(), visit.technician_id.type), cast(null(), visit.start_at.type)
     no_day, no_name = cast(null(), holiday.day.type), cast(null(), partner.timezone.type)
-    no_number = cast(null(), kind.buffer_before_minutes.type)
+    no_number = cast(null(), kind.id.type)
     never = (no_time, no_time)
-    if anybody:
-        keys: Any = select(person.id).where(person.partner_id == partner_id, *_is_available(person))
-    else:
-        keys = bindparam("people", type_=Key, expanding=True)
 
     def part(
         number: int, owner: Any = no_one, times: Any = never, numbers: Any = (), day: Any = no_day, name: Any = no_name
@@ -402,45 +422,43 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
         numbers = (*numbers, no_number, no_number, no_number, no_number)[:4]
         return select(literal_column(str(number)).label("part"), owner, *times, *numbers, day, name)
 
+    def theirs(column: Any) -> ColumnElement[bool]:
+        # Of a partner most people are available, so that whoever is not is read along rather than looked up each time.
+        return true() if anybody else column.in_(bindparam("people", type_=Key, expanding=True))
+
     # A visit's job is looked up only where some kind of work has buffers at all; most have none.
     buffers = select(kind.id).where(
         kind.partner_id == partner_id, (kind.buffer_before_minutes > 0) | (kind.buffer_after_minutes > 0)
     )
-    visits = (
+    kind_of_visit = select(job.service_type_id).where(job.id == visit.job_id).scalar_subquery()
+    parts = [
         part(
-            _VISIT,
-            visit.technician_id,
-            (visit.start_at, visit.end_at),
-            (func.coalesce(kind.buffer_before_minutes, 0), func.coalesce(kind.buffer_after_minutes, 0)),
-        )
-        .select_from(Appointment.__table__)
-        .outerjoin(Job.__table__, job.id == case((buffers.exists(), visit.job_id)))
-        .outerjoin(ServiceType.__table__, kind.id == job.service_type_id)
-        .where(
+            _VISIT, visit.technician_id, (visit.start_at, visit.end_at), (case((buffers.exists(), kind_of_visit)),)
+        ).where(
             visit.partner_id == partner_id,
-            visit.technician_id.in_(keys),
+            theirs(visit.technician_id),
+            visit.technician_id.is_not(None),
             visit.status.in_(sorted(ACTIVE)),
             visit.end_at > start,
             # Says nothing more, but where in the index to begin.
             visit.start_at > bindparam("begun", type_=UtcDateTime()),
             visit.start_at < end,
             visit.id.is_distinct_from(moved),
-        )
-    )
-    parts = [
-        visits,
-        part(_TECHNICIAN, person.id, name=person.name).where(person.partner_id == partner_id, person.id.in_(keys)),
+        ),
+        part(_TECHNICIAN, person.id, name=person.name).where(
+            person.partner_id == partner_id, *(_is_available(person) if anybody else (theirs(person.id),))
+        ),
         part(_TIME_OFF, absence.technician_id, (absence.start_at, absence.end_at)).where(
             absence.partner_id == partner_id,
-            absence.technician_id.in_(keys),
+            theirs(absence.technician_id),
             absence.end_at > start,
             absence.start_at < end,
         ),
         part(_HOURS, hours.technician_id, numbers=(hours.weekday, hours.start_minute, hours.end_minute)).where(
-            hours.partner_id == partner_id, hours.technician_id.in_(keys) | hours.technician_id.is_(None)
+            hours.partner_id == partner_id, theirs(hours.technician_id) | hours.technician_id.is_(None)
         ),
         part(_SKILL, known.technician_id, numbers=(known.skill_id,)).where(
-            known.partner_id == partner_id, known.technician_id.in_(keys)
+            known.partner_id == partner_id, theirs(known.technician_id)
         ),
         part(_HOLIDAY, day=holiday.day).where(
             holiday.partner_id == partner_id,
@@ -448,8 +466,9 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
         ),
         part(
             _KIND,
+            kind.id,
             numbers=(kind.duration_minutes, kind.buffer_before_minutes, kind.buffer_after_minutes, kind.step_minutes),
-        ).where(kind.partner_id == partner_id, kind.id == kind_id),
+        ).where(kind.partner_id == partner_id),
         part(_NEEDED, skill.id, name=skill.name)
         .join_from(ServiceTypeSkill.__table__, Skill.__table__, skill.id == need.skill_id)
         .where(need.partner_id == partner_id, need.service_type_id == kind_id, skill.active.is_(True)),
