@@ -82,7 +82,7 @@ from portal.web.auth import hash_password
 from portal.web.photos import store as photo_store
 from portal.worker.channels import LogChannel, SendError
 from portal.worker.relay import Relay
-from portal.worker.store import Store
+from portal.worker.store import Sessions, Store
 
 PASSWORD = "demo-demo-demo"
 # What `portal demo` prints; everybody else of the demo has the same password.
@@ -600,6 +600,10 @@ class _InHand(Store):
         yield self._session
 
     writing = reading
+
+    @contextmanager
+    def at_hand(self) -> Iterator[Sessions]:
+        yield self
 
 
 def _reminders(company: Company) -> Story:

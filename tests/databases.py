@@ -92,13 +92,14 @@ def postgres_reason() -> str:
     return _find_server()[1]
 
 
-def create_database(name: str) -> str:
-    """Creates the empty database `name` and returns its address.
+def create_database(name: str, like: str = "template0") -> str:
+    """Creates the database `name`, empty or as the one called `like` is, and returns its address.
 
-    One of that name that a killed run left behind is dropped first. Raises NoPostgres without a server.
+    One of that name that a killed run left behind is dropped first. Nobody may be connected to `like`. Raises
+    NoPostgres without a server.
     """
     drop_database(name)
-    _administer(f"CREATE DATABASE {_quote(name)} TEMPLATE template0 ENCODING 'UTF8'")
+    _administer(f"CREATE DATABASE {_quote(name)} TEMPLATE {_quote(like)} ENCODING 'UTF8'")
     return url_of(name)
 
 

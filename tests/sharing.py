@@ -22,7 +22,15 @@ def share_of(items: Iterable[Item], database: str) -> list[Item]:
 # Tests of pages that both databases run all the same: what is theirs is what a database could change.
 ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_kept", "test_live", "test_export"})
 # The same of the worker: what claims, sends and elects.
-ON_BOTH |= {"test_relay", "test_outbox", "test_processes", "test_election", "test_schedule", "test_access"}
+ON_BOTH |= {
+    "test_relay",
+    "test_ahead",
+    "test_outbox",
+    "test_processes",
+    "test_election",
+    "test_schedule",
+    "test_access",
+}
 
 # Of the domain, what works out things from rows that any database hands over alike.
 BY_TURNS = frozenset(

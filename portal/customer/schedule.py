@@ -33,11 +33,11 @@ def schedule() -> ResponseReturnValue:
 
 
 def _schedule() -> str:
-    visits = customer_queries.upcoming_visits(session(), customer(), formats.now())
+    found = customer_queries.schedule(session(), customer(), formats.now(), PAST_SHOWN)
+    visits, past = found.upcoming, found.past
     if any(item.visit.is_tracked or item.is_cancelling for item in visits):
         # Positions leave no mark, and what can be undone can be so until a second.
         not_kept()
-    past = customer_queries.past_visits(session(), PAST_SHOWN)
     following = live.follow(visits, url_for("my.live"))
     return render_template(
         "customer/schedule.html",

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
+from sqlalchemy.orm import Session
 
 SQLITE_WAIT_MS = 15_000
 
@@ -65,3 +67,34 @@ def _lower(value: Any) -> Any:
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get("writes")
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+@dataclass(frozen=True, slots=True)
+class Writes:
+    """Up to where a connection sees what was written: on PostgreSQL transactions before ``end`` but those ``running``.
+
+    On SQLite ``end`` changes with what others commit.
+    """
+
+    end: int
+    running: frozenset[int] | None = None
+
+    def only_own(self, later: Writes, own: int) -> bool:
+        """Whether nobody else has committed anything up to ``later``, as seen over the same connection.
+
+        ``own`` is the number of transactions in which the caller has written something since, on SQLite over that
+        connection. Somebody who has begun to write may count as well.
+        """
+        if self.running is None or later.running is None:
+            return self == later
+        return self.running <= later.running and later.end == self.end + own
+
+
+def writes_so_far(session: Session) -> Writes:
+    """Return up to where the connection of ``session`` sees what was written. One cheap statement."""
+    connection = session.connection()
+    if connection.dialect.name == "sqlite":
+        return Writes(connection.exec_driver_sql("PRAGMA data_version").scalar_one())
+    snapshot: str = connection.exec_driver_sql("SELECT CAST(pg_current_snapshot() AS TEXT)").scalar_one()
+    _, end, running = snapshot.split(":")
+    return Writes(int(end), frozenset(int(one) for one in running.split(",") if one))

@@ -98,14 +98,18 @@ class Pages:
             if len(self._pages) > self._most:
                 self._pages.popitem(last=False)
 
+    def drop(self, key: Hashable) -> None:
+        with self._lock:
+            self._pages.pop(key, None)
+
 
 def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -> Response:
     """Return what ``draw`` draws for this request, and keep it for the next until an instant, or this minute's end.
 
     Call it only where the actor may see the page. A page that says something once is drawn and not kept, nor is one of
     an operator who looks in, nor one that called ``not_kept``. With an ETag it is answered by 304 to who has it.
-    What ``is_cheap`` is drawn again as soon as anything at all was written, for the same person, without putting them
-    together anew: ``draw`` then has the request's session, actor and partner, and nothing of what the view was given.
+    What ``is_cheap`` is drawn again as soon as anything at all was written, for the same person at the same address,
+    without putting them together anew: ``draw`` takes actor and partner from the request that it is called in.
     """
     partner, actor = current_partner(), current_actor()
     if not _may_be_kept() or actor is None or partner is None:
@@ -207,7 +211,9 @@ def _is_true(key: Hashable, page: _Kept, counts: Counts | None) -> bool:
         return nothing_written
     set_scope(db.session(), page.asker.actor.scope)
     found = news(db.session(), partner_id, page.mark)
-    if not found.changed:
+    if found.changed:
+        _pages().drop(key)
+    else:
         # What is known to be old need not be looked through again.
         _pages().put(key, replace(page, mark=found.mark))
     return not found.changed

@@ -18,7 +18,7 @@ from portal.domain.messages import outbox
 from portal.domain.messages.models import ABOUT_REQUESTS, ACCESS, SURVEYS, Fault, MessageKind
 from portal.domain.messages.models import Channel as Kind
 from portal.domain.messages.outbox import Claim, Failure, Letter
-from portal.domain.messages.queries import access_facts, facts_of, invitation_facts, request_facts
+from portal.domain.messages.queries import access_facts, invitation_facts, request_facts
 from portal.domain.messages.services import (
     NO_GATEWAY,
     QUIET_HOURS,
@@ -35,6 +35,7 @@ from portal.domain.messages.timing import out_of_quiet
 from portal.domain.surveys.asking import asked_about, no_longer_asked, nudge_waits_until
 from portal.settings import Settings
 from portal.web.letters.rendering import Renderer
+from portal.worker.ahead import Ahead
 from portal.worker.channels import Channel, ChannelDown, SendError
 from portal.worker.store import Store
 from portal.worker.ways import Ways
@@ -102,7 +103,8 @@ class Relay:
         nothing that goes another way.
         """
         waiting: list[Claim] = []
-        with self._ways({held.partner_id for held in claims}) as ways:
+        visits = [held.message_id for held in claims if _is_about_visit(held)]
+        with self._ways({held.partner_id for held in claims}) as ways, Ahead(self._store, visits) as ahead:
             for index, held in enumerate(claims):
                 if self._stop.is_set():
                     self._release(claims[index:])
@@ -112,13 +114,13 @@ class Relay:
                     waiting.append(held)
                     continue
                 try:
-                    self._send(ways, held, tally)
+                    self._send(ways, ahead, held, tally)
                 except ChannelDown:
                     closed.add(name)
         self._release(waiting, self._clock() + outbox.FIRST_PAUSE)
         return not self._stop.is_set()
 
-    def _send(self, ways: Ways, held: Claim, tally: Tally) -> None:
+    def _send(self, ways: Ways, ahead: Ahead, held: Claim, tally: Tally) -> None:
         now = self._clock()
         current = self._still_ours(held, now)
         if current is None:
@@ -128,7 +130,7 @@ class Relay:
             if ways.name(held.partner_id, held.channel, held.kind) is None:
                 self._skipped(current, NO_GATEWAY, tally)
                 return
-            letter = self._letter(current, now, tally)
+            letter = self._letter(ahead, current, now, tally)
             if letter is None:
                 return
             ways.way(held.partner_id, held.channel, held.kind).send(letter, now)
@@ -142,8 +144,8 @@ class Relay:
             log.exception("message_failed", message=held.message_id)
             self._failed(current, Failure(f"{type(error).__name__}: {error}"), tally)
         else:
-            with self._store.writing() as session:
-                outbox.record_sent(session, current, self._clock(), letter)
+            sent_at = self._clock()
+            ahead.write(lambda session: outbox.record_sent(session, current, sent_at, letter))
             tally.sent += 1
 
     def _try_channels(self) -> None:
@@ -184,7 +186,7 @@ class Relay:
             # Whatever somebody typed must not keep messages from being sent; it is dropped when it is out of date.
             log.exception("wishes_not_answered")
 
-    def _letter(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
+    def _letter(self, ahead: Ahead, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         """Look at the message again and write it; ``None`` where it is skipped or has to wait."""
         if held.kind == MessageKind.INVITATION:
             return self._invitation(held, now, tally)
@@ -192,9 +194,10 @@ class Relay:
             return self._request(held, now, tally)
         if held.kind in ACCESS:
             return self._access(held, now, tally)
-        with self._store.reading() as session:
-            facts = facts_of(session, held.message_id)
-            survey = asked_about(session, facts.message) if held.kind in SURVEYS else None
+        facts, survey = ahead.facts(held.message_id), None
+        if held.kind in SURVEYS:
+            with self._store.reading() as session:
+                survey = asked_about(session, facts.message)
         refusal = still_wanted(facts.message, facts.visit, facts.job, now, facts.newer_exists, facts.is_meant)
         if refusal is None and survey is not None:
             refusal = no_longer_asked(facts.message, facts.visit, survey, now, facts.customer.active)
@@ -270,3 +273,7 @@ class Relay:
             return
         with self._store.writing() as session:
             outbox.release(session, claims, due_at)
+
+
+def _is_about_visit(held: Claim) -> bool:
+    return held.kind != MessageKind.INVITATION and held.kind not in ABOUT_REQUESTS | ACCESS

@@ -24,7 +24,7 @@ from sqlalchemy import event, make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
-from tests.bench import faults, floor, live, peers, prepare, reminders, server, stock, taking
+from tests.bench import faults, floor, live, mixed, peers, prepare, reminders, server, stock, taking
 from tests.bench.data import CROWD, CUSTOMER, DISPATCHER, PASSWORD, STARTS, TECHNICIAN, Size
 from tests.bench.measure import WORKERS, Contestant, Ratio, Timing, Visitor, compare, ratio, serving
 from tests.bench.taking import Crowd
@@ -628,6 +628,8 @@ def main() -> None:
         sys.exit(reminders.main(jobs))
     if wanted == live.TITLE:
         sys.exit(live.main())
+    if wanted == mixed.TITLE:
+        sys.exit(mixed.main(jobs))
     if sys.argv[1:2] == [faults.TITLE]:
         sys.exit(faults.main(" ".join(sys.argv[2:])))
     rounds = int(os.environ.get("BENCH_ROUNDS", ROUNDS))

@@ -75,11 +75,21 @@ class Told:
         """How many were neither what was asked for nor that nothing is new."""
         return sum(number for status, number in self.statuses.items() if status not in {200, 204, 304})
 
+    @property
+    def failures(self) -> int:
+        """How many were the server's own fault, or no answer at all."""
+        return sum(number for status, number in self.statuses.items() if status >= 500)
+
+    def within(self, percent: int) -> float:
+        """Return the milliseconds within which so many of a hundred answers came."""
+        return quantiles(self.times, n=100)[percent - 1] if len(self.times) > 1 else 0.0
+
     def row(self, name: str) -> str:
         """Return a line of the results."""
-        cuts = quantiles(self.times, n=100) if len(self.times) > 1 else [0.0] * 99
         counts = ", ".join(f"{number:,} × {status}" for status, number in sorted(self.statuses.items()))
-        return f"| {name} | {counts} | {cuts[49]:.1f} | {cuts[94]:.1f} | {max(self.times, default=0):.0f} |"
+        return (
+            f"| {name} | {counts} | {self.within(50):.1f} | {self.within(95):.1f} | {max(self.times, default=0):.0f} |"
+        )
 
 
 @dataclass
@@ -210,22 +220,22 @@ class Crowd:
             person.steps += 1
             north = 51.6 - person.steps / 10_000
             form = {"csrf_token": person.token, "latitude": str(north), "longitude": "-2.6", "accuracy": "12"}
-            yield "position", _answered(visitor, person.path, "POST", form)
+            yield "position", answered(visitor, person.path, "POST", form)
             return
         visitor.headers = {"If-None-Match": person.revision}
-        answer = _answered(visitor, person.path)
+        answer = answered(visitor, person.path)
         yield "question", answer
         if answer.status == 200:
             person.revision = answer.headers["ETag"]
             visitor.headers = {}
-            yield "page", _answered(visitor, "/my/")
+            yield "page", answered(visitor, "/my/")
 
 
-def _answered(visitor: Visitor, path: str, method: str = "GET", form: dict[str, str] | None = None) -> Answer:
+def answered(visitor: Visitor, path: str, method: str = "GET", form: dict[str, str] | None = None) -> Answer:
+    """Return the answer to a question; one of status 599 where there is none at all."""
     try:
         return visitor.get(path, method, form)
     except OSError:
-        # No answer at all is counted as one that failed.
         visitor.connection.close()
         return Answer(599, {}, b"", 0.0)
 

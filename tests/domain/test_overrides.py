@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused
 from portal.domain.jobs import services
-from portal.domain.jobs.customer_queries import upcoming_visits
+from portal.domain.jobs.customer_queries import schedule
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.preview import MOST_NAMED, Preview, preview_controls, preview_override
 from portal.domain.people.models import Customer
@@ -86,7 +86,7 @@ def test_the_nearest_rule_decides_for_the_page_and_for_the_post(office: Office) 
     ):
         override(office, owner, key, reschedule_cutoff_hours=hours)
         with as_actor(office, people.customers[0]) as session:
-            shown = {item.job.id: item for item in upcoming_visits(session, people.customers[0], NOW)}
+            shown = {item.job.id: item for item in schedule(session, people.customers[0], NOW, 0).upcoming}
         move = shown[job_id].move
         assert (move.allowed, move.until) == (allowed, start - timedelta(hours=hours))
         # Where they may, it is the switch that says so.
@@ -335,7 +335,7 @@ def truth(office: Office) -> dict[str, set[int]]:
     found: dict[str, set[int]] = {action: set() for action in ACTIONS}
     for customer in office.people.customers:
         with as_actor(office, customer) as session:
-            for item in upcoming_visits(session, customer, office.now):
+            for item in schedule(session, customer, office.now, 0).upcoming:
                 for action, decision in (("reschedule", item.move), ("cancel", item.cancel)):
                     if decision.allowed:
                         found[action].add(item.visit.id)

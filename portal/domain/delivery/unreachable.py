@@ -7,8 +7,9 @@ is no second, and nobody is merged meanwhile.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import or_, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
@@ -59,17 +60,22 @@ def open_task(
 
 def close_reached(session: Session, now: datetime, message_id: int) -> None:
     """Close the task of somebody whom a message has reached since, over whichever channel."""
-    query = (
+    for key in session.scalars(_reached(), {"message_id": message_id}):
+        _close(lock(session, Unreachable, key), now, Closing.REACHED)
+
+
+# Put together once: it is asked for each message that is sent.
+@cache
+def _reached() -> Select[int]:
+    return (
         select(Unreachable.id)
         .join(Message, Message.customer_id == Unreachable.customer_id)
         .where(
-            Message.id == message_id,
+            Message.id == bindparam("message_id"),
             Unreachable.closed_at.is_(None),
             Message.contact_id.is_not_distinct_from(Unreachable.contact_id),
         )
     )
-    for key in session.scalars(query):
-        _close(lock(session, Unreachable, key), now, Closing.REACHED)
 
 
 def settle(session: Session, actor: Actor, now: datetime, task_id: int, note: str) -> Unreachable:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
 from sqlalchemy.orm.attributes import set_committed_value
 
@@ -27,7 +27,7 @@ from portal.domain.jobs.situations import situation
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, STEPS, UNDER_WAY, Situation
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageKind, MessageRule
-from portal.domain.paging import Cursor, Order, Page, page_of
+from portal.domain.paging import Cursor, Order, Page, page_from, page_of
 from portal.domain.people.models import Address, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
@@ -181,9 +181,22 @@ class WhatFollows:
     told_of_departure: bool
 
 
-def upcoming_visits(session: Session, actor: Actor, now: datetime) -> list[CustomerVisit]:
-    """Return the visits that are planned, under way or paused, in time order, in two statements (C1)."""
-    return _visits(session, actor, now, _open_visits(), {})
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The visits that are planned, under way or paused, in time order, and the latest of those that have ended."""
+
+    upcoming: list[CustomerVisit]
+    past: Page[Appointment]
+
+
+def schedule(session: Session, actor: Actor, now: datetime, past: int) -> Schedule:
+    """Return what My Schedule shows, with at most so many ``past`` visits, in two statements (C1)."""
+    found = _found(session, _schedule_query(), {"past": past + 1})
+    over = [one.visit for one in reversed(found) if one.visit.status not in OPEN]
+    return Schedule(
+        [_with_answers(actor, now, one) for one in found if one.visit.status in OPEN],
+        page_from(over, NEWEST_FIRST, None, past),
+    )
 
 
 def is_live(visit: Appointment, now: datetime, zone: ZoneInfo) -> bool:
@@ -200,11 +213,10 @@ def foremost_first(visits: Sequence[CustomerVisit]) -> list[CustomerVisit]:
 
 def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int) -> CustomerVisit:
     """Return one visit of the customer's; raises ``NotFound`` for anybody else's (C7)."""
-    asked = {"visit_id": visit_id}
-    found = _visits(session, actor, now, _one_visit(), asked) if 0 < visit_id <= MAX_KEY else []
+    found = _found(session, _one_visit(), {"visit_id": visit_id}) if 0 < visit_id <= MAX_KEY else []
     if not found:
         raise NotFound
-    return found[0]
+    return _with_answers(actor, now, found[0])
 
 
 def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
@@ -377,9 +389,17 @@ def _job(session: Session, job_id: int) -> Job:
     return job
 
 
-def _visits(
-    session: Session, actor: Actor, now: datetime, query: Select[*tuple[Any, ...]], asked: Mapping[str, Any]
-) -> list[CustomerVisit]:
+class _Found(NamedTuple):
+    """A visit with what ``_with_answers`` wants of it; its job has all its visits."""
+
+    visit: Appointment
+    rules: Rules
+    request: ChangeRequest | None
+    position: Position | None
+
+
+def _found(session: Session, query: Select[*tuple[Any, ...]], asked: Mapping[str, Any]) -> list[_Found]:
+    """Return the visits that ``query``, one of the statements below, is about, in time order, by two statements."""
     rows = session.execute(query, asked).all()
     of_job: dict[int, list[Appointment]] = defaultdict(list)
     for row in rows:
@@ -389,7 +409,7 @@ def _visits(
     for visit, is_asked, request, position in rows:
         if is_asked:
             set_committed_value(visit.job, "appointments", of_job[visit.job_id])
-            found.append(_with_answers(actor, now, visit, rules[visit.job_id], request, position))
+            found.append(_Found(visit, rules[visit.job_id], request, position))
     return found
 
 
@@ -414,26 +434,22 @@ def _visits_query(is_asked: ColumnElement[bool], jobs: ColumnElement[bool]) -> S
 
 # Put together once: whatever customers do begins with one of these.
 @cache
-def _open_visits() -> Select[*tuple[Any, ...]]:
-    is_open = Appointment.status.in_(sorted(OPEN))
-    return _visits_query(is_open, Appointment.job_id.in_(select(Appointment.job_id).where(is_open).correlate(None)))
+def _schedule_query() -> Select[*tuple[Any, ...]]:
+    ended = select(Appointment.id).where(Appointment.status.not_in(sorted(OPEN)))
+    newest_first = [column.desc() for column in NEWEST_FIRST.columns]
+    latest = ended.order_by(*newest_first).limit(bindparam("past", type_=Integer))
+    is_shown = or_(Appointment.status.in_(sorted(OPEN)), Appointment.id.in_(latest))
+    return _visits_query(is_shown, Appointment.job_id.in_(select(Appointment.job_id).where(is_shown)))
 
 
 @cache
 def _one_visit() -> Select[*tuple[Any, ...]]:
     is_it = Appointment.id == bindparam("visit_id")
-    job_id = select(Appointment.job_id).where(is_it).correlate(None).scalar_subquery()
-    return _visits_query(is_it, Appointment.job_id == job_id)
+    return _visits_query(is_it, Appointment.job_id == select(Appointment.job_id).where(is_it).scalar_subquery())
 
 
-def _with_answers(
-    actor: Actor,
-    now: datetime,
-    visit: Appointment,
-    rules: Rules,
-    request: ChangeRequest | None,
-    position: Position | None,
-) -> CustomerVisit:
+def _with_answers(actor: Actor, now: datetime, found: _Found) -> CustomerVisit:
+    visit, rules, request, position = found
     controls = rules.controls
     asked = Situation(actor, now, rules.zone, visit.job, visit, visit.job.appointments, controls=controls)
     decisions = {wish: decide(wish.value, asked) for wish in Wish}

@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, and_, bindparam, case, exists, func, or_, select
+from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.access.models import AccessLink
@@ -390,9 +390,13 @@ def backlog(session: Session, now: datetime) -> Backlog:
     return Backlog(due, oldest, waiting.get(True, (0, None))[0], failed)
 
 
-def facts_of(session: Session, message_id: int) -> Facts:
-    """Return the facts of a message about a visit, in one statement and as they are now; instants are UTC."""
-    row = session.execute(_query(), {"message_id": message_id}, execution_options={"populate_existing": True}).one()
+def facts_of(session: Session, message_ids: Sequence[int]) -> dict[int, Facts]:
+    """Return the facts of messages about visits by their keys, in one statement and as they are now; UTC."""
+    rows = session.execute(_query(), {"message_ids": message_ids}, execution_options={"populate_existing": True})
+    return {facts.message.id: facts for facts in map(_facts, rows)}
+
+
+def _facts(row: Row[*tuple[Any, ...]]) -> Facts:
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
     answer, told, login, rule, settings, template = about
     return Facts(
@@ -480,7 +484,7 @@ def visits_to_show(session: Session, limit: int) -> list[tuple[int, str, datetim
     return [(key, name, start) for key, name, start in session.execute(query)]
 
 
-# Putting the statement together costs more than running it, and the relay asks for every message.
+# Putting the statement together costs more than running it, and the relay asks all the time.
 @cache
 def _query() -> Select[*tuple[Any, ...]]:
     newer, told = aliased(Message), aliased(Technician)
@@ -541,5 +545,5 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
         .join(ChangeRequest, declined, isouter=True)
         .join(MessageTemplate, holds_for(Message, locale), isouter=True)
-        .where(Message.id == bindparam("message_id"))
+        .where(Message.id.in_(bindparam("message_ids", expanding=True)))
     )
