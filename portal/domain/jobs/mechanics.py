@@ -22,6 +22,7 @@ from portal.domain.messages.services import announce, tell_technician
 from portal.domain.people.models import Technician
 from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.texts import shows
+from portal.domain.unit_of_work import require_unit_of_work
 
 MAX_TEXT = 2_000
 MAX_DURATION = timedelta(hours=24)
@@ -119,14 +120,21 @@ def flush_booking(session: Session, technician_id: int | None) -> str | None:
 
 def lock_visit(session: Session, visit_id: int) -> tuple[Appointment, Job, list[Appointment]]:
     """Lock the job of a visit and return visit, job and all its visits as they are now; raises ``NotFound``."""
+    job = lock_job_of(session, visit_id)
+    visits = visits_of(session, job)
+    return next(visit for visit in visits if visit.id == visit_id), job, visits
+
+
+def lock_job_of(session: Session, visit_id: int) -> Job:
+    """Return the job of a visit, as ``lookup.lock`` does; raises ``NotFound``."""
+    require_unit_of_work(session)
     if not 0 < visit_id <= MAX_KEY:
         raise NotFound
     fresh = {"populate_existing": True}
     job = session.scalars(_job_of_visit(), {"visit_id": visit_id}, execution_options=fresh).one_or_none()
     if job is None:
         raise NotFound
-    visits = visits_of(session, job)
-    return next(visit for visit in visits if visit.id == visit_id), job, visits
+    return job
 
 
 @cache
