@@ -443,11 +443,14 @@ def modify_rules(session: Session, job_ids: Sequence[int]) -> dict[int, ModifyRu
     if not job_ids:
         return {}
     given = {"job_ids": job_ids}
-    found = session.execute(_rules_query(), given, execution_options={"populate_existing": True}).all()
-    visits: dict[int, list[Appointment]] = defaultdict(list)
-    for row in found:
-        visits[row[0]].append(row[1])
-    return {row[0]: ModifyRules(in_force(row[2], overrides_in(row)), visits[row[0]]) for row in found}
+    # Of a job there is a row for each of its visits with each override.
+    by_job: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in session.execute(_rules_query(), given, execution_options={"populate_existing": True}):
+        by_job[row[0]].append(row)
+    return {
+        key: ModifyRules(in_force(rows[0][2], overrides_in(rows)), list(dict.fromkeys(row[1] for row in rows)))
+        for key, rows in by_job.items()
+    }
 
 
 def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int) -> Any:
