@@ -443,19 +443,14 @@ def modify_rules(session: Session, job_ids: Sequence[int]) -> dict[int, ModifyRu
     if not job_ids:
         return {}
     given = {"job_ids": job_ids}
-    found = session.execute(_rules_query(), given, execution_options={"populate_existing": True}).all()
     # Of a job there is a row for each of its visits with each override.
-    rows: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for row in found:
-        rows[row[0]].append(row)
+    by_job: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in session.execute(_rules_query(), given, execution_options={"populate_existing": True}):
+        by_job[row[0]].append(row)
     return {
-        job_id: ModifyRules(in_force(its_own[0][2], overrides_in(its_own)), _visits_in(its_own))
-        for job_id, its_own in rows.items()
+        key: ModifyRules(in_force(rows[0][2], overrides_in(rows)), list(dict.fromkeys(row[1] for row in rows)))
+        for key, rows in by_job.items()
     }
-
-
-def _visits_in(rows: Sequence[Row[*tuple[Any, ...]]]) -> list[Appointment]:
-    return list({visit.id: visit for _, visit, *_ in rows}.values())
 
 
 def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int) -> Any:
