@@ -39,7 +39,7 @@ from portal.domain.people.queries import words_in
 from portal.domain.policy import modify_until
 from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import FeatureControls, ServiceType
-from portal.domain.scheduling.queries import OVERRIDING, overrides_in, with_overrides
+from portal.domain.scheduling.queries import overrides_in, with_overrides
 from portal.domain.scheduling.rules import Controls, in_force
 
 # What a later one of these makes out of date.
@@ -396,7 +396,7 @@ def backlog(session: Session, now: datetime) -> Backlog:
 def facts_of(session: Session, message_ids: Sequence[int]) -> dict[int, Facts]:
     """Return the facts of messages about visits by their keys, in one statement and as they are now; UTC."""
     found = session.execute(_query(), {"message_ids": message_ids}, execution_options={"populate_existing": True})
-    # Of a message there is one row for each other visit of its job; they differ in nothing else.
+    # Of a message there is one row for each other visit of its job and each override; they differ in nothing else.
     rows: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
     for row in found:
         rows[row[0].id].append(row)
@@ -418,7 +418,7 @@ def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
         technician,
         partner,
         locale or partner.locale,
-        in_force(controls, overrides_in(row)),
+        in_force(controls, overrides_in(rows)),
         visits_in(visit, rows),
         bool(is_newer),
         answer or "",
@@ -433,8 +433,8 @@ def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
 def with_rules(query: Select[*tuple[Any, ...]], has_login: Any) -> Select[*tuple[Any, ...]]:
     """Return ``query`` with what decides about *Modify* as last entities: controls, other visits, overrides.
 
-    It reads ``Appointment``, ``Job`` and ``Partner``, and becomes one row for each other visit of the job; those are
-    there where ``has_login``, a condition, holds.
+    It reads ``Appointment``, ``Job`` and ``Partner``, and becomes one row for each other visit of the job and each of
+    its overrides; the visits are there where ``has_login``, a condition, holds.
     """
     other = aliased(Appointment)
     beside = and_(other.partner_id == Job.partner_id, other.job_id == Job.id, other.id != Appointment.id, has_login)
@@ -444,8 +444,9 @@ def with_rules(query: Select[*tuple[Any, ...]], has_login: Any) -> Select[*tuple
 
 def visits_in(visit: Appointment, rows: Sequence[Any]) -> list[Appointment]:
     """Return ``visit`` and the others of its job that are in the rows of ``with_rules``."""
-    others = (row[-len(OVERRIDING) - 1] for row in rows)
-    return [visit, *(other for other in others if other is not None)]
+    # The last of a row is an override.
+    others = {row[-2].id: row[-2] for row in rows if row[-2] is not None}
+    return [visit, *others.values()]
 
 
 def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int) -> Any:

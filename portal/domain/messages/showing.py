@@ -124,7 +124,7 @@ def _about_visit(session: Session, now: datetime, visit_id: int, place: Place) -
         technician,
         partner,
         place.locale,
-        in_force(controls, overrides_in(rows[0])),
+        in_force(controls, overrides_in(rows)),
         visits_in(visit, rows),
         newer_exists=False,
         answer=answer,
