@@ -197,21 +197,27 @@ def test_until_when_follows_the_one_rule_of_modify_and_is_blank_where_that_says_
 
 @pytest.mark.row("N2")
 @pytest.mark.row("M3")
-def test_what_a_letter_needs_comes_in_one_statement_however_many_visits_there_are(
+def test_what_letters_need_comes_in_two_statements_however_many_visits_and_letters_there_are(
     office: Office, priya: Any, statements: list[str], create_service_job: Create, set_controls: Create
 ) -> None:
     set_controls(office.partner, self_service=True, **BOTH)
+    keys: list[int] = []
     for count in (1, 4):
         visits = [(TUESDAY + timedelta(days=number), None) for number in range(count)]
         job = create_service_job(office.partner, office.customer, visits, now=NOW)
-        query = select(Message.id).where(Message.job_id == job.id).order_by(Message.id.desc()).limit(1)
-        key = office.session.scalars(query).one()
+        keys += office.session.scalars(select(Message.id).where(Message.job_id == job.id)).all()
         office.session.rollback()
         statements.clear()
-        facts = facts_of(office.session, [key])[key]
-        assert len(facts.visits) == count
-        assert facts.modify_until(NOW) is not None
-        assert len([one for one in statements if one.startswith("SELECT")]) == 1
+        facts = facts_of(office.session, keys)
+        assert len([one for one in statements if one.startswith("SELECT")]) == 2
+        assert sorted(facts) == sorted(keys)
+        for one in facts.values():
+            assert one.rules is not None
+            assert one.visit in one.rules.visits
+            assert one.modify_until(NOW) is not None
+        last = facts[keys[-1]].rules
+        assert last is not None
+        assert len(last.visits) == count
 
 
 @pytest.mark.row("N2")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -99,14 +99,21 @@ class ToCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class ModifyRules:
+    """What decides about *Modify* of a job's visits (M3): the controls that hold for it, and all its visits."""
+
+    controls: Controls
+    visits: Sequence[Appointment]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts(ToCustomer):
     """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
     technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for
     declining what was asked for, in a message that says so; ``template`` the version of the partner's words for it that
-    holds, where anybody saved any. ``controls`` are those that hold for the job, and ``visits`` all of it, for a
-    customer who can sign in.
+    holds, where anybody saved any; ``rules`` what decides about *Modify*, for a customer who can sign in.
     """
 
     message: Message
@@ -119,8 +126,6 @@ class Facts(ToCustomer):
     technician: Technician | None
     partner: Partner
     locale: str
-    controls: Controls
-    visits: Sequence[Appointment]
     newer_exists: bool
     answer: str
     told: Technician | None = None
@@ -128,6 +133,7 @@ class Facts(ToCustomer):
     rule: MessageRule | None = None
     settings: MessageSettings | None = None
     template: MessageTemplate | None = None
+    rules: ModifyRules | None = None
 
     @property
     def quiet(self) -> Quiet | None:
@@ -154,17 +160,21 @@ class Facts(ToCustomer):
             return None
         return self.visit.on_the_way_at + timedelta(minutes=self.visit.eta_minutes)
 
+    @property
+    def reader_has_login(self) -> bool:
+        """Whether it is to a customer who can sign in."""
+        return self.told is None and self.has_login
+
     def modify_until(self, now: datetime) -> datetime | None:
         """Return until when (an instant) the reader may still change the visit in My Schedule.
 
         ``None`` where they may not at ``now`` (an instant), or have no log-in to do it with.
         """
-        if self.told is not None or not self.has_login:
+        if self.rules is None or not self.reader_has_login:
             return None
         customer = Actor(self.customer.user_id, Role.CUSTOMER, self.customer.name, frozenset({self.partner.id}))
-        return modify_until(
-            Situation(customer, now, self.zone, self.job, self.visit, self.visits, controls=self.controls)
-        )
+        visits, controls = self.rules.visits, self.rules.controls
+        return modify_until(Situation(customer, now, self.zone, self.job, self.visit, visits, controls=controls))
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,19 +404,19 @@ def backlog(session: Session, now: datetime) -> Backlog:
 
 
 def facts_of(session: Session, message_ids: Sequence[int]) -> dict[int, Facts]:
-    """Return the facts of messages about visits by their keys, in one statement and as they are now; UTC."""
-    found = session.execute(_query(), {"message_ids": message_ids}, execution_options={"populate_existing": True})
-    # Of a message there is one row for each other visit of its job and each override; they differ in nothing else.
-    rows: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
-    for row in found:
-        rows[row[0].id].append(row)
-    return {message_id: _facts(its_own) for message_id, its_own in rows.items()}
+    """Return the facts of messages about visits by their keys, in two statements and as they are now; UTC."""
+    given = {"message_ids": message_ids}
+    found = session.execute(_query(), given, execution_options={"populate_existing": True})
+    facts = {one.message.id: one for one in map(_facts, found)}
+    # Beside the others and not joined to them, since planning so long a statement takes longer than running it.
+    jobs = {one.job.id for one in facts.values() if one.reader_has_login}
+    rules = modify_rules(session, sorted(jobs))
+    return {key: replace(one, rules=rules[one.job.id]) if one.job.id in rules else one for key, one in facts.items()}
 
 
-def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
-    row = rows[0]
+def _facts(row: Row[*tuple[Any, ...]]) -> Facts:
     message, contact, visit, job, customer, address, kind, technician, partner, locale, is_newer, *about = row
-    answer, told, login, rule, settings, template, controls, *_ = about
+    answer, told, login, rule, settings, template = about
     return Facts(
         message,
         contact,
@@ -418,8 +428,6 @@ def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
         technician,
         partner,
         locale or partner.locale,
-        in_force(controls, overrides_in(rows)),
-        visits_in(visit, rows),
         bool(is_newer),
         answer or "",
         told,
@@ -430,23 +438,21 @@ def _facts(rows: Sequence[Row[*tuple[Any, ...]]]) -> Facts:
     )
 
 
-def with_rules(query: Select[*tuple[Any, ...]], has_login: Any) -> Select[*tuple[Any, ...]]:
-    """Return ``query`` with what decides about *Modify* as last entities: controls, other visits, overrides.
-
-    It reads ``Appointment``, ``Job`` and ``Partner``, and becomes one row for each other visit of the job and each of
-    its overrides; the visits are there where ``has_login``, a condition, holds.
-    """
-    other = aliased(Appointment)
-    beside = and_(other.partner_id == Job.partner_id, other.job_id == Job.id, other.id != Appointment.id, has_login)
-    query = query.join(FeatureControls, FeatureControls.partner_id == Partner.id).join(other, beside, isouter=True)
-    return with_overrides(query.add_columns(FeatureControls, other))
-
-
-def visits_in(visit: Appointment, rows: Sequence[Any]) -> list[Appointment]:
-    """Return ``visit`` and the others of its job that are in the rows of ``with_rules``."""
-    # The last of a row is an override.
-    others = {row[-2].id: row[-2] for row in rows if row[-2] is not None}
-    return [visit, *others.values()]
+def modify_rules(session: Session, job_ids: Sequence[int]) -> dict[int, ModifyRules]:
+    """Return what decides about *Modify* of each of these jobs, by their keys; one statement, none for no jobs."""
+    if not job_ids:
+        return {}
+    given = {"job_ids": job_ids}
+    # Of a job there is a row for each of its visits and overrides.
+    by_job: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in session.execute(_rules_query(), given, execution_options={"populate_existing": True}):
+        by_job[row[0]].append(row)
+    return {
+        job_id: ModifyRules(
+            in_force(rows[0][2], overrides_in(rows)), list({row[1].id: row[1] for row in rows}.values())
+        )
+        for job_id, rows in by_job.items()
+    }
 
 
 def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int) -> Any:
@@ -464,6 +470,18 @@ def _invitation_query() -> Select[*tuple[Any, ...]]:
         .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
         .where(Message.id == bindparam("message_id"))
     )
+
+
+@cache
+def _rules_query() -> Select[*tuple[Any, ...]]:
+    query = (
+        select(Job.id, Appointment, FeatureControls)
+        .join(Appointment, Appointment.job_id == Job.id)
+        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+        .order_by(Appointment.start_at, Appointment.id)
+    )
+    return with_overrides(query)
 
 
 @cache
@@ -516,8 +534,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         (Message.kind == kind.value) & newer_exists.where(newer.kind.in_(sorted(later)))
         for kind, later in SUPERSEDED_BY.items()
     ]
-    # Who of the readers has one, as ``ToCustomer`` says.
-    has_login = and_(Customer.user_id.is_not(None), Message.customer_id.is_not(None), Message.contact_id.is_(None))
     # Decided in the transaction that declined the request, and at the same instant.
     declined = and_(
         Message.kind == MessageKind.DECLINED.value,
@@ -525,7 +541,7 @@ def _query() -> Select[*tuple[Any, ...]]:
         ChangeRequest.appointment_id == Message.appointment_id,
         ChangeRequest.answered_at == Message.created_at,
     )
-    query = (
+    return (
         select(
             Message,
             Contact,
@@ -561,4 +577,3 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
         .where(Message.id.in_(bindparam("message_ids", expanding=True)))
     )
-    return with_rules(query, has_login)

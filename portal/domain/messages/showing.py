@@ -5,7 +5,6 @@ Such a message stands in no outbox. Everything is held to the session's scope.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,13 +15,11 @@ from portal.domain.errors import NotFound, Sentence, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import TO_TECHNICIANS, Message, MessageKind
-from portal.domain.messages.queries import Facts, InvitationFacts, RequestFacts, WordedFacts, visits_in, with_rules
+from portal.domain.messages.queries import Facts, InvitationFacts, RequestFacts, WordedFacts, modify_rules
 from portal.domain.messages.templates import About, Place
 from portal.domain.people.models import Address, Customer, Invitation, Partner, Technician
 from portal.domain.requests.models import ChangeRequest, ServiceRequest
 from portal.domain.scheduling.models import ServiceType
-from portal.domain.scheduling.queries import overrides_in
-from portal.domain.scheduling.rules import in_force
 
 NOBODY_TO_TELL = sentence("Nobody is assigned to this visit. Choose another one.")
 NO_DATE_OFFERED = sentence("No other date was offered for this request. Choose another one.")
@@ -51,8 +48,8 @@ def rows_to_show(session: Session, place: Place, limit: int) -> list[tuple[int, 
 def facts_about(session: Session, now: datetime, key: int, place: Place) -> WordedFacts:
     """Return the facts that a message of ``place`` would have if it were sent at ``now`` about the row with ``key``.
 
-    It is to the customer, to the visit's technician, or to whom is invited. Raises ``NotFound``. Two statements at
-    most.
+    It is to the customer, to the visit's technician, or to whom is invited. Raises ``NotFound``. Three statements
+    at most.
     """
     match place.about:
         case About.VISIT:
@@ -97,12 +94,10 @@ def _about_visit(session: Session, now: datetime, visit_id: int, place: Place) -
         .join(Partner, Partner.id == Appointment.partner_id)
         .where(Appointment.id == visit_id)
     )
-    rows: Sequence[Any] = []
-    if 0 < visit_id <= MAX_KEY:
-        rows = session.execute(with_rules(query, Customer.user_id.is_not(None))).all()
-    if not rows:
+    found = session.execute(query).one_or_none() if 0 < visit_id <= MAX_KEY else None
+    if found is None:
         raise NotFound
-    visit, job, customer, address, service_type, technician, partner, controls, *_ = rows[0]
+    visit, job, customer, address, service_type, technician, partner = found
     to_technician = place.kind in TO_TECHNICIANS
     message = _message(place, now, partner.id, visit.occurrence)
     if to_technician:
@@ -124,11 +119,10 @@ def _about_visit(session: Session, now: datetime, visit_id: int, place: Place) -
         technician,
         partner,
         place.locale,
-        in_force(controls, overrides_in(rows)),
-        visits_in(visit, rows),
         newer_exists=False,
         answer=answer,
         told=technician if to_technician else None,
+        rules=None if to_technician or customer.user_id is None else modify_rules(session, [job.id])[job.id],
     )
 
 

@@ -111,7 +111,8 @@ def _html_source(place: Place, said: Words) -> str:
             *(_html_link(link) for link in _first_links(said)),
             *(_paragraph(one) for one in said.more),
             *(_html_link(link, is_button=False) for link in _modify_links(said)),
-            _html_link(_last_link(place, said)),
+            # One thing is to be done before anything else.
+            _html_link(_last_link(place, said), is_button=not _first_links(said)),
         )
     )
 
