@@ -443,15 +443,13 @@ def modify_rules(session: Session, job_ids: Sequence[int]) -> dict[int, ModifyRu
     if not job_ids:
         return {}
     given = {"job_ids": job_ids}
-    # Of a job there is a row for each of its visits and overrides.
+    # Of a job there is a row for each of its visits with each override.
     by_job: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
     for row in session.execute(_rules_query(), given, execution_options={"populate_existing": True}):
         by_job[row[0]].append(row)
     return {
-        job_id: ModifyRules(
-            in_force(rows[0][2], overrides_in(rows)), list({row[1].id: row[1] for row in rows}.values())
-        )
-        for job_id, rows in by_job.items()
+        key: ModifyRules(in_force(rows[0][2], overrides_in(rows)), list(dict.fromkeys(row[1] for row in rows)))
+        for key, rows in by_job.items()
     }
 
 
