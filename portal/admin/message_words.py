@@ -1,4 +1,8 @@
-"""The partner's own words for messages (N2): which there are, an editor with a preview, a test, and every version."""
+"""The partner's own words for messages (N2): which there are, an editor with a preview, a test, and every version.
+
+They are about visits, requests for new service, and invitations. Links to sign in and for a new password are not here:
+those are the platform's own, since who asks for one may belong to several partners.
+"""
 
 from __future__ import annotations
 
@@ -26,6 +30,7 @@ from portal.domain.delivery import trials
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused, Sentence, sentence
 from portal.domain.messages import templates
 from portal.domain.messages.models import (
+    RULED,
     TO_TECHNICIANS,
     WORDED,
     Channel,
@@ -34,9 +39,10 @@ from portal.domain.messages.models import (
     MessageTemplate,
 )
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import facts_about, visits_to_show
+from portal.domain.messages.queries import Facts, InvitationFacts, WordedFacts
 from portal.domain.messages.rules import rules_of_kind
-from portal.domain.messages.templates import Place, Words
+from portal.domain.messages.showing import facts_about, problem_with, rows_to_show
+from portal.domain.messages.templates import About, Place, Words
 from portal.domain.paging import Cursor, Page
 from portal.domain.templating import Unusable
 from portal.domain.unit_of_work import unit_of_work
@@ -52,11 +58,32 @@ from portal.web.letters.segments import Size, size_of
 from portal.web.letters.values import MEANINGS
 from portal.web.statuses import MESSAGE_CHANNELS
 
-VISITS_OFFERED = 20
+ROWS_OFFERED = 20
 VERSIONS_SHOWN = 10
 TAGS = {name: tag for tag, name in BY_TAG.items()}
-NOBODY_TO_TELL = sentence("Nobody is assigned to this visit. Choose another one.")
 STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
+# By what the words are about: with what they are shown, and what is said where there is nothing of it.
+SHOWN_WITH = {
+    About.VISIT: lazy_gettext("With the visit"),
+    About.REQUEST: lazy_gettext("With the request"),
+    About.INVITATION: lazy_gettext("With the invitation"),
+}
+NOTHING_TO_SHOW = {
+    About.VISIT: lazy_gettext("As soon as there is a visit, it is shown with one."),
+    About.REQUEST: lazy_gettext("As soon as there is such a request, it is shown with one."),
+    About.INVITATION: lazy_gettext("As soon as somebody was invited, it is shown with that."),
+}
+NOTHING_TO_TEST = {
+    About.VISIT: sentence("There is no visit yet with which a test could be filled in."),
+    About.REQUEST: sentence("There is no such request yet with which a test could be filled in."),
+    About.INVITATION: sentence("There is no invitation yet with which a test could be filled in."),
+}
+GROUPS = (
+    (lazy_gettext("About visits"), lambda kind: templates.about(kind) is About.VISIT and kind not in TO_TECHNICIANS),
+    (lazy_gettext("About requests for new service"), lambda kind: templates.about(kind) is About.REQUEST),
+    (lazy_gettext("To technicians, about their visits"), lambda kind: kind in TO_TECHNICIANS),
+    (lazy_gettext("Invitations"), lambda kind: templates.about(kind) is About.INVITATION),
+)
 AS_TYPED = {"spellcheck": "true", "autocomplete": "off"}
 
 
@@ -83,9 +110,9 @@ class WordsForm(VersionedForm):
 
 
 class TrialForm(Form):
-    """On which visit the words are shown, and where a test of a text goes to."""
+    """With which visit, request or invitation the words are shown, and where a test of a text goes to."""
 
-    visit = SelectField(lazy_gettext("With the visit"), default="", validate_choice=False, render_kw={"form": "words"})
+    about = SelectField(default="", validate_choice=False, render_kw={"form": "words"})
     number = TelField(
         lazy_gettext("Telephone number for a test"), default="", render_kw={"autocomplete": "off", "form": "words"}
     )
@@ -100,7 +127,7 @@ class RestoreForm(Form):
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Words on a real visit: the letter they make, how long a text is, and what may not be meant."""
+    """Words on a real row: the letter they make, how long a text is, and what may not be meant."""
 
     letter: Letter | None
     size: Size | None
@@ -124,7 +151,8 @@ class MessageWordsView(AdminPage):
         present = templates.present_versions(db.session(), partner_id)
         return self.render(
             "admin/messages/list.html",
-            kinds=[kind for kind in MessageKind if kind in WORDED],
+            groups=[(name, [kind for kind in MessageKind if kind in WORDED and of(kind)]) for name, of in GROUPS],
+            channels_of=templates.channels_of,
             channels=list(Channel),
             languages=LANGUAGES,
             own={place for place, version in present.items() if version.own},
@@ -134,10 +162,10 @@ class MessageWordsView(AdminPage):
 
     @expose("/<kind>/<channel>/<language>", methods=("GET", "POST"))
     def edit_view(self, kind: str, channel: str, language: str) -> ResponseReturnValue:
-        """Show the words and what they make of a visit; save them, or try them, as typed."""
+        """Show the words and what they make of a real visit, request or invitation; save or try them as typed."""
         place, partner_id = _place(kind, channel, language), the_partner_id(the_actor())
         present = templates.present_version(db.session(), partner_id, place)
-        trial = self._trial(request.values)
+        trial = self._trial(place, request.values)
         if request.method != "POST":
             form = _form_of(place, present)
             # Words of an earlier version may be none any more.
@@ -160,7 +188,7 @@ class MessageWordsView(AdminPage):
                 return self._conflict(place, form, trial)
             else:
                 flash(gettext("Saved. Every message that is not sent yet says it."), "ok")
-                return redirect(self.place_url(place, visit=trial.visit.data or None), 303)
+                return redirect(self.place_url(place, about=trial.about.data or None), 303)
         return self._page(place, form, trial, present)
 
     @expose("/<kind>/<channel>/<language>/versions")
@@ -231,29 +259,28 @@ class MessageWordsView(AdminPage):
             flash(gettext("The standard words hold again."), "ok")
         return redirect(self.place_url(place), 303)
 
-    def _trial(self, args: Any) -> TrialForm:
+    def _trial(self, place: Place, args: Any) -> TrialForm:
         form = TrialForm(args)
         form.validate()
-        offered = visits_to_show(db.session(), VISITS_OFFERED)
-        form.visit.choices = [
-            (str(key), gettext("%(name)s, %(day)s", name=name, day=formats.day(start))) for key, name, start in offered
-        ]
-        chosen = form.visit.data
+        form.about.label.text = SHOWN_WITH[place.about]
+        offered = rows_to_show(db.session(), place, ROWS_OFFERED)
+        form.about.choices = [(str(key), _row_words(name, at)) for key, name, at in offered]
+        chosen = form.about.data
         if not chosen and offered:
-            form.visit.data = str(offered[0][0])
+            form.about.data = str(offered[0][0])
         elif chosen and all(chosen != str(key) for key, _, _ in offered):
-            facts = facts_about(db.session(), formats.now(), key_from(chosen), ANY_PLACE)
-            words = gettext("%(name)s, %(day)s", name=facts.customer.name, day=formats.day(facts.visit.start_at))
-            form.visit.choices.insert(0, (chosen, words))
+            facts = facts_about(db.session(), formats.now(), key_from(chosen), place)
+            form.about.choices.insert(0, (chosen, _row_words(*_row_of(facts))))
         return form
 
     def _shown(self, place: Place, words: Words, trial: TrialForm) -> Shown:
         warnings = templates.warnings_about(place, words)
-        if not trial.visit.data:
+        if not trial.about.data:
             return Shown(None, None, warnings)
-        facts = facts_about(db.session(), formats.now(), key_from(trial.visit.data), place)
-        if place.kind in TO_TECHNICIANS and facts.told is None:
-            return Shown(None, None, warnings, NOBODY_TO_TELL)
+        facts = facts_about(db.session(), formats.now(), key_from(trial.about.data), place)
+        problem = problem_with(facts)
+        if problem is not None:
+            return Shown(None, None, warnings, problem)
         try:
             letter = _renderer().letter_of(facts, formats.now(), words, harmless=True)
         except Unusable as unusable:
@@ -263,9 +290,7 @@ class MessageWordsView(AdminPage):
     def _send_test(self, place: Place, form: WordsForm, trial: TrialForm) -> None:
         shown = self._shown(place, form.words(), trial)
         if shown.letter is None:
-            problem = shown.problem
-            no_visit = gettext("There is no visit yet with which a test could be filled in.")
-            flash(translate(problem) if problem is not None else no_visit, "danger")
+            flash(translate(shown.problem or NOTHING_TO_TEST[place.about]), "danger")
             return
         letter = shown.letter
         subject = gettext("Test: %(subject)s", subject=letter.subject) if letter.subject else ""
@@ -311,10 +336,14 @@ class MessageWordsView(AdminPage):
             differences=differences,
             languages=LANGUAGES,
             place_url=self.place_url,
-            channel_places=[(MESSAGE_CHANNELS[one], replace(place, channel=one)) for one in Channel],
+            channel_places=[
+                (MESSAGE_CHANNELS[one], replace(place, channel=one)) for one in templates.channels_of(place.kind)
+            ],
             language_places=[(language, replace(place, locale=name)) for name, language in LANGUAGES.items()],
             tag_of=tag_of,
+            has_rules=place.kind in RULED,
             moments=[moment_words(rule) for rule in rules],
+            nothing_to_show=NOTHING_TO_SHOW[place.about],
             placeholders=[(name, MEANINGS[name]) for name in place.placeholders],
             versions_url=self.get_url(".versions_view", **_names(place)),
             standard_url=self.get_url(".standard_view", **_names(place)),
@@ -333,9 +362,6 @@ class MessageWordsView(AdminPage):
         return response
 
 
-ANY_PLACE = Place(MessageKind.BOOKED, Channel.EMAIL, next(iter(LANGUAGES)))
-
-
 def _place(kind: str, channel: str, language: str) -> Place:
     if language not in BY_TAG:
         raise NotFound
@@ -349,6 +375,19 @@ def _names(place: Place) -> dict[str, str]:
 def _no_errors(form: WordsForm, errors: dict[str, Sentence]) -> bool:
     add_errors(form, errors)
     return not errors
+
+
+def _row_words(name: str, at: datetime) -> str:
+    return gettext("%(name)s, %(day)s", name=name, day=formats.day(at))
+
+
+def _row_of(facts: WordedFacts) -> tuple[str, datetime]:
+    """Return what ``rows_to_show`` says of the row that ``facts`` are about."""
+    if isinstance(facts, Facts):
+        return facts.customer.name, facts.visit.start_at
+    if isinstance(facts, InvitationFacts):
+        return facts.invitation.name, facts.invitation.created_at
+    return facts.customer.name, facts.request.asked_at
 
 
 def _form_of(place: Place, present: MessageTemplate | None) -> WordsForm:

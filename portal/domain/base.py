@@ -45,6 +45,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         instant: datetime = value
+        if instant.tzinfo is UTC:
+            return instant
         return instant.replace(tzinfo=UTC) if instant.tzinfo is None else instant.astimezone(UTC)
 
 

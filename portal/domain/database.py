@@ -24,11 +24,14 @@ def normalise_url(url: str) -> str:
 def prepare_engine(engine: Engine) -> Engine:
     """Give a SQLite engine foreign keys, WAL, a wait for the lock and ``BEGIN IMMEDIATE`` for writers.
 
-    The driver's own transaction mode let racing bookings overlap; see the traps in the README's "Two databases".
+    The driver's own transaction mode let racing bookings overlap; see the traps in the README's "Two databases". One of
+    PostgreSQL speaks UTC.
     """
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _open_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
+    else:
+        event.listen(engine, "connect", _open_postgresql)
     return engine
 
 
@@ -49,6 +52,12 @@ def _open_sqlite(connection: sqlite3.Connection, record: Any) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     # SQLite's own knows the case of ASCII only, so that a search for "österlund" would miss "Österlund".
     connection.create_function("lower", 1, _lower, deterministic=True)
+
+
+def _open_postgresql(connection: Any, record: Any) -> None:
+    # As which instants come out, whatever the server's own zone is, so that none has to be converted.
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
 
 
 def _lower(value: Any) -> Any:

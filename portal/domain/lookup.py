@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.domain.base import Tenant
@@ -21,7 +22,7 @@ def find(session: Session, model: type[T], key: int) -> T:
     """Return the row of ``model`` with ``key`` within the session's scope; raises ``NotFound`` (C7)."""
     if not 0 < key <= MAX_KEY:
         raise NotFound
-    row = session.scalars(select(model).where(model.id == key)).one_or_none()
+    row: T | None = session.scalars(_by_key(cast(Any, model)), {"key": key}).one_or_none()
     if row is None:
         raise NotFound
     return row
@@ -36,8 +37,8 @@ def lock(session: Session, model: type[T], key: int) -> T:
     require_unit_of_work(session)
     if not 0 < key <= MAX_KEY:
         raise NotFound
-    query = select(model).where(model.id == key).with_for_update(of=model)
-    row = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    fresh = {"populate_existing": True}
+    row: T | None = session.scalars(_locking(cast(Any, model)), {"key": key}, execution_options=fresh).one_or_none()
     if row is None:
         raise NotFound
     return row
@@ -62,11 +63,25 @@ def lock_customer(session: Session, key: int) -> Customer:
 
 def _lock_people(session: Session, model: type[T], keys: Iterable[int]) -> list[T]:
     require_unit_of_work(session)
-    query = (
-        select(model)
-        .where(model.id.in_(sorted(key for key in set(keys) if 0 < key <= MAX_KEY)))
-        .order_by(model.id)
-        # The weaker lock, since every row that names a person takes a key-share lock on theirs.
-        .with_for_update(of=model, key_share=True)
+    given = {"keys": sorted(key for key in set(keys) if 0 < key <= MAX_KEY)}
+    return list(
+        session.scalars(_locking_people(cast(Any, model)), given, execution_options={"populate_existing": True})
     )
-    return list(session.scalars(query, execution_options={"populate_existing": True}))
+
+
+# Put together once for each model: every page and every use case finds its rows by them.
+@cache
+def _by_key(model: Any) -> Select[Any]:
+    return select(model).where(model.id == bindparam("key"))
+
+
+@cache
+def _locking(model: Any) -> Select[Any]:
+    return _by_key(model).with_for_update(of=model)
+
+
+@cache
+def _locking_people(model: Any) -> Select[Any]:
+    # The weaker lock, since every row that names a person takes a key-share lock on theirs.
+    keys = model.id.in_(bindparam("keys", expanding=True))
+    return select(model).where(keys).order_by(model.id).with_for_update(of=model, key_share=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import get_args
+
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, Situation, job_refusal, takes_job_along
 from portal.domain.scheduling.rules import Action, Decision, under_rules
@@ -27,3 +30,12 @@ def decide(action: Action, asked: Situation) -> Decision:
     if rules.refusal is not None and refusal.code == rules.refusal.code:
         return rules
     return Decision(refusal, "status")
+
+
+def modify_until(asked: Situation) -> datetime | None:
+    """Return the last instant (UTC) at which *Modify* leads anywhere for the customer ``asked.actor`` (M1, M3).
+
+    That is the later one where moving and cancelling end apart; ``None`` where neither is possible at ``asked.now``.
+    """
+    decisions = [decide(action, asked) for action in get_args(Action)]
+    return max((one.until for one in decisions if one.allowed and one.until is not None), default=None)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -15,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 from sqlalchemy.sql.dml import Delete, Insert, Update
 
-from portal.domain.base import CustomerOwned, PartnerScoped
+from portal.domain.base import Base, CustomerOwned, PartnerScoped
 from portal.domain.errors import Refused, suspended
 
 SCOPE = "scope"
@@ -84,7 +85,9 @@ def _refuse_bulk(*args: Any, **kwargs: Any) -> None:
     raise ScopeError("bulk methods pass by the scope: add objects to the session")
 
 
-def _tenant_tables() -> frozenset[str]:
+@cache
+def _tenant_tables(mapped: int) -> frozenset[str]:
+    # Anew only when a model was added: to know ``mapped``, how many there are, costs nothing.
     return frozenset(
         mapper.local_table.name for cls in _subclasses(PartnerScoped) if (mapper := getattr(cls, "__mapper__", None))
     )
@@ -121,7 +124,7 @@ def _names(statement: Any) -> _Named:
 def _look_at(statement: Any) -> _Named:
     # What the criterion reaches is named by something that knows its model; a table or alias that nothing else names
     # is read bare. The table inside an alias is not looked at: the alias stands for it.
-    tables = _tenant_tables()
+    tables = _tenant_tables(len(Base.metadata.tables))
     by_model: set[Any] = set()
     bare: set[Any] = set()
     text = False

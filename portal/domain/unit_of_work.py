@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Partner
@@ -59,4 +60,9 @@ def _suspended(session: Session) -> frozenset[int]:
     scope = session.info.get(SCOPE)
     if not isinstance(scope, Scope) or scope.exception or scope.past_suspension or not scope.partner_ids:
         return frozenset()
-    return frozenset(session.scalars(select(Partner.id).where(Partner.suspended_at.is_not(None))))
+    return frozenset(session.scalars(_suspended_partners()))
+
+
+@cache
+def _suspended_partners() -> Select[int]:
+    return select(Partner.id).where(Partner.suspended_at.is_not(None))

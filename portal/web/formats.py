@@ -199,6 +199,11 @@ def duration(minutes: int) -> str:
     return str(gettext("about %(length)s", length=length(minutes)))
 
 
+def moment(value: datetime, of: Of = None) -> str:
+    """Return "Mon 23 Nov, 9:00": an instant as a letter says it, which may be read on another day."""
+    return f"{day(value, of)}, {clock(value, of)}"
+
+
 def init_app(app: Flask) -> None:
     """Make all of these filters of the templates of ``app``, and ``now`` and ``today`` functions."""
     for function in (day, short_day, weekday, clock, leaf, hours, window, relative, when, duration, number, distance):

@@ -227,7 +227,7 @@ class Relay:
         if refusal is not None:
             self._skipped(held, refusal, tally)
             return None
-        return self._renderer.invitation(facts, now)
+        return self._renderer.letter(facts, now)
 
     def _request(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         with self._store.reading() as session:
@@ -241,7 +241,7 @@ class Relay:
         if loud != now:
             self._release([held], loud)
             return None
-        return self._renderer.about_request(facts, now)
+        return self._renderer.letter(facts, now)
 
     def _access(self, held: Claim, now: datetime, tally: Tally) -> Letter | None:
         with self._store.reading() as session:

@@ -64,7 +64,8 @@ def test_words_are_put_together_by_presses_shown_and_sent(
     expect(page.frame_locator("iframe.letter").get_by_text("We look forward to")).to_be_visible()
 
     found = []
-    paths = ("/admin/message-words/", EDITOR, f"{EDITOR}/versions", "/admin/message-words/reminder/text/de", "/admin/")
+    words = "/admin/message-words/"
+    paths = (words, EDITOR, f"{EDITOR}/versions", f"{words}reminder/text/de", f"{words}invitation/email/en", "/admin/")
     for size, scheme in ((PHONE, "dark"), (DESK, "light")):
         page.set_viewport_size(size)
         page.emulate_media(color_scheme=scheme)

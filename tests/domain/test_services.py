@@ -17,7 +17,7 @@ from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.services import Booking, ItemInput, JobEdit
 from portal.domain.people.models import Customer, Partner, Technician, TechnicianStatus
 from portal.domain.scheduling.models import Holiday, PauseReason, ServiceType, TimeOff
-from portal.domain.scheduling.queries import board
+from portal.domain.scheduling.queries import Board, board, board_for
 from portal.domain.tenancy import set_scope, system_scope
 from tests.domain.by_hand import PAIRS
 from tests.domain.office import DAY, HOUR, NOW, PANEL, Office
@@ -617,8 +617,8 @@ def test_free_times_of_many_technicians_and_days_cost_as_many_statements_as_of_f
             counted.add(len(statements))
         assert [day for day in wanted if any(slot.technician_id for slot in found[day])] == wanted
         office.close()
-    # The service type, its skills, who there is, and everything about their time.
-    assert counted == {4}
+    # What the work needs, who there is, and everything about their time.
+    assert counted == {1}
 
 
 @pytest.mark.row("M4", "C7")
@@ -634,6 +634,46 @@ def test_the_statement_that_reads_everybodys_time_reads_no_other_partners(office
             found = board(session, partner_id, [theirs], start, start + HOUR)
             (calendar,) = found.calendars
             assert (len(calendar.booked), len(calendar.time_off), len(found.holidays)) == counts
+
+
+@pytest.mark.row("M4", "C7")
+def test_free_times_are_of_the_partners_own_people_and_kinds_of_work_alone(office: Office, neighbour: Office) -> None:
+    start = NOW + 2 * DAY
+    neighbour.schedule(0, start)
+    neighbour.add(TimeOff(technician_id=neighbour.people.technician_id(0), start_at=start, end_at=start + HOUR))
+    ours, theirs = office.people, neighbour.people
+    with office.sessions() as session:
+        set_scope(session, ours.customers[0].scope)
+
+        def gathered(kind_id: int, people: list[int] | None) -> Board:
+            return board_for(session, ours.partner_id, kind_id, people, start, start + HOUR)[1]
+
+        for people in (None, [ours.technician_id(0)]):
+            found = gathered(ours.service_type_id, people)
+            assert {one.technician_id for one in found.calendars} <= {tech.technician_id for tech in ours.technicians}
+            assert not any(len(one.booked) or len(one.time_off) for one in found.calendars)
+            with pytest.raises(NotFound):
+                gathered(theirs.service_type_id, people)
+        for key in (theirs.technician_id(0), 2**63, 0):
+            with pytest.raises(NotFound):
+                gathered(ours.service_type_id, [key])
+
+
+@pytest.mark.row("M5")
+def test_taking_a_time_costs_as_many_statements_with_many_technicians_as_with_few(
+    engine: Engine, statements: list[str]
+) -> None:
+    counted = set()
+    for number in (2, 30):
+        office = Office(engine, technicians=[f"Technician {key}" for key in range(number)])
+        job_id = office.schedule(0, NOW + 3 * DAY)
+        visit_id = office.visit(job_id).id
+        statements.clear()
+        office.do(office.people.customers[0], services.move_by_customer, visit_id, NOW + 4 * DAY)
+        counted.add(len(statements))
+        office.close()
+    assert len(counted) == 1
+    assert counted.pop() <= 20
 
 
 @pytest.mark.row("M4", "M5")

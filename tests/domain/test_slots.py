@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
 from typing import Any
@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from portal.domain.scheduling.slots import (
     Ability,
+    Agenda,
     Booked,
     Calendar,
     Limits,
@@ -53,8 +54,10 @@ def visit(start: str, end: str, before: int = 0, after: int = 0) -> Booked:
     return Booked(Span(at(start), at(end)), minutes(before), minutes(after))
 
 
-def calendar(hours: Any = NINE_TO_FIVE, name: str = "Tom", key: int = 1, **values: Any) -> Calendar:
-    return Calendar(key, name, hours, **values)
+def calendar(
+    hours: Any = NINE_TO_FIVE, name: str = "Tom", key: int = 1, booked: Iterable[Booked] = (), **values: Any
+) -> Calendar:
+    return Calendar(key, name, hours, booked=Agenda.of(booked), **values)
 
 
 def clocks(slots: Sequence[Slot], zone: ZoneInfo = LONDON) -> list[str]:
@@ -450,7 +453,7 @@ def boards(draw: st.DrawFn) -> tuple[list[Calendar], Wanted, date, ZoneInfo, fro
                 f"T{key % 2}",
                 {day.weekday(): draw(stretches()) if draw(st.booleans()) else shared},
                 off,
-                draw(bookings(midnight)),
+                Agenda.of(draw(bookings(midnight))),
             )
         )
     wanted = Wanted(

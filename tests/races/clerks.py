@@ -16,8 +16,10 @@ from portal.domain.actor import Actor
 from portal.domain.database import prepare_engine
 from portal.domain.errors import Conflict, Invalid, Refused
 from portal.domain.jobs import mechanics, services
+from portal.domain.jobs.mechanics import lock_job_of
+from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
-from portal.domain.lookup import lock, lock_technicians
+from portal.domain.lookup import lock_technicians
 from portal.domain.people.models import Technician
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
@@ -79,7 +81,7 @@ class Clerk:
         self.sessions = sessions_of(self.engine)
         self.people = people
         self.outcome = Outcome(Counter(), [])
-        mechanics.lock = lock if locks else _look_at_one  # type: ignore[attr-defined]
+        mechanics.lock_job_of = lock_job_of if locks else _look_at_job_of
         services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
 
     def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
@@ -211,8 +213,9 @@ def _let_others_come(session: Session, others: Any) -> None:
         pass
 
 
-def _look_at_one(session: Any, model: Any, key: int) -> Any:
-    return session.scalars(select(model).where(model.id == key), execution_options={"populate_existing": True}).one()
+def _look_at_job_of(session: Session, visit_id: int) -> Job:
+    query = select(Job).join(Appointment, Appointment.job_id == Job.id).where(Appointment.id == visit_id)
+    return session.scalars(query, execution_options={"populate_existing": True}).one()
 
 
 def look_without_locking(session: Any, keys: Any) -> list[Technician]:

@@ -17,7 +17,7 @@ SECONDS = 30
 # Of all requests the first two, whichever process has them: each goes on only when the other has looked as well, so
 # that the race is one even where a busy machine would serve them one after the other.
 _first_two, _both_looked = multiprocessing.Semaphore(2), multiprocessing.Barrier(2)
-_board = services.board  # type: ignore[attr-defined]
+_board = services.board_for  # type: ignore[attr-defined]
 
 
 def look_together(*args: Any, **kwargs: Any) -> Any:
@@ -31,4 +31,4 @@ def look_together(*args: Any, **kwargs: Any) -> Any:
 # As if nobody had thought of any: the driver's own transactions, and a look where the lock would be.
 database.prepare_engine = lambda engine: engine
 services.lock_technicians = look_without_locking  # type: ignore[attr-defined]
-services.board = look_together  # type: ignore[attr-defined]
+services.board_for = look_together  # type: ignore[attr-defined]

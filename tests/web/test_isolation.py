@@ -707,6 +707,7 @@ def test_strangers_and_other_roles_reach_no_page(
         "channels/",
         "message-words/",
         "message-words/booked/email/en",
+        "message-words/invitation/email/en",
         "api/customers?q=a",
     ]
     for user, status in ((None, 302), (customer, 403), (technician, 403)):

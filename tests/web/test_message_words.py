@@ -14,9 +14,9 @@ from sqlalchemy import select
 
 from portal.domain.delivery.models import ChannelTest
 from portal.domain.messages.models import WORDED, Channel, Message, MessageKind, MessageRule, MessageTemplate
-from portal.domain.messages.queries import facts_about
 from portal.domain.messages.services import announce
-from portal.domain.messages.templates import Place, errors_in, warnings_about
+from portal.domain.messages.showing import facts_about
+from portal.domain.messages.templates import About, Place, about, errors_in, warnings_about
 from portal.domain.people.models import Customer
 from portal.domain.settings_log.models import SettingChange
 from portal.domain.unit_of_work import unit_of_work
@@ -171,7 +171,7 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
         ("reminder/email/en", {"body": "{{ visit.date }}", "body_html": "<p>Soon</p>"}, "In the HTML: It does not say"),
         ("reminder/email/en", {"body": "{{ visit.date }}", "body_html": "<font>{{ visit.date }}"}, "left out: <font>"),
         ("reminder/text/en", {"body": "On {{ visit.date }}"}, "It does not say who writes"),
-        ("reminder/text/en", {"body": long + "{{ visit.date }}"}, "With this visit it is 2 texts long."),
+        ("reminder/text/en", {"body": long + "{{ visit.date }}"}, "Filled in like this it is 2 texts long."),
         ("reminder/text/en", {"body": "{{ partner.name }} ☀ {{ visit.date }}"}, "17 of 70 characters, 1 text"),
         (
             "reminder/text/en",
@@ -187,10 +187,19 @@ def test_what_is_more_likely_not_meant_is_said_and_saved_all_the_same(office: Of
 
 @pytest.mark.once
 @pytest.mark.row("N2")
-def test_what_one_begins_with_says_what_the_standard_words_say(app: Flask, office: Office) -> None:
+@pytest.mark.parametrize("can_change", [False, True])
+def test_what_one_begins_with_says_what_the_standard_words_say(
+    app: Flask, office: Office, create_user: Create, set_controls: Create, can_change: bool
+) -> None:
+    if can_change:
+        set_controls(office.partner, self_service=True, cancel_unconfirmed=True)
+        user = create_user()
+        with unit_of_work(office.session) as session:
+            session.get_one(Customer, office.customer.id).user_id = user.id
     visit = office.visits(office.create(technician=office.tomas))[-1]
     renderer = Renderer(app.config["SETTINGS"])
-    for kind, channel, locale in product(sorted(WORDED), Channel, LANGUAGES):
+    kinds = [kind for kind in sorted(WORDED) if about(kind) is About.VISIT]
+    for kind, channel, locale in product(kinds, Channel, LANGUAGES):
         place = Place.of(kind, channel, locale)
         words = renderer.standard_words(place)
         assert errors_in(place, words) == {}, place
@@ -294,7 +303,7 @@ def test_a_test_goes_to_who_asks_with_the_words_as_typed_and_no_link_that_acts(
     office.create()
     other = office.create(start=TUESDAY + timedelta(days=1))
     send()
-    alma.get(f"{LIST}please_confirm/email/en", query_string={"visit": office.visits(other)[-1].id})
+    alma.get(f"{LIST}please_confirm/email/en", query_string={"about": office.visits(other)[-1].id})
     typed = {"subject": "Confirm {{ job.number }}", "body": "Here: {{ link.confirm }}", "body_html": ""}
     assert alma.submit(typed, button="Send a test to alma@acme.example").status_code == 200
     assert typed_in(alma)["subject"] == "Confirm {{ job.number }}"
@@ -319,14 +328,14 @@ def test_who_may_not_and_what_is_not_there(
     app: Flask, office: Office, alma: Site, create_partner: Create, create_staff: Create
 ) -> None:
     assert office.site.get(BOOKED).status_code == 403
-    for path in ("invitation/email/en", "booked/pigeon/en", "booked/email/fr", "nothing/email/en"):
+    for path in ("sign_in/email/en", "invitation/text/en", "booked/pigeon/en", "booked/email/fr", "nothing/email/en"):
         assert alma.get(LIST + path).status_code == 404
     globex = create_partner(name="Globex")
     stranger = Site(app.test_client())
     stranger.sign_in(create_staff(globex, role="partner_admin"))
     visit = office.visits(office.create())[-1]
     for key in (visit.id, 10**30, "x"):
-        assert stranger.get(BOOKED, query_string={"visit": key}).status_code == 404
+        assert stranger.get(BOOKED, query_string={"about": key}).status_code == 404
     stranger.get(BOOKED)
     assert "As soon as there is a visit" in stranger.text
     alma.get(BOOKED)

@@ -5,14 +5,17 @@ Everything is held to the session's scope, so another customer's row is not ther
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
+from functools import cache
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Row, and_, or_, select
+from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, or_, select
 from sqlalchemy.orm import Session, contains_eager, joinedload, selectinload
+from sqlalchemy.orm.attributes import set_committed_value
 
 from portal.domain.actor import Actor, Role
 from portal.domain.contracts.models import Contract
@@ -25,33 +28,24 @@ from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, MOVABLE, OPEN, 
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.paging import Cursor, Order, Page, page_from, page_of
-from portal.domain.people.models import Partner, Technician
+from portal.domain.people.models import Address, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
-from portal.domain.scheduling.models import FeatureControls
+from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import (
-    OVERRIDING,
     Board,
-    board,
-    bookable_technicians,
-    overrides_in,
-    wanted_for,
-    with_overrides,
+    Rules,
+    board_for,
+    rules_over,
 )
-from portal.domain.scheduling.rules import Controls, Decision, in_force
+from portal.domain.scheduling.rules import Controls, Decision
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
 from portal.domain.tracking.models import Position
 
 DAYS_SHOWN = 7
 NEWEST_FIRST = Order((Appointment.start_at, Appointment.id), descending=True)
-EVERYTHING = (
-    contains_eager(Appointment.job).options(
-        joinedload(Job.address), joinedload(Job.service_type), selectinload(Job.appointments)
-    ),
-    joinedload(Appointment.technician),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,12 +191,10 @@ class Schedule:
 
 def schedule(session: Session, actor: Actor, now: datetime, past: int) -> Schedule:
     """Return what My Schedule shows, with at most so many ``past`` visits, in two statements (C1)."""
-    ended = select(Appointment.id).where(Appointment.status.not_in(sorted(OPEN)))
-    latest = ended.order_by(*(column.desc() for column in NEWEST_FIRST.columns)).limit(past + 1)
-    rows = _rows(session, or_(Appointment.status.in_(sorted(OPEN)), Appointment.id.in_(latest)))
-    over = [row[0] for row in reversed(rows) if row[0].status not in OPEN]
+    found = _found(session, _schedule_query(), {"past": past + 1})
+    over = [one.visit for one in reversed(found) if one.visit.status not in OPEN]
     return Schedule(
-        [_with_answers(actor, now, row) for row in rows if row[0].status in OPEN],
+        [_with_answers(actor, now, one) for one in found if one.visit.status in OPEN],
         page_from(over, NEWEST_FIRST, None, past),
     )
 
@@ -221,10 +213,10 @@ def foremost_first(visits: Sequence[CustomerVisit]) -> list[CustomerVisit]:
 
 def customer_visit(session: Session, actor: Actor, now: datetime, visit_id: int) -> CustomerVisit:
     """Return one visit of the customer's; raises ``NotFound`` for anybody else's (C7)."""
-    found = _visits(session, actor, now, Appointment.id == visit_id) if 0 < visit_id <= MAX_KEY else []
+    found = _found(session, _one_visit(), {"visit_id": visit_id}) if 0 < visit_id <= MAX_KEY else []
     if not found:
         raise NotFound
-    return found[0]
+    return _with_answers(actor, now, found[0])
 
 
 def past_visits(session: Session, limit: int, cursor: Cursor | None = None) -> Page[Appointment]:
@@ -397,30 +389,69 @@ def _job(session: Session, job_id: int) -> Job:
     return job
 
 
-def _visits(session: Session, actor: Actor, now: datetime, condition: ColumnElement[bool]) -> list[CustomerVisit]:
-    return [_with_answers(actor, now, row) for row in _rows(session, condition)]
+class _Found(NamedTuple):
+    """A visit with what ``_with_answers`` wants of it; its job has all its visits."""
+
+    visit: Appointment
+    rules: Rules
+    request: ChangeRequest | None
+    position: Position | None
 
 
-def _rows(session: Session, condition: ColumnElement[bool]) -> Sequence[Row[Any]]:
-    """Return the visits for which ``condition`` holds, in time order, each with what ``_with_answers`` wants of it."""
-    query = (
-        select(Appointment, FeatureControls, Partner.timezone, ChangeRequest, Position)
+def _found(session: Session, query: Select[*tuple[Any, ...]], asked: Mapping[str, Any]) -> list[_Found]:
+    """Return the visits that ``query``, one of the statements below, is about, in time order, by two statements."""
+    rows = session.execute(query, asked).all()
+    of_job: dict[int, list[Appointment]] = defaultdict(list)
+    for row in rows:
+        of_job[row[0].job_id].append(row[0])
+    rules = rules_over(session, sorted(of_job)) if of_job else {}
+    found = []
+    for visit, is_asked, request, position in rows:
+        if is_asked:
+            set_committed_value(visit.job, "appointments", of_job[visit.job_id])
+            found.append(_Found(visit, rules[visit.job_id], request, position))
+    return found
+
+
+def _visits_query(is_asked: ColumnElement[bool], jobs: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    """Return the statement of the visits for which ``is_asked`` holds, and beside them all others of their ``jobs``."""
+    return (
+        select(Appointment, is_asked, ChangeRequest, Position)
         .join(Job, Job.id == Appointment.job_id)
-        .join(Partner, Partner.id == Appointment.partner_id)
-        .join(FeatureControls, FeatureControls.partner_id == Appointment.partner_id)
+        .join(Address, Address.id == Job.address_id)
+        .join(ServiceType, ServiceType.id == Job.service_type_id)
+        .outerjoin(Technician, Technician.id == Appointment.technician_id)
         .outerjoin(ChangeRequest, and_(ChangeRequest.appointment_id == Appointment.id, ChangeRequest.status == PENDING))
         .outerjoin(Position, Position.appointment_id == Appointment.id)
-        .where(condition)
-        .options(*EVERYTHING)
+        .where(jobs)
+        .options(
+            contains_eager(Appointment.job).options(contains_eager(Job.address), contains_eager(Job.service_type)),
+            contains_eager(Appointment.technician),
+        )
         .order_by(Appointment.start_at, Appointment.id)
     )
-    return session.execute(with_overrides(query)).all()
 
 
-def _with_answers(actor: Actor, now: datetime, row: Row[Any]) -> CustomerVisit:
-    visit, found, timezone, request, position = row[: -len(OVERRIDING)]
-    controls = in_force(found, overrides_in(row))
-    asked = Situation(actor, now, ZoneInfo(timezone), visit.job, visit, visit.job.appointments, controls=controls)
+# Put together once: whatever customers do begins with one of these.
+@cache
+def _schedule_query() -> Select[*tuple[Any, ...]]:
+    ended = select(Appointment.id).where(Appointment.status.not_in(sorted(OPEN)))
+    newest_first = [column.desc() for column in NEWEST_FIRST.columns]
+    latest = ended.order_by(*newest_first).limit(bindparam("past", type_=Integer))
+    is_shown = or_(Appointment.status.in_(sorted(OPEN)), Appointment.id.in_(latest))
+    return _visits_query(is_shown, Appointment.job_id.in_(select(Appointment.job_id).where(is_shown)))
+
+
+@cache
+def _one_visit() -> Select[*tuple[Any, ...]]:
+    is_it = Appointment.id == bindparam("visit_id")
+    return _visits_query(is_it, Appointment.job_id == select(Appointment.job_id).where(is_it).scalar_subquery())
+
+
+def _with_answers(actor: Actor, now: datetime, found: _Found) -> CustomerVisit:
+    visit, rules, request, position = found
+    controls = rules.controls
+    asked = Situation(actor, now, rules.zone, visit.job, visit, visit.job.appointments, controls=controls)
     decisions = {wish: decide(wish.value, asked) for wish in Wish}
     waits = request is not None
     return CustomerVisit(
@@ -452,18 +483,18 @@ class _Search:
 
     def __init__(self, session: Session, item: CustomerVisit, limits: Limits, first: date, last: date) -> None:
         visit, zone = item.visit, item.asked.zone
-        technicians: list[Technician] = (
-            bookable_technicians(session, visit.partner_id) if visit.technician is None else [visit.technician]
-        )
         self.present = visit.start_at
         self.limits = limits
-        self.wanted: Wanted = wanted_for(item.job.service_type, visit.end_at - visit.start_at)
-        self.board: Board = board(
+        self.wanted: Wanted
+        self.board: Board
+        self.wanted, self.board = board_for(
             session,
             visit.partner_id,
-            technicians,
+            item.job.service_type_id,
+            [visit.technician_id] if visit.technician_id is not None else None,
             day_span(first, zone)[0],
             day_span(last, zone)[1],
+            visit.end_at - visit.start_at,
             without_visit=visit.id,
         )
 

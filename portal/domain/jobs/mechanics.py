@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
-from portal.domain.errors import Conflict, Invalid, Refusal, Refused, Sentence, sentence, too_long
+from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.history import record
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.situations import current_visit, visits_of
 from portal.domain.jobs.states import APPOINTMENT, OPEN, WORKFLOWS, followed
-from portal.domain.lookup import find, lock
+from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce, tell_technician
 from portal.domain.people.models import Technician
 from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.texts import shows
+from portal.domain.unit_of_work import require_unit_of_work
 
 MAX_TEXT = 2_000
 MAX_DURATION = timedelta(hours=24)
@@ -100,9 +103,10 @@ def tell_of_change(
 
 def flush_booking(session: Session, technician_id: int | None) -> str | None:
     """Write a booking and return the technician's name; raises ``Conflict`` where the database says they are booked."""
-    # Looking up the name must not flush before the guard's error is waited for.
+    # Looking up the name must not flush before the guard's error is waited for. Whoever books has locked them.
     with session.no_autoflush:
-        name = technician_name(session, technician_id)
+        technician = session.get(Technician, technician_id) if technician_id is not None else None
+    name = technician.name if technician is not None else None
     try:
         session.flush()
     except (IntegrityError, OperationalError) as error:
@@ -116,9 +120,28 @@ def flush_booking(session: Session, technician_id: int | None) -> str | None:
 
 def lock_visit(session: Session, visit_id: int) -> tuple[Appointment, Job, list[Appointment]]:
     """Lock the job of a visit and return visit, job and all its visits as they are now; raises ``NotFound``."""
-    visit = find(session, Appointment, visit_id)
-    job = lock(session, Job, visit.job_id)
-    return visit, job, visits_of(session, job)
+    job = lock_job_of(session, visit_id)
+    visits = visits_of(session, job)
+    return next(visit for visit in visits if visit.id == visit_id), job, visits
+
+
+def lock_job_of(session: Session, visit_id: int) -> Job:
+    """Return the job of a visit, as ``lookup.lock`` does; raises ``NotFound``."""
+    require_unit_of_work(session)
+    if not 0 < visit_id <= MAX_KEY:
+        raise NotFound
+    fresh = {"populate_existing": True}
+    job = session.scalars(_job_of_visit(), {"visit_id": visit_id}, execution_options=fresh).one_or_none()
+    if job is None:
+        raise NotFound
+    return job
+
+
+@cache
+def _job_of_visit() -> Select[Job]:
+    # A visit never changes its job, so that it can be looked up in the statement that locks.
+    job_id = select(Appointment.job_id).where(Appointment.id == bindparam("visit_id")).scalar_subquery()
+    return select(Job).where(Job.id == job_id).with_for_update(of=Job)
 
 
 def demand(refusal: Refusal | None) -> None:
@@ -177,8 +200,9 @@ def follow_job(job: Job, visit: Appointment, visits: Sequence[Appointment]) -> N
 def touch(session: Session, job: Job, visits: Sequence[Appointment], now: datetime) -> None:
     """Note on the job that it, or one of its visits, was changed at ``now``; wishes that this outdates lapse."""
     follow_visits(job, visits)
-    lapse_outdated(session, now, job, visits)
+    # Before anything is read, so that it is written along with the rest.
     job.updated_at = now
+    lapse_outdated(session, now, job, visits)
 
 
 def follow_visits(job: Job, visits: Sequence[Appointment]) -> None:

@@ -121,9 +121,9 @@ def _coming_visits(
 
     ``owner`` and ``key`` narrow them to those of a service type, a customer or a job. One statement.
     """
-    coming = aliased(Appointment)
-    having = select(coming.job_id).where(
-        coming.partner_id == partner_id, coming.status.in_(sorted(MOVABLE)), coming.start_at > now
+    movable = aliased(Appointment)
+    having = select(movable.job_id).where(
+        movable.partner_id == partner_id, movable.status.in_(sorted(MOVABLE)), movable.start_at > now
     )
     query = (
         select(_VISIT, _JOB, Customer.name)
@@ -137,14 +137,18 @@ def _coming_visits(
         column = {Owner.SERVICE_TYPE: Job.service_type_id, Owner.CUSTOMER: Job.customer_id, Owner.JOB: Job.id}[owner]
         query = query.where(column == key)
     rows = session.execute(with_overrides(query)).all()
-    of_job: dict[int, list[Any]] = defaultdict(list)
+    by_visit: dict[int, list[Any]] = defaultdict(list)
     for row in rows:
-        of_job[row[1].id].append(row[0])
-    return [
-        _Coming(row[0], row[1], of_job[row[1].id], row[2], overrides_in(row))
-        for row in rows
-        if row[0].status in MOVABLE and row[0].start_at > now
-    ]
+        by_visit[row[0].id].append(row)
+    of_job: dict[int, list[Any]] = defaultdict(list)
+    for found in by_visit.values():
+        of_job[found[0][1].id].append(found[0][0])
+    coming = []
+    for found in by_visit.values():
+        visit, job, customer, _ = found[0]
+        if visit.status in MOVABLE and visit.start_at > now:
+            coming.append(_Coming(visit, job, of_job[job.id], customer, overrides_in(found)))
+    return coming
 
 
 # What guards and rules read of them, as columns: thousands of these are no objects to keep track of.

@@ -28,8 +28,8 @@ from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_fr
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
 from portal.domain.scheduling.models import Holiday, PauseReason, RejectReason, ServiceType, WorkingHours
-from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for
-from portal.domain.scheduling.slots import Limits, Slot, free_times
+from portal.domain.scheduling.queries import board_for
+from portal.domain.scheduling.slots import Limits, Slot, free_times_by_day
 from portal.domain.scheduling.zones import day_span, instant_at_or_after, local_day
 
 # What can be done from a row of the list.
@@ -674,7 +674,7 @@ def staff_times(
     usual = visit.end_at - visit.start_at if visit is not None else None
     length = usual if duration is None else duration
     without = visit.id if visit is not None else None
-    return times_for_staff(session, job.service_type_id, technician_id, days, now, length, without)
+    return _times(session, job.partner_id, job.service_type_id, technician_id, days, now, length, without)
 
 
 def times_for_staff(
@@ -684,7 +684,6 @@ def times_for_staff(
     days: Sequence[date],
     now: datetime,
     duration: timedelta | None = None,
-    without_visit: int | None = None,
 ) -> dict[date, list[Slot]]:
     """Return for each of ``days`` (local dates, in order) the candidate starts for a visit of a kind of work.
 
@@ -692,13 +691,22 @@ def times_for_staff(
     nothing but the present. As many statements for many days as for one; raises ``NotFound``.
     """
     kind = find(session, ServiceType, service_type_id)
-    wanted = wanted_for(kind, duration)
-    people = (
-        bookable_technicians(session, kind.partner_id)
-        if technician_id is None
-        else [find(session, Technician, technician_id)]
-    )
+    return _times(session, kind.partner_id, kind.id, technician_id, days, now, duration)
+
+
+def _times(
+    session: Session,
+    partner_id: int,
+    service_type_id: int,
+    technician_id: int | None,
+    days: Sequence[date],
+    now: datetime,
+    duration: timedelta | None = None,
+    without_visit: int | None = None,
+) -> dict[date, list[Slot]]:
+    people = None if technician_id is None else [technician_id]
     start, end = (datetime.combine(day, time.min, tzinfo=now.tzinfo) for day in (days[0], days[-1]))
-    times = board(session, kind.partner_id, people, start, end + timedelta(days=1), without_visit=without_visit)
-    limits = Limits(earliest=now)
-    return {day: free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits) for day in days}
+    wanted, times = board_for(
+        session, partner_id, service_type_id, people, start, end + timedelta(days=1), duration, without_visit
+    )
+    return free_times_by_day(times.calendars, wanted, days, times.zone, times.holidays, Limits(earliest=now))

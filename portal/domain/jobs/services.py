@@ -61,7 +61,7 @@ from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.scheduling.models import RejectReason, ServiceType
-from portal.domain.scheduling.queries import board, bookable_technicians, wanted_for, zone_of
+from portal.domain.scheduling.queries import board, board_for, bookable_technicians, wanted_for, zone_of
 from portal.domain.scheduling.rules import Controls
 from portal.domain.scheduling.slots import (
     Limits,
@@ -284,13 +284,10 @@ def move_by_customer(
     no_choice = choice_refusal(visit, start, now)
     if no_choice is not None:
         raise Conflict(no_choice)
-    kind = find(session, ServiceType, job.service_type_id)
-    wanted = wanted_for(kind, visit.end_at - visit.start_at)
-    technician_id = _take_free_time(session, job, visit, asked, wanted, start)
+    wanted, technician = _take_free_time(session, job, visit, asked, start)
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     previous, before = visit.technician_id, job.status
-    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
-    visit.customer_moves += 1
+    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician.id, confirmed)
     if previous is None:
         _record_technician(session, SYSTEM, now, "assign", job, before, None, visit)
     announce(session, MessageKind.MOVED, visit, now)
@@ -571,6 +568,8 @@ def _move_visit(
     visit.planned_at = now
     visit.move_number += 1
     visit.occurrence += 1
+    if actor.role is Role.CUSTOMER:
+        visit.customer_moves += 1
     visit.confirmed_at, visit.confirmed_by = confirmed
     flush_booking(session, technician_id)
     after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
@@ -619,19 +618,21 @@ def _finish_cancel(
 
 
 def _take_free_time(
-    session: Session, job: Job, visit: Appointment, asked: Situation, wanted: Wanted, start: datetime
-) -> int:
-    technicians = bookable_technicians(session, job.partner_id)
-    if visit.technician_id is not None:
-        technicians = [find(session, Technician, visit.technician_id)]
-    locked = lock_technicians(session, [technician.id for technician in technicians])
-    times = board(session, job.partner_id, locked, start, start + wanted.duration, without_visit=visit.id)
+    session: Session, job: Job, visit: Appointment, asked: Situation, start: datetime
+) -> tuple[Wanted, Technician]:
+    """Return what the visit needs and who takes it at ``start``, locked along with everybody else who might have."""
+    people = bookable_technicians(session, job.partner_id) if visit.technician_id is None else [visit.technician_id]
+    locked = {technician.id: technician for technician in lock_technicians(session, people)}
+    length = visit.end_at - visit.start_at
+    wanted, times = board_for(
+        session, job.partner_id, job.service_type_id, list(locked), start, start + length, length, visit.id
+    )
     limits = customer_limits(asked)
     day = local_day(start, times.zone)
     slot = slot_at(start, free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits))
     if slot.technician_id is None:
         raise Conflict(slot.refusal or not_offered())
-    return slot.technician_id
+    return wanted, locked[slot.technician_id]
 
 
 def chosen_visit(visits: Sequence[Appointment], visit_id: int | None) -> Appointment | None:

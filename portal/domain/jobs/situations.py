@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, literal, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE, MOVABLE, OPEN, UNDER_WAY, Situation
-from portal.domain.scheduling.queries import controls_for, zone_of
+from portal.domain.scheduling.queries import rules_over, zone_of
 
 
 class Planned(Protocol):
@@ -43,8 +44,14 @@ def open_visit(visits: Sequence[V]) -> V | None:
 
 def visits_of(session: Session, job: Job) -> list[Appointment]:
     """Return the job's visits in time order, as they are now."""
-    query = select(Appointment).where(Appointment.job_id == job.id).order_by(Appointment.start_at, Appointment.id)
-    return list(session.scalars(query, execution_options={"populate_existing": True}))
+    fresh = {"populate_existing": True}
+    return list(session.scalars(_visits_query(), {"job_id": job.id}, execution_options=fresh))
+
+
+@cache
+def _visits_query() -> Select[Appointment]:
+    visits = select(Appointment).where(Appointment.job_id == bindparam("job_id"))
+    return visits.order_by(Appointment.start_at, Appointment.id)
 
 
 def situation(
@@ -60,16 +67,19 @@ def situation(
     known = visits_of(session, job) if visits is None else visits
     asked_about = visit if visit is not None else open_visit(known)
     elsewhere, taken = beside(session, asked_about)
+    rules = rules_over(session, [job.id])[job.id] if actor.role is Role.CUSTOMER else None
+    if zone is None:
+        zone = rules.zone if rules is not None else zone_of(session, job.partner_id)
     return Situation(
         actor=actor,
         now=now,
-        zone=zone or zone_of(session, job.partner_id),
+        zone=zone,
         job=job,
         visit=asked_about,
         visits=known,
         technician_elsewhere=elsewhere,
         time_taken=taken,
-        controls=controls_for(session, job.id) if actor.role is Role.CUSTOMER else None,
+        controls=rules.controls if rules is not None else None,
     )
 
 
@@ -81,12 +91,20 @@ def beside(session: Session, visit: Appointment | None) -> tuple[bool, bool]:
     """
     if visit is None or visit.technician_id is None:
         return False, False
-    theirs = select(Appointment.id).where(Appointment.technician_id == visit.technician_id, Appointment.id != visit.id)
-    under_way = theirs.where(Appointment.status.in_(sorted(UNDER_WAY))).exists()
-    if visit.status not in OPEN - ACTIVE:
-        return bool(session.scalar(select(under_way))), False
-    taken = theirs.where(
-        Appointment.status.in_(sorted(ACTIVE)), Appointment.start_at < visit.end_at, Appointment.end_at > visit.start_at
-    ).exists()
-    found = session.execute(select(under_way, taken)).one()
+    given = {"technician": visit.technician_id, "visit": visit.id, "start": visit.start_at, "end": visit.end_at}
+    found = session.execute(_beside_query(visit.status in OPEN - ACTIVE), given).one()
     return bool(found[0]), bool(found[1])
+
+
+@cache
+def _beside_query(holds_no_time: bool) -> Select[*tuple[Any, ...]]:
+    theirs = select(Appointment.id).where(
+        Appointment.technician_id == bindparam("technician"), Appointment.id != bindparam("visit")
+    )
+    under_way = theirs.where(Appointment.status.in_(sorted(UNDER_WAY))).exists()
+    taken = theirs.where(
+        Appointment.status.in_(sorted(ACTIVE)),
+        Appointment.start_at < bindparam("end"),
+        Appointment.end_at > bindparam("start"),
+    ).exists()
+    return select(under_way, taken if holds_no_time else literal(False))

@@ -82,8 +82,9 @@ ABOUT_REQUESTS = frozenset(
         MessageKind.REQUEST_CONVERTED,
     }
 )
-# What a partner may say in words of its own (N2): what is about a visit.
-WORDED = RULED - ABOUT_REQUESTS
+# What a partner may say in words of its own (N2). What lets somebody in is the platform's own: who asks for it may
+# belong to several partners.
+WORDED = frozenset(MessageKind) - ACCESS
 # What comes at a moment before the visit, which its rule says.
 TIMED = frozenset({MessageKind.PLEASE_CONFIRM, MessageKind.REMINDER})
 # What comes at a moment after a visit was completed, which its rule says too. Everything else follows at once from what

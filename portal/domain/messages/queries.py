@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
@@ -13,13 +14,14 @@ from sqlalchemy import Row, Select, and_, bindparam, case, exists, func, or_, se
 from sqlalchemy.orm import Session, aliased
 
 from portal.domain.access.models import AccessLink
+from portal.domain.actor import Actor, Role
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
+from portal.domain.jobs.states import Situation
 from portal.domain.lookup import MAX_KEY
 from portal.domain.messages.models import (
     GROUPS,
     TIMED,
-    TO_TECHNICIANS,
     Message,
     MessageAttempt,
     MessageKind,
@@ -29,13 +31,16 @@ from portal.domain.messages.models import (
     MessageTemplate,
 )
 from portal.domain.messages.services import quiet_hours
-from portal.domain.messages.templates import Place, holds_for
+from portal.domain.messages.templates import holds_for
 from portal.domain.messages.timing import Quiet
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Contact, Customer, Invitation, Partner, Technician, User
 from portal.domain.people.queries import words_in
+from portal.domain.policy import modify_until
 from portal.domain.requests.models import ChangeRequest, ServiceRequest
-from portal.domain.scheduling.models import ServiceType
+from portal.domain.scheduling.models import FeatureControls, ServiceType
+from portal.domain.scheduling.queries import overrides_in, with_overrides
+from portal.domain.scheduling.rules import Controls, in_force
 
 # What a later one of these makes out of date.
 SUPERSEDED_BY = {
@@ -51,6 +56,7 @@ SUPERSEDED_BY = {
 
 # In which language a message is where nobody chose one.
 ENGLISH = "en_GB"
+LOCALE = func.coalesce(func.nullif(User.locale, ""), func.nullif(Partner.locale, ""), ENGLISH)
 # Whom a message is for.
 NAME = func.coalesce(Customer.name, Invitation.name, Technician.name, func.nullif(User.name, ""), User.email)
 MESSAGES_BY = {"number": (Message.id,)}
@@ -93,13 +99,21 @@ class ToCustomer:
 
 
 @dataclass(frozen=True, slots=True)
+class ModifyRules:
+    """What decides about *Modify* of a job's visits (M3): the controls that hold for it, and all its visits."""
+
+    controls: Controls
+    visits: Sequence[Appointment]
+
+
+@dataclass(frozen=True, slots=True)
 class Facts(ToCustomer):
     """A message and what it is about, as it stands now; to ``told`` (a technician), to ``contact``, else the customer.
 
     ``locale`` is the choice of the customer or technician, else the partner's; ``login`` is the address with which a
     technician signs in, "" for none. ``rule`` is the one that decided the message; ``answer`` the office's reason for
     declining what was asked for, in a message that says so; ``template`` the version of the partner's words for it that
-    holds, where anybody saved any.
+    holds, where anybody saved any; ``rules`` what decides about *Modify*, for a customer who can sign in.
     """
 
     message: Message
@@ -119,6 +133,7 @@ class Facts(ToCustomer):
     rule: MessageRule | None = None
     settings: MessageSettings | None = None
     template: MessageTemplate | None = None
+    rules: ModifyRules | None = None
 
     @property
     def quiet(self) -> Quiet | None:
@@ -145,6 +160,22 @@ class Facts(ToCustomer):
             return None
         return self.visit.on_the_way_at + timedelta(minutes=self.visit.eta_minutes)
 
+    @property
+    def reader_has_login(self) -> bool:
+        """Whether it is to a customer who can sign in."""
+        return self.told is None and self.has_login
+
+    def modify_until(self, now: datetime) -> datetime | None:
+        """Return until when (an instant) the reader may still change the visit in My Schedule.
+
+        ``None`` where they may not at ``now`` (an instant), or have no log-in to do it with.
+        """
+        if self.rules is None or not self.reader_has_login:
+            return None
+        customer = Actor(self.customer.user_id, Role.CUSTOMER, self.customer.name, frozenset({self.partner.id}))
+        visits, controls = self.rules.visits, self.rules.controls
+        return modify_until(Situation(customer, now, self.zone, self.job, self.visit, visits, controls=controls))
+
 
 @dataclass(frozen=True, slots=True)
 class RequestFacts(ToCustomer):
@@ -162,8 +193,9 @@ class RequestFacts(ToCustomer):
     technician: Technician | None
     partner: Partner
     locale: str
-    rule: MessageRule | None
-    settings: MessageSettings | None
+    rule: MessageRule | None = None
+    settings: MessageSettings | None = None
+    template: MessageTemplate | None = None
 
     @property
     def quiet(self) -> Quiet | None:
@@ -178,12 +210,25 @@ class RequestFacts(ToCustomer):
 
 @dataclass(frozen=True, slots=True)
 class InvitationFacts:
-    """A message with an invitation, as it stands now. ``locale``: the choice of who is invited, else the partner's."""
+    """A message with an invitation, as it stands now. ``locale``: the choice of who is invited, else the partner's.
+
+    ``template`` as in ``Facts``.
+    """
 
     message: Message
     invitation: Invitation
     partner: Partner
     locale: str
+    template: MessageTemplate | None = None
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The partner's time zone."""
+        return ZoneInfo(self.partner.timezone)
+
+
+# What a message is made of that a partner may word (N2).
+WordedFacts = Facts | RequestFacts | InvitationFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,47 +348,14 @@ def _with_name(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
 
 def invitation_facts(session: Session, message_id: int) -> InvitationFacts:
     """Return the facts of a message with an invitation, in one statement and as they are now."""
-    query = (
-        select(Message, Invitation, Partner, User.locale)
-        .join(Invitation, Invitation.id == Message.invitation_id)
-        .join(Partner, Partner.id == Message.partner_id)
-        .join(User, User.email == Invitation.email, isouter=True)
-        .where(Message.id == message_id)
-    )
-    message, invitation, partner, locale = session.execute(query, execution_options={"populate_existing": True}).one()
-    return InvitationFacts(message, invitation, partner, locale or partner.locale)
+    message, invitation, partner, locale, template = _the_row(session, _invitation_query(), message_id)
+    return InvitationFacts(message, invitation, partner, locale or partner.locale, template)
 
 
 def request_facts(session: Session, message_id: int) -> RequestFacts:
     """Return the facts of a message about a request for new service, in one statement and as they are now."""
-    query = (
-        select(
-            Message,
-            Contact,
-            ServiceRequest,
-            Customer,
-            Address,
-            ServiceType,
-            Technician,
-            Partner,
-            User.locale,
-            MessageRule,
-            MessageSettings,
-        )
-        .join(ServiceRequest, ServiceRequest.id == Message.service_request_id)
-        .join(Customer, Customer.id == ServiceRequest.customer_id)
-        .join(Contact, Contact.id == Message.contact_id, isouter=True)
-        .join(Address, Address.id == ServiceRequest.address_id)
-        .join(ServiceType, ServiceType.id == ServiceRequest.service_type_id)
-        .join(Technician, Technician.id == ServiceRequest.proposed_technician_id, isouter=True)
-        .join(Partner, Partner.id == Message.partner_id)
-        .join(User, User.id == Customer.user_id, isouter=True)
-        .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
-        .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
-        .where(Message.id == message_id)
-    )
-    row = session.execute(query, execution_options={"populate_existing": True}).one()
-    message, contact, request, customer, address, kind, technician, partner, locale, rule, settings = row
+    row = _the_row(session, _request_query(), message_id)
+    message, contact, request, customer, address, kind, technician, partner, locale, rule, settings, template = row
     return RequestFacts(
         message,
         contact,
@@ -356,6 +368,7 @@ def request_facts(session: Session, message_id: int) -> RequestFacts:
         locale or partner.locale,
         rule,
         settings,
+        template,
     )
 
 
@@ -391,9 +404,14 @@ def backlog(session: Session, now: datetime) -> Backlog:
 
 
 def facts_of(session: Session, message_ids: Sequence[int]) -> dict[int, Facts]:
-    """Return the facts of messages about visits by their keys, in one statement and as they are now; UTC."""
-    rows = session.execute(_query(), {"message_ids": message_ids}, execution_options={"populate_existing": True})
-    return {facts.message.id: facts for facts in map(_facts, rows)}
+    """Return the facts of messages about visits by their keys, in two statements and as they are now; UTC."""
+    given = {"message_ids": message_ids}
+    found = session.execute(_query(), given, execution_options={"populate_existing": True})
+    facts = {one.message.id: one for one in map(_facts, found)}
+    # Beside the others and not joined to them, since planning so long a statement takes longer than running it.
+    jobs = {one.job.id for one in facts.values() if one.reader_has_login}
+    rules = modify_rules(session, sorted(jobs))
+    return {key: replace(one, rules=rules[one.job.id]) if one.job.id in rules else one for key, one in facts.items()}
 
 
 def _facts(row: Row[*tuple[Any, ...]]) -> Facts:
@@ -420,75 +438,85 @@ def _facts(row: Row[*tuple[Any, ...]]) -> Facts:
     )
 
 
-def facts_about(session: Session, now: datetime, visit_id: int, place: Place) -> Facts:
-    """Return the facts that a message of ``place`` would have if it were sent at ``now`` about a visit of the scope.
+def modify_rules(session: Session, job_ids: Sequence[int]) -> dict[int, ModifyRules]:
+    """Return what decides about *Modify* of each of these jobs, by their keys; one statement, none for no jobs."""
+    if not job_ids:
+        return {}
+    given = {"job_ids": job_ids}
+    # Of a job there is a row for each of its visits with each override.
+    by_job: dict[int, list[Row[*tuple[Any, ...]]]] = defaultdict(list)
+    for row in session.execute(_rules_query(), given, execution_options={"populate_existing": True}):
+        by_job[row[0]].append(row)
+    return {
+        key: ModifyRules(in_force(rows[0][2], overrides_in(rows)), list(dict.fromkeys(row[1] for row in rows)))
+        for key, rows in by_job.items()
+    }
 
-    It is to the customer, or to the visit's technician, and stands in no outbox. Raises ``NotFound``. Two statements at
-    most.
-    """
+
+def _the_row(session: Session, query: Select[*tuple[Any, ...]], message_id: int) -> Any:
+    return session.execute(query, {"message_id": message_id}, execution_options={"populate_existing": True}).one()
+
+
+# Putting the statements together costs more than running them, and the relay asks all the time.
+@cache
+def _invitation_query() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Message, Invitation, Partner, User.locale, MessageTemplate)
+        .join(Invitation, Invitation.id == Message.invitation_id)
+        .join(Partner, Partner.id == Message.partner_id)
+        .join(User, User.email == Invitation.email, isouter=True)
+        .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
+        .where(Message.id == bindparam("message_id"))
+    )
+
+
+@cache
+def _rules_query() -> Select[*tuple[Any, ...]]:
     query = (
-        select(Appointment, Job, Customer, Address, ServiceType, Technician, Partner)
-        .join(Job, Job.id == Appointment.job_id)
-        .join(Customer, Customer.id == Appointment.customer_id)
-        .join(Address, Address.id == Job.address_id)
-        .join(ServiceType, ServiceType.id == Job.service_type_id)
-        .join(Technician, Technician.id == Appointment.technician_id, isouter=True)
-        .join(Partner, Partner.id == Appointment.partner_id)
-        .where(Appointment.id == visit_id)
+        select(Job.id, Appointment, FeatureControls)
+        .join(Appointment, Appointment.job_id == Job.id)
+        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+        .order_by(Appointment.start_at, Appointment.id)
     )
-    found = session.execute(query).one_or_none() if 0 < visit_id <= MAX_KEY else None
-    if found is None:
-        raise NotFound
-    visit, job, customer, address, service_type, technician, partner = found
-    to_technician = place.kind in TO_TECHNICIANS
-    message = Message(
-        partner_id=partner.id,
-        customer_id=None if to_technician else customer.id,
-        technician_id=technician.id if to_technician and technician is not None else None,
-        key="",
-        kind=place.kind.value,
-        channel=place.channel.value,
-        recipient="",
-        occurrence=visit.occurrence,
-        due_at=now,
-    )
-    answer = ""
-    if place.kind is MessageKind.DECLINED:
-        latest = select(ChangeRequest.answer).where(ChangeRequest.appointment_id == visit.id)
-        answer = session.scalars(latest.order_by(ChangeRequest.id.desc()).limit(1)).first() or ""
-    return Facts(
-        message,
-        None,
-        visit,
-        job,
-        customer,
-        address,
-        service_type,
-        technician,
-        partner,
-        place.locale,
-        newer_exists=False,
-        answer=answer,
-        told=technician if to_technician else None,
+    return with_overrides(query)
+
+
+@cache
+def _request_query() -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            Message,
+            Contact,
+            ServiceRequest,
+            Customer,
+            Address,
+            ServiceType,
+            Technician,
+            Partner,
+            User.locale,
+            MessageRule,
+            MessageSettings,
+            MessageTemplate,
+        )
+        .join(ServiceRequest, ServiceRequest.id == Message.service_request_id)
+        .join(Customer, Customer.id == ServiceRequest.customer_id)
+        .join(Contact, Contact.id == Message.contact_id, isouter=True)
+        .join(Address, Address.id == ServiceRequest.address_id)
+        .join(ServiceType, ServiceType.id == ServiceRequest.service_type_id)
+        .join(Technician, Technician.id == ServiceRequest.proposed_technician_id, isouter=True)
+        .join(Partner, Partner.id == Message.partner_id)
+        .join(User, User.id == Customer.user_id, isouter=True)
+        .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
+        .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
+        .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
+        .where(Message.id == bindparam("message_id"))
     )
 
 
-def visits_to_show(session: Session, limit: int) -> list[tuple[int, str, datetime]]:
-    """Return the visits booked last, newest first, as key, customer's name and start; one statement."""
-    query = (
-        select(Appointment.id, Customer.name, Appointment.start_at)
-        .join(Customer, Customer.id == Appointment.customer_id)
-        .order_by(Appointment.id.desc())
-        .limit(limit)
-    )
-    return [(key, name, start) for key, name, start in session.execute(query)]
-
-
-# Putting the statement together costs more than running it, and the relay asks all the time.
 @cache
 def _query() -> Select[*tuple[Any, ...]]:
     newer, told = aliased(Message), aliased(Technician)
-    locale = func.coalesce(func.nullif(User.locale, ""), func.nullif(Partner.locale, ""), ENGLISH)
     reader = case((Message.technician_id.is_not(None), told.user_id), else_=Customer.user_id)
     newer_exists = exists().where(
         newer.partner_id == Message.partner_id,
@@ -544,6 +572,6 @@ def _query() -> Select[*tuple[Any, ...]]:
         .join(MessageRule, MessageRule.id == Message.rule_id, isouter=True)
         .join(MessageSettings, MessageSettings.partner_id == Message.partner_id, isouter=True)
         .join(ChangeRequest, declined, isouter=True)
-        .join(MessageTemplate, holds_for(Message, locale), isouter=True)
+        .join(MessageTemplate, holds_for(Message, LOCALE), isouter=True)
         .where(Message.id.in_(bindparam("message_ids", expanding=True)))
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.domain.access.models import AccessLink
@@ -240,10 +241,14 @@ def message_for(
 
 
 def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[MessageRule]:
-    query = select(MessageRule).where(
-        MessageRule.partner_id == partner_id, MessageRule.kind == kind, MessageRule.enabled.is_(True)
-    )
-    return session.scalars(query.order_by(MessageRule.id)).all()
+    return session.scalars(_rules_query(), {"partner": partner_id, "kind": kind}).all()
+
+
+# Put together once: every change of a visit asks which messages it makes.
+@cache
+def _rules_query() -> Select[MessageRule]:
+    its = (MessageRule.partner_id == bindparam("partner"), MessageRule.kind == bindparam("kind"))
+    return select(MessageRule).where(*its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
 
 
 def moment_of(rule: MessageRule) -> Moment:

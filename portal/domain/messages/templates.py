@@ -3,6 +3,9 @@
 Saving is done within one ``unit_of_work`` and writes the audit trail. It raises ``NotFound`` for a kind that has no
 words of its own, ``Invalid`` for words that cannot be used, with the line at the field, and ``Conflict`` for a form
 from before somebody else's change; then nothing is changed. What is saved holds at once, for messages that wait too.
+
+Links to sign in and for a new password have no words here: they are the platform's own, since who asks for one may
+belong to several partners.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, Self
 
 from sqlalchemy import Select, and_, func, select
@@ -20,7 +24,14 @@ from sqlalchemy.orm import Session, aliased
 from portal.domain import templating
 from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Sentence, changed_meanwhile, sentence
-from portal.domain.messages.models import TO_TECHNICIANS, WORDED, Channel, MessageKind, MessageTemplate
+from portal.domain.messages.models import (
+    ABOUT_REQUESTS,
+    TO_TECHNICIANS,
+    WORDED,
+    Channel,
+    MessageKind,
+    MessageTemplate,
+)
 from portal.domain.paging import Cursor, Order, Page, page_of
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change
 from portal.domain.texts import one_line, shows
@@ -38,9 +49,10 @@ NEWEST_FIRST = Order((MessageTemplate.id,), descending=True)
 # The classes with which our own letters draw a button and the box about the visit.
 CLASSES = {"a": {"button"}, "p": {"what"}}
 
-ALWAYS = (
-    "recipient.name",
-    "recipient.first_name",
+READER = ("recipient.name", "recipient.first_name")
+PARTNER = ("partner.name", "partner.phone")
+ABOUT_VISITS = (
+    *READER,
     "customer.name",
     "visit.service",
     "visit.date",
@@ -50,10 +62,21 @@ ALWAYS = (
     "technician.name",
     "job.number",
     "job.title",
-    "partner.name",
-    "partner.phone",
+    *PARTNER,
 )
-TO_A_CUSTOMER = ("visit.confirmed", "link.my_schedule")
+TO_A_CUSTOMER = ("visit.confirmed", "visit.modify_until", "link.modify", "link.my_schedule")
+ABOUT_A_REQUEST = (
+    *READER,
+    "customer.name",
+    "request.service",
+    "request.address",
+    "request.dates",
+    "request.asked_on",
+    *PARTNER,
+    "link.request",
+    "link.my_schedule",
+)
+WITH_AN_INVITATION = (*READER, "invitation.role", "invitation.inviter", "invitation.until", *PARTNER, "link.invitation")
 TO_CONFIRM = ("link.confirm",)
 TO_RATE = ("link.survey", "survey.until")
 # Beside those above, by kind.
@@ -67,6 +90,8 @@ BESIDES: Mapping[MessageKind, tuple[str, ...]] = {
     MessageKind.SURVEY: TO_RATE,
     MessageKind.SURVEY_NUDGE: TO_RATE,
     MessageKind.TECHNICIAN_CANCELLED: ("visit.cancel_reason",),
+    MessageKind.REQUEST_OFFERED: ("request.offered_date", "request.offered_window", "request.technician"),
+    MessageKind.REQUEST_DECLINED: ("request.answer",),
 }
 # Without it a message does not do what it is for.
 NEEDED: Mapping[MessageKind, tuple[str, Sentence]] = {
@@ -82,11 +107,46 @@ NEEDED: Mapping[MessageKind, tuple[str, Sentence]] = {
         (MessageKind.SURVEY, MessageKind.SURVEY_NUDGE),
         ("link.survey", sentence("Nobody can answer by it: {{ link.survey }} is missing.")),
     ),
-    MessageKind.DECLINED: (
-        "request.answer",
-        sentence("It does not say what your office answered: {{ request.answer }} is missing."),
+    **dict.fromkeys(
+        (MessageKind.DECLINED, MessageKind.REQUEST_DECLINED),
+        (
+            "request.answer",
+            sentence("It does not say what your office answered: {{ request.answer }} is missing."),
+        ),
+    ),
+    MessageKind.REQUEST_OFFERED: (
+        "request.offered_date",
+        sentence("It does not say which day you offer: {{ request.offered_date }} is missing."),
     ),
 }
+# Without it nobody could do what the message is there for, so it is not sent, nor saved: always, whatever is blank.
+CARRIED: Mapping[MessageKind, tuple[str, Sentence, Sentence]] = {
+    MessageKind.INVITATION: (
+        "link.invitation",
+        sentence("Nobody can accept the invitation by it: {{ link.invitation }} is missing."),
+        sentence("Put {{ link.invitation }} outside of conditions: some invitations would not have it."),
+    ),
+}
+
+
+class About(StrEnum):
+    """What a message is about: it says which placeholders there are."""
+
+    VISIT = "visit"
+    REQUEST = "request"
+    INVITATION = "invitation"
+
+
+def about(kind: str) -> About:
+    """Return what messages of ``kind``, one of ``WORDED``, are about."""
+    if kind in ABOUT_REQUESTS:
+        return About.REQUEST
+    return About.INVITATION if kind == MessageKind.INVITATION else About.VISIT
+
+
+def channels_of(kind: str) -> tuple[Channel, ...]:
+    """Return how messages of ``kind``, one of ``WORDED``, may be sent: an invitation is a mail."""
+    return (Channel.EMAIL,) if kind == MessageKind.INVITATION else tuple(Channel)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +160,14 @@ class Place:
     @classmethod
     def of(cls, kind: str, channel: str, locale: str) -> Self:
         """Return the place of that name; raises ``NotFound`` where there are no such words."""
-        if kind not in WORDED or channel not in set(Channel):
+        if kind not in WORDED or channel not in channels_of(kind):
             raise NotFound
         return cls(MessageKind(kind), Channel(channel), locale)
+
+    @property
+    def about(self) -> About:
+        """What the message is about."""
+        return about(self.kind)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -112,8 +177,15 @@ class Place:
     @property
     def placeholders(self) -> tuple[str, ...]:
         """The placeholders that may stand in them."""
-        to_technician = self.kind in TO_TECHNICIANS
-        return (*ALWAYS, *(("link.visit",) if to_technician else TO_A_CUSTOMER), *BESIDES.get(self.kind, ()))
+        match self.about:
+            case About.VISIT:
+                to_reader = ("link.visit",) if self.kind in TO_TECHNICIANS else TO_A_CUSTOMER
+                always = (*ABOUT_VISITS, *to_reader)
+            case About.REQUEST:
+                always = ABOUT_A_REQUEST
+            case About.INVITATION:
+                always = WITH_AN_INVITATION
+        return (*always, *BESIDES.get(self.kind, ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +205,8 @@ def errors_in(place: Place, words: Words) -> dict[str, Sentence]:
         problem = templating.problem_of(getattr(words, field), place.placeholders, limit)
         if problem is not None:
             errors[field] = problem.sentence
+        elif place.kind in CARRIED and field != "subject" and (lack := _lack_of(place, field, getattr(words, field))):
+            errors[field] = lack
     if not shows(words.body):
         errors["body"] = sentence("Enter the text")
     if "subject" in place.fields and not one_line(words.subject):
@@ -174,10 +248,34 @@ def filled(place: Place, words: Words, values: Mapping[str, str]) -> Words:
     subject, html = "", ""
     if place.channel is not Channel.TEXT:
         subject = one_line(templating.fill(words.subject, values, limit=MAX_SUBJECT_OUT))
-        html = templating.fill(words.body_html, values, html=True, limit=MAX_LETTER)
+        html = _html(words.body_html, values)
     if not body or (not subject and place.channel is not Channel.TEXT):
         raise templating.Unusable(templating.Problem(1, sentence("Nothing is left of it.")))
-    return Words(subject, body, templating.clean_html(html, CLASSES).strip())
+    if place.kind in CARRIED:
+        name, missing, _ = CARRIED[place.kind]
+        if values[name] not in body or (html and values[name] not in html):
+            raise templating.Unusable(templating.Problem(1, missing))
+    return Words(subject, body, html)
+
+
+def _html(source: str, values: Mapping[str, str]) -> str:
+    return templating.clean_html(templating.fill(source, values, html=True, limit=MAX_LETTER), CLASSES).strip()
+
+
+def _lack_of(place: Place, field: str, source: str) -> Sentence | None:
+    """Say that ``source`` lacks what the message has to carry: always, or where something else is blank."""
+    if field == "body_html" and not source.strip():
+        return None
+    carried, missing, sometimes = CARRIED[place.kind]
+    example = "https://example.com/Aa"
+    rest = [name for name in place.placeholders if name != carried]
+    for blank in (set(), *({name} for name in rest), set(rest)):
+        values = {name: "" if name in blank else "x" for name in rest} | {carried: example}
+        said = _html(source, values) if field == "body_html" else templating.fill(source, values, limit=MAX_LETTER)
+        # HTML of which nothing is left is made of the text.
+        if example not in said and (said or field == "body"):
+            return sometimes if blank else missing
+    return None
 
 
 def save_words(

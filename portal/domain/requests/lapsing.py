@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import SYSTEM
@@ -21,12 +22,16 @@ def lapse_outdated(session: Session, now: datetime, job: Job, visits: Sequence[A
 
     Called with every change of a visit, in its transaction; ``now`` is an instant.
     """
-    query = select(ChangeRequest).where(ChangeRequest.job_id == job.id, ChangeRequest.status == PENDING)
     by_key = {visit.id: visit for visit in visits}
-    for request in session.scalars(query):
+    for request in session.scalars(_waiting(), {"job_id": job.id}):
         visit = by_key.get(request.appointment_id)
         if visit is None or visit.status not in MOVABLE or visit.start_at != request.start_at:
             lapse(session, now, job, visit, request)
+
+
+@cache
+def _waiting() -> Select[ChangeRequest]:
+    return select(ChangeRequest).where(ChangeRequest.job_id == bindparam("job_id"), ChangeRequest.status == PENDING)
 
 
 def lapse(session: Session, now: datetime, job: Job, visit: Appointment | None, request: ChangeRequest) -> None:

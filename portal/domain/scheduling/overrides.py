@@ -150,8 +150,8 @@ def inherited_by(session: Session, owner: Owner, row: Any) -> Inheritance:
             .join(Customer, Customer.id == Job.customer_id)
             .where(Job.id == row.id)
         )
-        found = session.execute(with_overrides(query)).one()
-        names |= {Owner.SERVICE_TYPE: found[0], Owner.CUSTOMER: found[1]}
+        found = session.execute(with_overrides(query)).all()
+        names |= {Owner.SERVICE_TYPE: found[0][0], Owner.CUSTOMER: found[0][1]}
         return Inheritance(in_force(partners, overrides_in(found) | {Owner.JOB: None}), names, {})
     differing: dict[str, list[str]] = defaultdict(list)
     if owner is Owner.CUSTOMER:

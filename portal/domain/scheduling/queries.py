@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import lru_cache
-from typing import Any
+from functools import cache
+from itertools import chain
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import (
+    ColumnElement,
     CompoundSelect,
     Date,
     Integer,
     Select,
     and_,
     bindparam,
+    case,
     cast,
     literal_column,
     null,
+    or_,
     select,
+    true,
     union_all,
 )
-from sqlalchemy.orm import Session, aliased, selectinload
+from sqlalchemy.orm import Session, selectinload
 
 from portal.domain.base import Key, UtcDateTime
+from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE
+from portal.domain.lookup import MAX_KEY
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
-from portal.domain.people.models import Partner, Technician
+from portal.domain.people.models import Partner, Technician, TechnicianStatus
 from portal.domain.scheduling.hits import ComingVisit, Rota
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -38,13 +45,14 @@ from portal.domain.scheduling.models import (
     PauseReason,
     RejectReason,
     ServiceType,
+    ServiceTypeSkill,
     Skill,
     TechnicianSkill,
     TimeOff,
     WorkingHours,
 )
 from portal.domain.scheduling.rules import Controls, Owner, in_force
-from portal.domain.scheduling.slots import Ability, Booked, Calendar, Span, Wanted
+from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
 
 REACH = timedelta(days=2)
@@ -135,7 +143,12 @@ def list_reasons(
 
 def zone_of(session: Session, partner_id: int) -> ZoneInfo:
     """Return the partner's time zone."""
-    return ZoneInfo(session.scalars(select(Partner.timezone).where(Partner.id == partner_id)).one())
+    return ZoneInfo(session.scalars(_zone_query(), {"partner": partner_id}).one())
+
+
+@cache
+def _zone_query() -> Select[str]:
+    return select(Partner.timezone).where(Partner.id == bindparam("partner"))
 
 
 def controls_of(session: Session, partner_id: int) -> FeatureControls:
@@ -148,36 +161,68 @@ OVERRIDING = (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
 
 
 def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return ``query``, which reads ``Job``, with the job's overrides as last entities, ordered as ``OVERRIDING``."""
-    keys = {Owner.SERVICE_TYPE: Job.service_type_id, Owner.CUSTOMER: Job.customer_id, Owner.JOB: Job.id}
-    for owner in OVERRIDING:
-        # Made anew each time: threads that compiled statements with the same alias at once spoilt it for their process.
-        override = aliased(ControlOverride, name=f"override_of_{owner}")
-        is_its = getattr(override, f"{owner}_id") == keys[owner]
-        query = query.outerjoin(override, and_(override.partner_id == Job.partner_id, is_its)).add_columns(override)
-    return query
+    """Return ``query``, which reads ``Job``, with the job's override as last entity: a row for each, at least one."""
+    # One join for all of them: aliases could not be kept with a statement, since threads that compile it at once spoil
+    # them for their process.
+    is_its = or_(
+        ControlOverride.service_type_id == Job.service_type_id,
+        ControlOverride.customer_id == Job.customer_id,
+        ControlOverride.job_id == Job.id,
+    )
+    on = and_(ControlOverride.partner_id == Job.partner_id, is_its)
+    return query.outerjoin(ControlOverride, on).add_columns(ControlOverride)
 
 
-def overrides_in(row: Sequence[Any]) -> dict[Owner, ControlOverride | None]:
-    """Return the overrides in a row of ``with_overrides``."""
-    return dict(zip(OVERRIDING, row[-len(OVERRIDING) :], strict=True))
+def overrides_in(rows: Iterable[Sequence[Any]]) -> dict[Owner, ControlOverride | None]:
+    """Return the overrides of one job in its rows of ``with_overrides``, ordered as ``OVERRIDING``."""
+    found: dict[Owner, ControlOverride | None] = dict.fromkeys(OVERRIDING)
+    found.update({row[-1].owner: row[-1] for row in rows if row[-1] is not None})
+    return found
 
 
 def controls_over(session: Session, job_id: int) -> tuple[FeatureControls, dict[Owner, ControlOverride | None]]:
     """Return the partner's controls and the overrides that a job stands under, as they are now, in one statement."""
-    query = (
-        select(FeatureControls)
-        .select_from(Job)
-        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
-        .where(Job.id == job_id)
-    )
-    row = session.execute(with_overrides(query), execution_options={"populate_existing": True}).one()
-    return row[0], overrides_in(row)
+    found = rules_over(session, [job_id])[job_id]
+    return found.partners, found.overrides
 
 
 def controls_for(session: Session, job_id: int) -> Controls:
     """Return the controls that hold for a job, as they are now, in one statement."""
-    return in_force(*controls_over(session, job_id))
+    return rules_over(session, [job_id])[job_id].controls
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the customer of a job is bound by: the partner's controls, what has been set in place of them, and zone."""
+
+    zone: ZoneInfo
+    partners: FeatureControls
+    overrides: dict[Owner, ControlOverride | None]
+
+    @property
+    def controls(self) -> Controls:
+        """The controls that hold."""
+        return in_force(self.partners, self.overrides)
+
+
+def rules_over(session: Session, job_ids: Sequence[int]) -> dict[int, Rules]:
+    """Return what the customers of some jobs are bound by, as it is now, by the jobs' keys. One statement."""
+    by_job: dict[int, list[Any]] = defaultdict(list)
+    fresh = {"populate_existing": True}
+    for row in session.execute(_rules_query(), {"job_ids": job_ids}, execution_options=fresh):
+        by_job[row[0]].append(row)
+    return {key: Rules(ZoneInfo(rows[0][1]), rows[0][2], overrides_in(rows)) for key, rows in by_job.items()}
+
+
+@cache
+def _rules_query() -> Select[*tuple[Any, ...]]:
+    query = (
+        select(Job.id, Partner.timezone, FeatureControls)
+        .join(Partner, Partner.id == Job.partner_id)
+        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+    )
+    return with_overrides(query)
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:
@@ -194,10 +239,14 @@ def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> 
     )
 
 
-def bookable_technicians(session: Session, partner_id: int) -> list[Technician]:
-    """Return the technicians whom a time may be given to: active and set to Available, by name."""
-    query = select(Technician).where(Technician.partner_id == partner_id).order_by(Technician.name, Technician.id)
-    return [technician for technician in session.scalars(query) if technician.is_available]
+def bookable_technicians(session: Session, partner_id: int) -> list[int]:
+    """Return the keys of those whom a time may be given to: active and set to Available."""
+    query = select(Technician.id).where(Technician.partner_id == partner_id, *_is_available(Technician))
+    return list(session.scalars(query))
+
+
+def _is_available(technician: Any) -> tuple[ColumnElement[bool], ...]:
+    return technician.active.is_(True), technician.status == TechnicianStatus.AVAILABLE
 
 
 def board(
@@ -212,110 +261,218 @@ def board(
 
     ``without_visit`` is the key of an appointment that does not count against itself, for a move.
     """
-    own: dict[int, dict[int, list[tuple[int, int]]]] = defaultdict(lambda: defaultdict(list))
-    shared: dict[int, list[tuple[int, int]]] = defaultdict(list)
-    absences: dict[int, list[Span]] = defaultdict(list)
-    skills: dict[int, set[int]] = defaultdict(set)
-    booked: dict[int, list[Booked]] = defaultdict(list)
-    holidays: set[date] = set()
-    zone = ""
-    keys = [technician.id for technician in technicians]
+    found = _gather(session, partner_id, [technician.id for technician in technicians], start, end, without_visit)
+    return found.board({technician.id: technician.name for technician in technicians})
+
+
+def board_for(
+    session: Session,
+    partner_id: int,
+    service_type_id: int,
+    people: Sequence[int] | None,
+    start: datetime,
+    end: datetime,
+    duration: timedelta | None = None,
+    without_visit: int | None = None,
+) -> tuple[Wanted, Board]:
+    """Return what a visit of a kind of work needs, as ``wanted_for``, and the calendars of who may make it.
+
+    Of the technicians with the keys ``people``, or without them of all whom a time may be given to. Everything in one
+    statement, otherwise as ``board``; raises ``NotFound`` for a service type or people who are not the partner's.
+    """
+    if not all(0 < key <= MAX_KEY for key in people or ()):
+        raise NotFound
+    found = _gather(session, partner_id, people, start, end, without_visit, service_type_id)
+    if service_type_id not in found.kinds or not found.names.keys() >= set(people or ()):
+        raise NotFound
+    usual, before, after, step = found.kinds[service_type_id]
+    skills = tuple(Ability(key, name) for name, key in sorted(found.needed))
+    wanted = Wanted(usual if duration is None else duration, before, after, step, skills)
+    return wanted, found.board(found.names)
+
+
+class Lengths(NamedTuple):
+    """How long a kind of work usually takes, its buffers, and the step of its starts."""
+
+    duration: timedelta
+    before: timedelta
+    after: timedelta
+    step: timedelta
+
+
+# The buffers of a visit whose kind is not looked up.
+WITHOUT = (NOTHING, NOTHING)
+ROWS_AT_ONCE = 500
+
+
+@dataclass
+class _Gathered:
+    """What the statement of a board found: by technician, every kind of work, and the skills that the one needs."""
+
+    zone: str = ""
+    names: dict[int, str] = field(default_factory=dict)
+    own: dict[int, dict[int, list[tuple[int, int]]]] = field(default_factory=lambda: defaultdict(_week))
+    shared: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: _week())
+    absences: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
+    skills: dict[int, set[int]] = field(default_factory=lambda: defaultdict(set))
+    visits: dict[int, tuple[list[datetime], list[datetime], list[int | None]]] = field(
+        default_factory=lambda: defaultdict(lambda: ([], [], []))
+    )
+    holidays: set[date] = field(default_factory=set)
+    kinds: dict[int | None, Lengths] = field(default_factory=dict)
+    needed: list[tuple[str, int]] = field(default_factory=list)
+
+    def board(self, names: Mapping[int, str]) -> Board:
+        """Return the calendars of the technicians with those keys and names."""
+        return Board(
+            zone=ZoneInfo(self.zone),
+            holidays=frozenset(self.holidays),
+            calendars=[
+                Calendar(
+                    technician_id=key,
+                    name=name,
+                    hours=self.own.get(key) or self.shared,
+                    time_off=self.absences.get(key, ()),
+                    booked=self._agenda(key),
+                    skills=frozenset(self.skills.get(key, ())),
+                )
+                for key, name in names.items()
+            ],
+        )
+
+    def _agenda(self, technician_id: int) -> Agenda:
+        if technician_id not in self.visits:
+            return Agenda()
+        starts, ends, kinds = self.visits[technician_id]
+        buffers = {key: (lengths.before, lengths.after) for key, lengths in self.kinds.items()}
+        return Agenda(starts, ends, [buffers.get(key, WITHOUT) for key in kinds])
+
+
+def _week() -> dict[int, list[tuple[int, int]]]:
+    return defaultdict(list)
+
+
+def _gather(
+    session: Session,
+    partner_id: int,
+    people: Sequence[int] | None,
+    start: datetime,
+    end: datetime,
+    without_visit: int | None,
+    service_type_id: int | None = None,
+) -> _Gathered:
     start, end = start - REACH, end + REACH
-    given = {"partner": partner_id, "people": keys, "since": start, "until": end, "moved": without_visit}
-    given |= {"first_day": start.date(), "last_day": end.date()}
-    lengths: dict[int, timedelta] = {}
-    for part, owner, since, until, first, second, third, day, name in session.execute(_board_query(), given):
+    given = {"partner": partner_id, "since": start, "until": end, "moved": without_visit, "kind": service_type_id}
+    given |= {"begun": start - LONGEST_VISIT, "first_day": start.date(), "last_day": end.date()}
+    if people is not None:
+        given["people"] = people
+    found = _Gathered()
+    rows = session.execute(_board_query(anybody=people is None), given)
+    # By parts, since tens of thousands of rows at once would keep the garbage collector busy.
+    for part, owner, since, until, first, second, third, fourth, day, name in chain.from_iterable(
+        rows.partitions(ROWS_AT_ONCE)
+    ):
         if part == _VISIT:
-            before = lengths.get(first) or lengths.setdefault(first, timedelta(minutes=first))
-            after = lengths.get(second) or lengths.setdefault(second, timedelta(minutes=second))
-            booked[owner].append(Booked(Span(since, until), before, after))
+            starts, ends, kinds = found.visits[owner]
+            starts.append(since)
+            ends.append(until)
+            kinds.append(first)
+        elif part == _TECHNICIAN:
+            found.names[owner] = name
         elif part == _TIME_OFF:
-            absences[owner].append(Span(since, until))
+            found.absences[owner].append(Span(since, until))
         elif part == _HOURS:
-            week = shared if owner is None else own[owner]
+            week = found.shared if owner is None else found.own[owner]
             week[first].append((second, third))
         elif part == _SKILL:
-            skills[owner].add(first)
+            found.skills[owner].add(first)
         elif part == _HOLIDAY:
-            holidays.add(day)
+            found.holidays.add(day)
+        elif part == _KIND:
+            found.kinds[owner] = Lengths(*(timedelta(minutes=minutes) for minutes in (first, second, third, fourth)))
+        elif part == _NEEDED:
+            found.needed.append((name, owner))
         else:
-            zone = name
-    return Board(
-        zone=ZoneInfo(zone),
-        holidays=frozenset(holidays),
-        calendars=[
-            Calendar(
-                technician_id=technician.id,
-                name=technician.name,
-                hours=own.get(technician.id) or shared,
-                time_off=absences[technician.id],
-                booked=booked[technician.id],
-                skills=frozenset(skills[technician.id]),
-            )
-            for technician in technicians
-        ],
-    )
+            found.zone = name
+    return found
 
 
-_VISIT, _TIME_OFF, _HOURS, _SKILL, _HOLIDAY, _ZONE = range(6)
+_VISIT, _TECHNICIAN, _TIME_OFF, _HOURS, _SKILL, _HOLIDAY, _KIND, _NEEDED, _ZONE = range(9)
 
 
-@lru_cache(maxsize=1)
-def _board_query() -> CompoundSelect[*tuple[Any, ...]]:
+@cache
+def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
     # A customer's session sees only their own visits, but free times depend on everyone's: so this statement names the
-    # partner itself and reads nothing but times.
-    partner_id, keys = bindparam("partner", type_=Key), bindparam("people", type_=Key, expanding=True)
+    # partner itself and reads nothing but times, and the names that refusals say.
+    partner_id, kind_id = bindparam("partner", type_=Key), bindparam("kind", type_=Key)
     start, end = bindparam("since", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
     moved = bindparam("moved", type_=Integer())
     visit, job, kind = Appointment.__table__.c, Job.__table__.c, ServiceType.__table__.c
     absence, hours, known = TimeOff.__table__.c, WorkingHours.__table__.c, TechnicianSkill.__table__.c
-    holiday, partner = Holiday.__table__.c, Partner.__table__.c
+    holiday, partner, person = Holiday.__table__.c, Partner.__table__.c, Technician.__table__.c
+    need, skill = ServiceTypeSkill.__table__.c, Skill.__table__.c
     no_one, no_time = cast(null(), visit.technician_id.type), cast(null(), visit.start_at.type)
     no_day, no_name = cast(null(), holiday.day.type), cast(null(), partner.timezone.type)
-    no_number = cast(null(), kind.buffer_before_minutes.type)
+    no_number = cast(null(), kind.id.type)
+    never = (no_time, no_time)
 
-    def part(number: int, owner: Any, times: Any, numbers: Any, day: Any = no_day, name: Any = no_name) -> Select[Any]:
-        numbers = (*numbers, no_number, no_number, no_number)[:3]
+    def part(
+        number: int, owner: Any = no_one, times: Any = never, numbers: Any = (), day: Any = no_day, name: Any = no_name
+    ) -> Select[Any]:
+        numbers = (*numbers, no_number, no_number, no_number, no_number)[:4]
         return select(literal_column(str(number)).label("part"), owner, *times, *numbers, day, name)
 
-    visits = (
+    def theirs(column: Any) -> ColumnElement[bool]:
+        # Of a partner most people are available, so that whoever is not is read along rather than looked up each time.
+        return true() if anybody else column.in_(bindparam("people", type_=Key, expanding=True))
+
+    # A visit's job is looked up only where some kind of work has buffers at all; most have none.
+    buffers = select(kind.id).where(
+        kind.partner_id == partner_id, (kind.buffer_before_minutes > 0) | (kind.buffer_after_minutes > 0)
+    )
+    kind_of_visit = select(job.service_type_id).where(job.id == visit.job_id).scalar_subquery()
+    parts = [
         part(
-            _VISIT,
-            visit.technician_id,
-            (visit.start_at, visit.end_at),
-            (kind.buffer_before_minutes, kind.buffer_after_minutes),
-        )
-        .join(Job.__table__, job.id == visit.job_id)
-        .join(ServiceType.__table__, kind.id == job.service_type_id)
-        .where(
+            _VISIT, visit.technician_id, (visit.start_at, visit.end_at), (case((buffers.exists(), kind_of_visit)),)
+        ).where(
             visit.partner_id == partner_id,
-            visit.technician_id.in_(keys),
+            theirs(visit.technician_id),
+            visit.technician_id.is_not(None),
             visit.status.in_(sorted(ACTIVE)),
             visit.end_at > start,
+            # Says nothing more, but where in the index to begin.
+            visit.start_at > bindparam("begun", type_=UtcDateTime()),
             visit.start_at < end,
             visit.id.is_distinct_from(moved),
-        )
-    )
-    never = (no_time, no_time)
-    parts = [
-        visits,
-        part(_TIME_OFF, absence.technician_id, (absence.start_at, absence.end_at), ()).where(
+        ),
+        part(_TECHNICIAN, person.id, name=person.name).where(
+            person.partner_id == partner_id, *(_is_available(person) if anybody else (theirs(person.id),))
+        ),
+        part(_TIME_OFF, absence.technician_id, (absence.start_at, absence.end_at)).where(
             absence.partner_id == partner_id,
-            absence.technician_id.in_(keys),
+            theirs(absence.technician_id),
             absence.end_at > start,
             absence.start_at < end,
         ),
-        part(_HOURS, hours.technician_id, never, (hours.weekday, hours.start_minute, hours.end_minute)).where(
-            hours.partner_id == partner_id, hours.technician_id.in_(keys) | hours.technician_id.is_(None)
+        part(_HOURS, hours.technician_id, numbers=(hours.weekday, hours.start_minute, hours.end_minute)).where(
+            hours.partner_id == partner_id, theirs(hours.technician_id) | hours.technician_id.is_(None)
         ),
-        part(_SKILL, known.technician_id, never, (known.skill_id,)).where(
-            known.partner_id == partner_id, known.technician_id.in_(keys)
+        part(_SKILL, known.technician_id, numbers=(known.skill_id,)).where(
+            known.partner_id == partner_id, theirs(known.technician_id)
         ),
-        part(_HOLIDAY, no_one, never, (), holiday.day).where(
+        part(_HOLIDAY, day=holiday.day).where(
             holiday.partner_id == partner_id,
             holiday.day.between(bindparam("first_day", type_=Date()), bindparam("last_day", type_=Date())),
         ),
-        part(_ZONE, no_one, never, (), name=partner.timezone).where(partner.id == partner_id),
+        part(
+            _KIND,
+            kind.id,
+            numbers=(kind.duration_minutes, kind.buffer_before_minutes, kind.buffer_after_minutes, kind.step_minutes),
+        ).where(kind.partner_id == partner_id),
+        part(_NEEDED, skill.id, name=skill.name)
+        .join_from(ServiceTypeSkill.__table__, Skill.__table__, skill.id == need.skill_id)
+        .where(need.partner_id == partner_id, need.service_type_id == kind_id, skill.active.is_(True)),
+        part(_ZONE, name=partner.timezone).where(partner.id == partner_id),
     ]
     return union_all(*parts).execution_options(**NAMES_PARTNER)
 

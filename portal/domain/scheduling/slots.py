@@ -6,6 +6,9 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from itertools import accumulate, chain
+from operator import sub
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from portal.domain.errors import Refusal, sentence
@@ -19,8 +22,7 @@ NEAR = timedelta(days=1)
 OF_ONE = frozenset({"time_off", "booked", "buffer"})
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Span:
+class Span(NamedTuple):
     """From ``start`` up to ``end`` (instants, half-open)."""
 
     start: datetime
@@ -31,13 +33,69 @@ class Span:
         return self.start < other.end and other.start < self.end
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Booked:
+class Booked(NamedTuple):
     """Somebody's active visit with the buffers of its service type."""
 
     visit: Span
     before: timedelta = NOTHING
     after: timedelta = NOTHING
+
+
+class Agenda:
+    """A technician's active visits, in time order: from ``starts`` to ``ends`` (instants) with their ``buffers``.
+
+    Kept by column, since those of many people are tens of thousands. They never overlap, so that ordered by start they
+    are ordered by end too.
+    """
+
+    __slots__ = ("_buffers", "_ends", "_starts", "_until")
+
+    def __init__(
+        self,
+        starts: Sequence[datetime] = (),
+        ends: Sequence[datetime] = (),
+        buffers: Sequence[tuple[timedelta, timedelta]] = (),
+    ) -> None:
+        """Take the visits in any order; ``buffers`` are those before and after each."""
+        order = sorted(range(len(starts)), key=starts.__getitem__)
+        self._starts, self._ends = [starts[at] for at in order], [ends[at] for at in order]
+        self._buffers = [buffers[at] for at in order]
+        # How long all those take that come before the one at that place.
+        self._until: list[timedelta] = list(accumulate(map(sub, self._ends, self._starts), initial=NOTHING))
+
+    @classmethod
+    def of(cls, booked: Iterable[Booked]) -> Agenda:
+        """Return the agenda of ``booked``."""
+        entries = list(booked)
+        return cls(
+            [entry.visit.start for entry in entries],
+            [entry.visit.end for entry in entries],
+            [(entry.before, entry.after) for entry in entries],
+        )
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[Booked]:
+        return (self._at(place) for place in range(len(self)))
+
+    def _at(self, place: int) -> Booked:
+        return Booked(Span(self._starts[place], self._ends[place]), *self._buffers[place])
+
+    def near(self, span: Span, reach: timedelta) -> list[Booked]:
+        """Return the visits that could touch ``span`` when both are widened by ``reach``."""
+        first = bisect_right(self._ends, span.start - reach)
+        after = bisect_right(self._starts, span.end + reach, first)
+        return [self._at(place) for place in range(first, after)]
+
+    def within(self, span: Span) -> timedelta:
+        """Return how much of ``span`` is booked."""
+        first = bisect_right(self._ends, span.start)
+        after = bisect_left(self._starts, span.end, first)
+        if first == after:
+            return NOTHING
+        outside = max(NOTHING, span.start - self._starts[first]) + max(NOTHING, self._ends[after - 1] - span.end)
+        return self._until[after] - self._until[first] - outside
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,17 +139,8 @@ class Calendar:
     name: str
     hours: Mapping[int, Sequence[tuple[int, int]]]
     time_off: Sequence[Span] = ()
-    booked: Sequence[Booked] = ()
+    booked: Agenda = field(default_factory=Agenda)
     skills: frozenset[int] = frozenset()
-    _ordered: tuple[Booked, ...] = field(init=False, repr=False, compare=False, default=())
-    _starts: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
-    _ends: tuple[datetime, ...] = field(init=False, repr=False, compare=False, default=())
-
-    def __post_init__(self) -> None:
-        ordered = tuple(sorted(self.booked, key=_start_of))
-        object.__setattr__(self, "_ordered", ordered)
-        object.__setattr__(self, "_starts", tuple([entry.visit.start for entry in ordered]))
-        object.__setattr__(self, "_ends", tuple([entry.visit.end for entry in ordered]))
 
     def stretches(self, day: date, zone: ZoneInfo) -> list[Span]:
         """Return the working hours of a local date as instants; a clock change keeps their wall-clock ends."""
@@ -102,14 +151,6 @@ class Calendar:
                 spans.append(span)
         return spans
 
-    def booked_near(self, span: Span, reach: timedelta) -> Sequence[Booked]:
-        """Return the visits that could touch ``span`` when both are widened by ``reach``, in time order.
-
-        A technician's active visits never overlap, so ordered by start they are ordered by end too.
-        """
-        first = bisect_right(self._ends, span.start - reach)
-        return self._ordered[first : bisect_right(self._starts, span.end + reach, first)]
-
     def taken(self, wanted: Wanted, span: Span) -> list[tuple[datetime, datetime]]:
         """Return between which instants, themselves left out, no start within ``span`` is free of visits and absences.
 
@@ -118,21 +159,10 @@ class Calendar:
         around = wanted.duration + wanted.after
         between = [
             (entry.visit.start - entry.before - around, entry.visit.end + entry.after + wanted.before)
-            for entry in self.booked_near(span, NEAR)
+            for entry in self.booked.near(span, NEAR)
         ]
         between += [(absence.start - wanted.duration, absence.end) for absence in self.time_off]
         return between
-
-    def booked_on(self, span: Span) -> timedelta:
-        """Return how long this technician is booked within ``span``."""
-        total = NOTHING
-        for entry in self.booked_near(span, NOTHING):
-            visit = entry.visit
-            if visit.start < span.start or span.end < visit.end:
-                visit = Span(max(visit.start, span.start), min(visit.end, span.end))
-            if visit.start < visit.end:
-                total += visit.end - visit.start
-        return total
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +227,7 @@ def booking_refusal(calendar: Calendar, wanted: Wanted, start: datetime) -> Refu
     """Say whether another visit, or its buffers, is in the way at ``start``; buffers of neighbours add up."""
     visit = Span(start, start + wanted.duration)
     near = None
-    for entry in calendar.booked_near(visit, NEAR):
+    for entry in calendar.booked.near(visit, NEAR):
         if visit.overlaps(entry.visit):
             return Refusal("booked", sentence("%(name)s is booked at that time.", name=calendar.name))
         gap_before = visit.start - entry.visit.end if entry.visit.end <= visit.start else None
@@ -221,17 +251,35 @@ def free_times(
 ) -> list[Slot]:
     """Return every candidate start of ``days`` (local dates), offered or refused, in time order.
 
+    As ``free_times_by_day``.
+    """
+    found = free_times_by_day(calendars, wanted, days, zone, holidays, limits)
+    return sorted(chain.from_iterable(found.values()), key=lambda slot: slot.start)
+
+
+def free_times_by_day(
+    calendars: Sequence[Calendar],
+    wanted: Wanted,
+    days: Iterable[date],
+    zone: ZoneInfo,
+    holidays: frozenset[date] = frozenset(),
+    limits: Limits | None = None,
+) -> dict[date, list[Slot]]:
+    """Return for each of ``days`` (local dates) every candidate start, offered or refused, in time order.
+
     Candidates count in steps from the start of each stretch of working hours, in elapsed time. Where several
     technicians are free the one with the least booked that day takes it, ties by name. Those who lack a skill count
     only where nobody has every one: then each of their times is refused for it.
     """
-    calendars = [calendar for calendar in calendars if skill_refusal(calendar, wanted) is None] or calendars
-    slots: dict[datetime, Slot] = {}
+    able = [calendar for calendar in calendars if skill_refusal(calendar, wanted) is None] or calendars
+    by_name = sorted(able, key=lambda one: (one.name, one.technician_id))
+    found: dict[date, list[Slot]] = {}
     for day in days:
+        slots: dict[datetime, Slot] = {}
         span = Span(*day_span(day, zone))
         # Most share one week, so that what follows from it alone is worked out once for all of them.
         weeks: dict[tuple[tuple[int, int], ...], list[datetime]] = {}
-        for calendar in sorted(calendars, key=lambda one: (one.booked_on(span), one.name, one.technician_id)):
+        for calendar in sorted(by_name, key=lambda one: one.booked.within(span)):
             stretches = tuple(calendar.hours.get(day.weekday(), ()))
             if stretches not in weeks:
                 weeks[stretches] = sorted(_candidates(calendar, wanted, day, zone))
@@ -259,11 +307,8 @@ def free_times(
                     if refusal.code in OF_ONE:
                         left.append(start)
             weeks[stretches] = left
-    return [slots[start] for start in sorted(slots)]
-
-
-def _start_of(entry: Booked) -> datetime:
-    return entry.visit.start
+        found[day] = [slots[start] for start in sorted(slots)]
+    return found
 
 
 def _candidates(calendar: Calendar, wanted: Wanted, day: date, zone: ZoneInfo) -> Iterable[datetime]:

@@ -24,8 +24,8 @@
     into.focus();
     into.dispatchEvent(new Event("input", { bubbles: true }));
   });
-  // Another visit is shown at once.
-  document.getElementById("visit")?.addEventListener("change", (event) => {
+  // Another visit, request or invitation is shown at once.
+  document.getElementById("about")?.addEventListener("change", (event) => {
     event.target.form.requestSubmit(document.querySelector("button[form=words][name=preview]"));
   });
 })();

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
@@ -21,26 +22,16 @@ from portal.domain.errors import sentence
 from portal.domain.messages import templates
 from portal.domain.messages.models import Channel, Message
 from portal.domain.messages.outbox import Letter
-from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, RequestFacts
+from portal.domain.messages.queries import AccessFacts, Facts, InvitationFacts, RequestFacts, WordedFacts
 from portal.domain.messages.services import ESSENTIAL
 from portal.domain.messages.templates import Place
-from portal.domain.people.invitations import token_for
 from portal.settings import Environment, Settings
 from portal.web import branding, formats, i18n
-from portal.web.letters.requests import request_words, wished_line
+from portal.web.letters.requests import wished_line
 from portal.web.letters.segments import plainly
+from portal.web.letters.standard import standard_source, words_for
 from portal.web.letters.values import Known, values_of
-from portal.web.letters.words import (
-    access_text,
-    access_words,
-    invitation_words,
-    length_line,
-    standard_source,
-    test_words,
-    text_for,
-    words_for,
-    work_line,
-)
+from portal.web.letters.words import access_text, access_words, length_line, test_words, text_for, work_line
 from portal.web.links import access_path, unsubscribe_path
 
 log = structlog.get_logger("portal.letters")
@@ -64,7 +55,7 @@ class Renderer:
         self._key = self._app.config["SECRET_KEY"] = settings.secret_key.get_secret_value()
         self._host = urlsplit(settings.base_url).hostname or "localhost"
 
-    def letter(self, facts: Facts, now: datetime) -> Letter:
+    def letter(self, facts: WordedFacts, now: datetime) -> Letter:
         """Return the letter or text that ``facts`` make, as of ``now`` (an instant).
 
         It says the partner's own words where there are some. Words that cannot be used after all give way to the
@@ -80,7 +71,9 @@ class Renderer:
                 note = UNUSABLE.msgid
         return replace(self.letter_of(facts, now, None), note=note)
 
-    def letter_of(self, facts: Facts, now: datetime, words: templates.Words | None, harmless: bool = False) -> Letter:
+    def letter_of(
+        self, facts: WordedFacts, now: datetime, words: templates.Words | None, harmless: bool = False
+    ) -> Letter:
         """Return the letter or text that ``facts`` make in the partner's ``words``, ``None`` for the standard ones.
 
         ``harmless`` as for ``values_of``. Raises ``Unusable`` for words that cannot be used.
@@ -90,50 +83,22 @@ class Renderer:
             g.now = now
             known = Known(values_of(facts, self._base_url, harmless))
             own = templates.filled(place, words, known.values) if words is not None else None
+            if isinstance(facts, InvitationFacts):
+                return self._invitation(facts, known, own, harmless)
             if place.channel is Channel.TEXT:
                 return self._text(facts, known, own)
-            if facts.told is not None:
+            if isinstance(facts, Facts) and facts.told is not None:
                 return self._to_technician(facts, known, own)
             return self._to_customer(facts, known, own, harmless)
-
-    def about_request(self, facts: RequestFacts, now: datetime) -> Letter:
-        """Return the letter or text about a request for new service, as of ``now`` (an instant)."""
-        partner, my_url = facts.partner, f"{self._base_url}/my/" if facts.has_login else ""
-        with self._app.app_context(), force_locale(_locale(facts.locale)):
-            g.now = now
-            words, is_text = request_words(facts), facts.message.channel == Channel.TEXT
-            known = {"partner.name": partner.name, "partner.phone": partner.phone, "link.my_schedule": my_url}
-            unsubscribe_url = self._unsubscribe_url(facts)
-            values = {
-                "facts": facts,
-                "words": words,
-                "own": None,
-                "subject": words.subject,
-                "when": wished_line(facts),
-                "work": facts.service_type.name,
-                "phone": partner.phone,
-                "my_url": my_url,
-                "why": _why(facts),
-                "unsubscribe_url": unsubscribe_url,
-                **dict.fromkeys(("confirm_url", "survey_url", "track_url"), ""),
-                **self._colours(facts),
-            }
-            return Letter(
-                message_id=self._message_id(facts.message),
-                recipient=(facts.reader.phone if is_text else facts.reader.email) or facts.message.recipient,
-                sender=_one_line(partner.name),
-                subject="" if is_text else _one_line(words.subject),
-                body=plainly(text_for(Known(known), words)) if is_text else self._fill("letter.txt", values),
-                body_html="" if is_text else self._fill("letter.html", values),
-                unsubscribe_url="" if is_text else unsubscribe_url,
-            )
 
     def standard_words(self, place: Place) -> templates.Words:
         """Return the standard words for ``place`` with placeholders."""
         with self._app.app_context(), force_locale(place.locale):
             return standard_source(place)
 
-    def _to_customer(self, facts: Facts, known: Known, own: templates.Words | None, harmless: bool) -> Letter:
+    def _to_customer(
+        self, facts: Facts | RequestFacts, known: Known, own: templates.Words | None, harmless: bool
+    ) -> Letter:
         words = words_for(facts.message.kind, known)
         unsubscribe_url = self._unsubscribe_url(facts)
         if harmless and unsubscribe_url:
@@ -142,22 +107,19 @@ class Renderer:
             "facts": facts,
             "words": words,
             "own": own,
-            "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
-            "work": work_line(known),
+            **_details(facts, known),
             "phone": facts.partner.phone,
             # Somebody without a log-in has no page to be sent to; nor has a contact.
             "my_url": known["link.my_schedule"],
             "why": _why(facts),
             "unsubscribe_url": unsubscribe_url,
             "confirm_url": known["link.confirm"] if words.to_confirm else "",
+            "modify_url": known["link.modify"] if words.to_modify else "",
             "survey_url": known["link.survey"] if words.to_rate else "",
             "track_url": known["link.track"] if words.to_track else "",
-            **self._colours(facts),
         }
-        letter = self._letter(facts, own.subject if own else words.subject, "letter", values)
-        return replace(
-            letter, unsubscribe_url="" if harmless else unsubscribe_url, secret=self._secret_of(known["link.track"])
-        )
+        letter = self._letter(facts, facts.reader.email, own.subject if own else words.subject, "letter", values)
+        return replace(letter, unsubscribe_url="" if harmless else unsubscribe_url, secret=self._secret_in(known))
 
     def _to_technician(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
         words = words_for(facts.message.kind, known)
@@ -169,40 +131,49 @@ class Renderer:
             "when": formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone),
             "work": length_line(known),
             "url": known["link.visit"],
-            **self._colours(facts),
         }
-        return self._letter(facts, own.subject if own else words.subject, "technician", values)
+        recipient = facts.login or (facts.told.email if facts.told is not None else "")
+        return self._letter(facts, recipient, own.subject if own else words.subject, "technician", values)
 
-    def _letter(self, facts: Facts, subject: str, template: str, values: dict[str, object]) -> Letter:
-        told, recipient = facts.told, facts.reader.email
-        if told is not None:
-            recipient = facts.login or told.email or facts.message.recipient
+    def _invitation(self, facts: InvitationFacts, known: Known, own: templates.Words | None, harmless: bool) -> Letter:
+        words = words_for(facts.message.kind, known)
+        url = known["link.invitation"]
+        values = {"facts": facts, "words": words, "own": own, "url": url, "phone": facts.partner.phone}
+        subject = own.subject if own else words.subject
+        letter = self._letter(facts, facts.invitation.email, subject, "invitation", values)
+        return replace(letter, secret="" if harmless else url.rpartition("/")[2])
+
+    def _letter(
+        self, facts: WordedFacts, recipient: str, subject: str, template: str, values: Mapping[str, object]
+    ) -> Letter:
+        filled = {**values, **self._colours(facts), "subject": subject}
         return Letter(
             message_id=self._message_id(facts.message),
-            recipient=recipient,
+            recipient=recipient or facts.message.recipient,
             sender=_one_line(facts.partner.name),
             subject=_one_line(subject),
-            body=self._fill(f"{template}.txt", values),
-            body_html=self._fill(f"{template}.html", values | {"subject": subject}),
+            body=self._fill(f"{template}.txt", filled),
+            body_html=self._fill(f"{template}.html", filled),
         )
 
-    def _text(self, facts: Facts, known: Known, own: templates.Words | None) -> Letter:
+    def _text(self, facts: Facts | RequestFacts, known: Known, own: templates.Words | None) -> Letter:
         said = own.body if own is not None else text_for(known, words_for(facts.message.kind, known))
+        told = facts.told if isinstance(facts, Facts) else None
         return Letter(
             message_id=self._message_id(facts.message),
-            recipient=(facts.told or facts.reader).phone or facts.message.recipient,
+            recipient=(told or facts.reader).phone or facts.message.recipient,
             sender=_one_line(facts.partner.name),
             subject="",
             # A dash would make two texts of one.
             body=plainly(said),
             body_html="",
-            secret=self._secret_of(known["link.track"]),
+            secret=self._secret_in(known),
         )
 
-    def _secret_of(self, track_url: str) -> str:
-        return "" if self._keeps_links else track_url.rpartition("/")[2]
+    def _secret_in(self, known: Known) -> str:
+        return "" if self._keeps_links else known.values.get("link.track", "").rpartition("/")[2]
 
-    def _colours(self, facts: Facts | RequestFacts) -> dict[str, object]:
+    def _colours(self, facts: WordedFacts) -> dict[str, object]:
         return {"light": _light(facts.partner.brand_colour), "dark": _dark(facts.partner.brand_colour)}
 
     def test(self, facts: TrialFacts, now: datetime) -> Letter:
@@ -219,30 +190,6 @@ class Renderer:
                 body_html=test.body_html,
             )
 
-    def invitation(self, facts: InvitationFacts, now: datetime) -> Letter:
-        """Return the letter with the link of an invitation, as of ``now`` (an instant)."""
-        token = token_for(self._key, facts.invitation.seed)
-        with self._app.app_context(), force_locale(_locale(facts.locale)):
-            g.now = now
-            words = invitation_words(facts)
-            values = {
-                "facts": facts,
-                "words": words,
-                "url": f"{self._base_url}/invitation/{token}",
-                "phone": facts.partner.phone,
-                "light": _light(facts.partner.brand_colour),
-                "dark": _dark(facts.partner.brand_colour),
-            }
-            return Letter(
-                message_id=self._message_id(facts.message),
-                recipient=facts.invitation.email,
-                sender=_one_line(facts.partner.name),
-                subject=_one_line(words.subject),
-                body=self._fill("invitation.txt", values),
-                body_html=self._fill("invitation.html", values),
-                secret=token,
-            )
-
     def access(self, facts: AccessFacts, now: datetime) -> Letter:
         """Return the letter or text to somebody who wants to get in, as of ``now`` (an instant)."""
         link, partner = facts.link, facts.partner
@@ -256,6 +203,8 @@ class Renderer:
             values = {
                 "facts": facts,
                 "words": words,
+                "own": None,
+                "subject": words.subject,
                 "url": url,
                 "phone": partner.phone,
                 "light": _light(partner.brand_colour),
@@ -289,6 +238,14 @@ class Renderer:
         """Return an id that is the same each time, so that a letter sent twice is recognised as one."""
         digest = hashlib.sha256(key.encode()).hexdigest()[:32]
         return f"<{digest}@{self._host}>"
+
+
+def _details(facts: Facts | RequestFacts, known: Known) -> dict[str, str]:
+    """Return when it is and what is done, of a visit or of what is asked for."""
+    if isinstance(facts, RequestFacts):
+        return {"when": wished_line(facts.message.kind, known), "work": known["request.service"]}
+    when = formats.window(facts.visit.start_at, facts.visit.window_minutes, facts.zone)
+    return {"when": when, "work": work_line(known)}
 
 
 def _why(facts: Facts | RequestFacts) -> str:

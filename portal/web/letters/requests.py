@@ -1,4 +1,4 @@
-"""What is said of a request for new service (C5), of which there is no visit yet: the standard words alone."""
+"""What is said of a request for new service (C5), of which there is no visit yet; otherwise as ``words``."""
 
 from __future__ import annotations
 
@@ -7,27 +7,19 @@ from collections.abc import Callable
 from flask_babel import gettext as _
 
 from portal.domain.messages.models import MessageKind
-from portal.domain.messages.queries import RequestFacts
-from portal.web import formats
+from portal.web.letters.values import Known
 from portal.web.letters.words import Words
-from portal.web.wishes import preferred_words
 
 
-def request_words(facts: RequestFacts) -> Words:
-    """Return the words of the message about a request for new service."""
-    return KINDS[MessageKind(facts.message.kind)](facts)
-
-
-def wished_line(facts: RequestFacts) -> str:
+def wished_line(kind: str, known: Known) -> str:
     """Return when the visit would be: the date that the office offers, else those that the customer prefers."""
-    request = facts.request
-    if request.is_proposed and request.proposed_at is not None:
-        return formats.window(request.proposed_at, facts.service_type.window_minutes, facts.zone)
-    return preferred_words(request.preferred)
+    if kind == MessageKind.REQUEST_OFFERED:
+        return f"{known['request.offered_date']}, {known['request.offered_window']}"
+    return known["request.dates"]
 
 
-def _request_received(facts: RequestFacts) -> Words:
-    work = facts.service_type.name
+def _request_received(known: Known) -> Words:
+    work = known["request.service"]
     return Words(
         subject=_("We have your request: %(work)s", work=work),
         heading=_("We have your request"),
@@ -37,25 +29,20 @@ def _request_received(facts: RequestFacts) -> Words:
     )
 
 
-def _request_offered(facts: RequestFacts) -> Words:
-    known = {
-        "work": facts.service_type.name,
-        "day": formats.day(facts.request.proposed_at or facts.message.due_at, facts.zone),
-    }
-    more = [_("Nothing is booked until you accept.")]
-    if facts.technician is not None:
-        more.insert(0, _("%(name)s would come.", name=facts.technician.name))
+def _request_offered(known: Known) -> Words:
+    said = {"work": known["request.service"], "day": known["request.offered_date"]}
+    who = known.if_any("request.technician", _("%(name)s would come.", name=known["request.technician"]))
     return Words(
-        subject=_("Does %(day)s suit you? %(work)s", **known),
-        heading=_("Does %(day)s suit you?", **known),
+        subject=_("Does %(day)s suit you? %(work)s", **said),
+        heading=_("Does %(day)s suit you?", **said),
         lead=_("we cannot come at the time you asked for, and offer you this one instead:"),
-        more=tuple(more),
-        text=wished_line(facts) + ".",
+        more=(who, _("Nothing is booked until you accept.")),
+        text=f"{wished_line(MessageKind.REQUEST_OFFERED, known)}.",
     )
 
 
-def _request_declined(facts: RequestFacts) -> Words:
-    work, answer = facts.service_type.name, facts.request.answer
+def _request_declined(known: Known) -> Words:
+    work, answer = known["request.service"], known["request.answer"]
     return Words(
         subject=_("About your request: %(work)s", work=work),
         heading=_("We cannot do this for you"),
@@ -65,8 +52,8 @@ def _request_declined(facts: RequestFacts) -> Words:
     )
 
 
-def _request_converted(facts: RequestFacts) -> Words:
-    work = facts.service_type.name
+def _request_converted(known: Known) -> Words:
+    work = known["request.service"]
     return Words(
         subject=_("We do it: %(work)s", work=work),
         heading=_("We take your request on"),
@@ -76,7 +63,7 @@ def _request_converted(facts: RequestFacts) -> Words:
     )
 
 
-KINDS: dict[MessageKind, Callable[[RequestFacts], Words]] = {
+KINDS: dict[MessageKind, Callable[[Known], Words]] = {
     MessageKind.REQUEST_RECEIVED: _request_received,
     MessageKind.REQUEST_OFFERED: _request_offered,
     MessageKind.REQUEST_DECLINED: _request_declined,

@@ -1,4 +1,4 @@
-"""What each kind of message says, once for both its plain text and its HTML, in the reader's language.
+"""What each kind of message about a visit says, once for both its plain text and its HTML, in the reader's language.
 
 The same words are what a partner begins with who writes words of their own (N2): then placeholders stand in them in
 place of their values (``Known``).
@@ -6,28 +6,20 @@ place of their values (``Known``).
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
 from flask_babel import gettext as _
 
-from portal.domain.actor import Role
 from portal.domain.delivery.trials import TrialFacts
-from portal.domain.messages import templates
-from portal.domain.messages.models import TO_TECHNICIANS, Channel, MessageKind
-from portal.domain.messages.queries import AccessFacts, InvitationFacts
-from portal.domain.messages.templates import Place
+from portal.domain.messages.models import Channel, MessageKind
+from portal.domain.messages.queries import AccessFacts
 from portal.web import formats
-from portal.web.auth import ROLE_NAMES
-from portal.web.i18n import within
-from portal.web.letters.values import SOURCE, Known
+from portal.web.letters.values import Known
 
 # Two or three parts of what a text was once; longer ones are cut by some gateways.
 LONGEST_TEXT = 300
-# A paragraph that stands as a whole behind a condition.
-SOLE_CONDITION = re.compile(r"({% if [\w.]+ %})((?:(?!{%).)*)({% endif %})\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +29,7 @@ class Words:
     A text says the subject and ``text`` after it; where that is ``None``, the hours of the visit.
     ``to_confirm``: the letter carries the link by which the visit's time is confirmed (M8).
     ``to_rate``: the letter carries the link to the survey of the visit (C12).
+    ``to_modify``: the letter carries the link to the page on which the visit is moved or cancelled (M1).
     ``to_track``: the letter carries the link by which the technician's way is followed (C4).
     ``pages`` are the placeholders of pages on which its reader finds more, the best first.
     """
@@ -48,35 +41,9 @@ class Words:
     text: str | None = None
     to_confirm: bool = False
     to_rate: bool = False
+    to_modify: bool = False
     to_track: bool = False
     pages: tuple[str, ...] = ("link.my_schedule",)
-
-
-def words_for(kind: str, known: Known) -> Words:
-    """Return the words of a message of ``kind``, a ``MessageKind``."""
-    words = KINDS[MessageKind(kind)](known)
-    return replace(words, more=tuple(filter(None, words.more)))
-
-
-def invitation_words(facts: InvitationFacts) -> Words:
-    """Return the words of an invitation; ``more`` says as what and until when."""
-    role = Role(facts.invitation.role)
-    partner, inviter = facts.partner.name, facts.invitation.invited_by_name
-    until = formats.day(facts.invitation.expires_at, ZoneInfo(facts.partner.timezone))
-    if role is Role.CUSTOMER:
-        lead = _("%(partner)s invites you to see your visits online.", partner=partner)
-    else:
-        what = within(str(ROLE_NAMES[role]))
-        lead = _("%(inviter)s invites you to %(partner)s as %(role)s.", inviter=inviter, partner=partner, role=what)
-    return Words(
-        subject=_("Your invitation to %(partner)s", partner=partner),
-        heading=_("Your invitation to %(partner)s", partner=partner),
-        lead=lead,
-        more=(
-            _("The link is for you alone. It works once, until %(day)s.", day=until),
-            _("If you did not expect this, there is nothing you need to do."),
-        ),
-    )
 
 
 def access_words(facts: AccessFacts) -> Words:
@@ -168,7 +135,8 @@ def _booked(known: Known) -> Words:
         subject=_("Booked: %(work)s on %(day)s", **said),
         heading=_("We come on %(day)s", **said),
         lead=_("your visit is booked:"),
-        more=(_if_it_does_not_suit(),),
+        more=(_if_it_does_not_suit(known),),
+        to_modify=True,
     )
 
 
@@ -178,7 +146,8 @@ def _moved(known: Known) -> Words:
         subject=_("Moved: %(work)s is now on %(day)s", **said),
         heading=_("Your visit is now on %(day)s", **said),
         lead=_("your visit has a new time:"),
-        more=(_if_it_does_not_suit(),),
+        more=(_if_it_does_not_suit(known),),
+        to_modify=True,
     )
 
 
@@ -217,8 +186,9 @@ def _reminder(known: Known) -> Words:
         subject=_("Reminder: %(work)s on %(day)s", **said),
         heading=_("We come on %(day)s", **said),
         lead=lead,
-        more=(known.if_any("visit.confirmed", _("This time is confirmed. Thank you.")), _if_it_does_not_suit()),
+        more=(known.if_any("visit.confirmed", _("This time is confirmed. Thank you.")), _if_it_does_not_suit(known)),
         to_confirm=True,
+        to_modify=True,
     )
 
 
@@ -228,8 +198,9 @@ def _please_confirm(known: Known) -> Words:
         subject=_("Please confirm: %(work)s on %(day)s", **said),
         heading=_("Does %(day)s suit you?", **said),
         lead=_("please tell us that we may come:"),
-        more=(_if_it_does_not_suit(),),
+        more=(_if_it_does_not_suit(known),),
         to_confirm=True,
+        to_modify=True,
         pages=("link.confirm", "link.my_schedule"),
     )
 
@@ -342,8 +313,13 @@ def _technician_cancelled(known: Known) -> Words:
     )
 
 
-def _if_it_does_not_suit() -> str:
-    return str(_("If the time does not suit you, please tell us as early as you can."))
+def _if_it_does_not_suit(known: Known) -> str:
+    until = known["visit.modify_until"]
+    return known.if_any(
+        "visit.modify_until",
+        _("If the time does not suit you, you can change the visit yourself until %(until)s.", until=until),
+        _("If the time does not suit you, please tell us as early as you can."),
+    )
 
 
 KINDS: dict[MessageKind, Callable[[Known], Words]] = {
@@ -363,81 +339,3 @@ KINDS: dict[MessageKind, Callable[[Known], Words]] = {
     MessageKind.TECHNICIAN_MOVED: _technician_moved,
     MessageKind.TECHNICIAN_CANCELLED: _technician_cancelled,
 }
-
-
-def standard_source(place: Place) -> templates.Words:
-    """Return the standard words for ``place`` with placeholders, as somebody begins with who changes them.
-
-    Needs the language of ``place``. They say what ``templates/messages`` say, who and how one writes for good and all
-    excepted: the frame around a letter adds that.
-    """
-    words = words_for(place.kind, SOURCE)
-    if place.channel == Channel.TEXT:
-        return templates.Words(body=text_for(SOURCE, words))
-    return templates.Words(words.subject, _plain_source(place, words), _html_source(place, words))
-
-
-def _dear(place: Place, words: Words) -> str:
-    greeting = _("Hello %(name)s,") if place.kind in TO_TECHNICIANS else _("Dear %(name)s,")
-    return f"{greeting % {'name': SOURCE['recipient.name']}} {words.lead}"
-
-
-def _what(place: Place) -> list[str]:
-    """Return the lines about the visit below its time."""
-    if place.kind not in TO_TECHNICIANS:
-        return [work_line(SOURCE), SOURCE["visit.address"]]
-    number, who, where = (SOURCE[name] for name in ("job.number", "customer.name", "visit.address"))
-    return [length_line(SOURCE), f"{number}, {SOURCE['job.title']}", f"{who}, {where}"]
-
-
-def _when() -> str:
-    return f"{SOURCE['visit.date']}, {SOURCE['visit.window']}"
-
-
-def _links(place: Place, words: Words) -> list[tuple[str, str, str]]:
-    """Return the links behind the words: the placeholder, what a button says, and the line of plain text."""
-    if place.kind in TO_TECHNICIANS:
-        return [("link.visit", _("Open the visit"), _("The visit: %(url)s"))]
-    if words.to_rate:
-        return [("link.survey", _("Rate this visit"), _("Rate this visit: %(url)s"))]
-    return [
-        ("link.my_schedule", _("Open My Schedule"), _("Everything about it stands in My Schedule: %(url)s")),
-    ]
-
-
-def _plain_source(place: Place, words: Words) -> str:
-    parts = [words.heading, _dear(place, words), "\n".join(f"    {line}" for line in (_when(), *_what(place)))]
-    if words.to_confirm:
-        parts.append(_block("link.confirm", _("Confirm this time: %(url)s") % {"url": SOURCE["link.confirm"]}))
-    if words.to_track:
-        parts.append(_block("link.track", _("Follow on the map: %(url)s") % {"url": SOURCE["link.track"]}))
-    parts += words.more
-    parts += [_block(name, line % {"url": SOURCE[name]}) for name, _button, line in _links(place, words)]
-    if place.kind not in TO_TECHNICIANS:
-        call = _("Questions? Call %(phone)s.", phone=SOURCE["partner.phone"])
-        parts.append(_block("partner.phone", call))
-    parts.append(SOURCE["partner.name"])
-    return "\n\n".join(parts)
-
-
-def _html_source(place: Place, words: Words) -> str:
-    about = "<br>\n".join((f"<strong>{_when()}</strong> {_what(place)[0]}", *_what(place)[1:]))
-    parts = [f"<h1>{words.heading}</h1>", f"<p>{_dear(place, words)}</p>", f'<p class="what">{about}</p>']
-    if words.to_confirm:
-        parts.append(_block("link.confirm", _button("link.confirm", _("Confirm this time"))))
-    if words.to_track:
-        parts.append(_block("link.track", _button("link.track", _("Follow on the map"))))
-    parts += [
-        SOLE_CONDITION.sub(r"\1<p>\2</p>\3", one) if SOLE_CONDITION.match(one) else f"<p>{one}</p>"
-        for one in words.more
-    ]
-    parts += [_block(name, _button(name, button)) for name, button, _line in _links(place, words)]
-    return "\n".join(parts)
-
-
-def _block(name: str, said: str) -> str:
-    return f"{{% if {name} %}}\n{said}\n{{% endif %}}"
-
-
-def _button(name: str, words: str) -> str:
-    return f'<p><a class="button" href="{SOURCE[name]}">{words}</a></p>'
