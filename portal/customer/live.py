@@ -62,7 +62,7 @@ def steps_of(visit: Appointment) -> list[Step]:
 def arrival(item: CustomerVisit) -> Estimate | None:
     """Return when the technician of a visit is expected, and as of when."""
     speed = current_app.config["TRAVEL_SPEED_KMH"]
-    return queries.arrival_of(item.visit, item.job.address, item.position, speed)
+    return queries.arrival_of(item.visit, item.job.address, item.position, speed, item.asked.now)
 
 
 def can_track(item: CustomerVisit) -> bool:

@@ -44,12 +44,23 @@ def test_distances_are_those_of_the_globe() -> None:
 @pytest.mark.row("C4")
 def test_the_technicians_own_minutes_come_before_distance_and_speed() -> None:
     off = Spot(51.4545 + 0.0899, -2.5879)
-    assert estimate(Ride(eta_minutes=20), off, BRISTOL, 30) == Estimate(NOON + 20 * MINUTE, NOON)
-    assert estimate(Ride(eta_minutes=0), None, NOWHERE, 30) == Estimate(NOON, NOON)
+    assert estimate(Ride(eta_minutes=20), off, BRISTOL, 30, NOON) == Estimate(NOON + 20 * MINUTE, NOON)
+    assert estimate(Ride(eta_minutes=0), None, NOWHERE, 30, NOON) == Estimate(NOON, NOON)
     # Ten kilometres at 30 km/h, from when the position was taken.
-    assert estimate(Ride(), off, BRISTOL, 30) == Estimate(off.at + 20 * MINUTE, off.at)
-    assert estimate(Ride(), off, BRISTOL, 60) == Estimate(off.at + 10 * MINUTE, off.at)
-    assert estimate(Ride(), BRISTOL, BRISTOL, 30) == Estimate(BRISTOL.at, BRISTOL.at)
-    assert estimate(Ride(), None, BRISTOL, 30) is None
-    assert estimate(Ride(), off, NOWHERE, 30) is None
-    assert estimate(Ride(None, None), None, BRISTOL, 30) is None
+    assert estimate(Ride(), off, BRISTOL, 30, NOON) == Estimate(off.at + 20 * MINUTE, off.at)
+    assert estimate(Ride(), off, BRISTOL, 60, NOON) == Estimate(off.at + 10 * MINUTE, off.at)
+    assert estimate(Ride(), BRISTOL, BRISTOL, 30, NOON) == Estimate(BRISTOL.at, BRISTOL.at)
+    assert estimate(Ride(), None, BRISTOL, 30, NOON) is None
+    assert estimate(Ride(), off, NOWHERE, 30, NOON) is None
+    assert estimate(Ride(None, None), None, BRISTOL, 30, NOON) is None
+
+
+@pytest.mark.row("C3")
+@pytest.mark.row("C4")
+def test_what_has_turned_out_wrong_is_no_estimate() -> None:
+    off, ride = Spot(51.4545 + 0.0899, -2.5879), Ride(eta_minutes=10)
+    # As long as the minute lasts they may still come in it; then their position tells, until that is over as well.
+    assert estimate(ride, off, BRISTOL, 30, NOON + 10.9 * MINUTE) == Estimate(NOON + 10 * MINUTE, NOON)
+    assert estimate(ride, off, BRISTOL, 30, NOON + 11 * MINUTE) == Estimate(off.at + 20 * MINUTE, off.at)
+    assert estimate(ride, None, BRISTOL, 30, NOON + 11 * MINUTE) is None
+    assert estimate(ride, off, BRISTOL, 30, NOON + 24 * MINUTE) is None

@@ -660,7 +660,7 @@ def _way(target: Any) -> dict[str, Any] | None:
     if visit is None or not visit.is_on_the_way:
         return None
     position, address = position_of(db.session(), visit.id), target.job.address
-    expected = arrival_of(visit, address, position, current_app.config["TRAVEL_SPEED_KMH"])
+    expected = arrival_of(visit, address, position, current_app.config["TRAVEL_SPEED_KMH"], formats.now())
     return {"expected": expected, "position": position, "away": away_km(visit, address, position)}
 
 

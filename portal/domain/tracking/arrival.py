@@ -50,6 +50,10 @@ class Estimate:
     expected_at: datetime
     as_of: datetime
 
+    def may_come_true(self, now: datetime) -> bool:
+        """Whether the minute in which they are expected is not over at ``now`` (an instant)."""
+        return now < self.expected_at + timedelta(minutes=1)
+
 
 def distance_km(start: Place, end: Place) -> float | None:
     """Return the distance as the crow flies in kilometres; ``None`` where either place has no coordinates."""
@@ -61,16 +65,18 @@ def distance_km(start: Place, end: Place) -> float | None:
     return 2 * EARTH_KM * asin(min(1.0, sqrt(height + cos(north) * cos(further_north) * width)))
 
 
-def estimate(way: Way, position: Seen | None, target: Place, speed_kmh: float) -> Estimate | None:
+def estimate(way: Way, position: Seen | None, target: Place, speed_kmh: float, now: datetime) -> Estimate | None:
     """Return when the technician of ``way`` arrives at ``target``; ``None`` where nothing tells.
 
     Their own minutes at departure; else the distance from ``position`` at ``speed_kmh``, to the next whole minute.
+    What lies a minute or more before ``now`` (an instant) has turned out wrong and tells nothing (C3, C4).
     """
     if way.on_the_way_at is not None and way.eta_minutes is not None:
-        return Estimate(way.on_the_way_at + timedelta(minutes=way.eta_minutes), way.on_the_way_at)
-    if position is None:
+        own = Estimate(way.on_the_way_at + timedelta(minutes=way.eta_minutes), way.on_the_way_at)
+        if own.may_come_true(now):
+            return own
+    distance = distance_km(position, target) if position is not None else None
+    if position is None or distance is None:
         return None
-    distance = distance_km(position, target)
-    if distance is None:
-        return None
-    return Estimate(position.at + timedelta(minutes=ceil(distance / speed_kmh * MINUTES)), position.at)
+    seen = Estimate(position.at + timedelta(minutes=ceil(distance / speed_kmh * MINUTES)), position.at)
+    return seen if seen.may_come_true(now) else None

@@ -69,7 +69,7 @@ def tracked_visit(session: Session, now: datetime, visit_id: int, departure: int
         is_open=is_followed(visit, now) and visit.departure == departure,
         position=position,
         away_km=away_km(visit, visit.job.address, position),
-        estimate=arrival_of(visit, visit.job.address, position, speed_kmh),
+        estimate=arrival_of(visit, visit.job.address, position, speed_kmh, now),
     )
 
 
@@ -83,9 +83,11 @@ def away_km(visit: Appointment, address: Address, position: Position | None) -> 
     return distance_km(position, address) if position is not None and visit.is_on_the_way else None
 
 
-def arrival_of(visit: Appointment, address: Address, position: Position | None, speed_kmh: float) -> Estimate | None:
+def arrival_of(
+    visit: Appointment, address: Address, position: Position | None, speed_kmh: float, now: datetime
+) -> Estimate | None:
     """Return when the technician of ``visit`` is at its ``address``, while on the way; ``None`` where nothing tells."""
-    return estimate(visit, position, address, speed_kmh) if visit.is_on_the_way else None
+    return estimate(visit, position, address, speed_kmh, now) if visit.is_on_the_way else None
 
 
 def position_of(session: Session, visit_id: int) -> Position | None:
