@@ -114,7 +114,7 @@ def create_operator(email: str, name: str, password: str) -> None:
 def _usable(email: str, password: str) -> str:
     """Return the address in its one spelling; end the command where it or the password is not usable."""
     try:
-        address = validate_email(email, check_deliverability=False).normalized
+        address = validate_email(email, check_deliverability=False, test_environment=True).normalized
     except EmailNotValidError as error:
         raise click.ClickException(str(error)) from None
     if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:

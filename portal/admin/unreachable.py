@@ -7,7 +7,7 @@ from typing import Any
 from flask import flash, redirect, request
 from flask.typing import ResponseReturnValue
 from flask_admin import expose
-from flask_babel import gettext, lazy_gettext
+from flask_babel import gettext, lazy_gettext, lazy_pgettext, pgettext
 from wtforms import SelectField, TextAreaField
 from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
@@ -40,7 +40,7 @@ class UnreachableFilter(FilterForm):
         lazy_gettext("Status"),
         default=OPEN,
         choices=[
-            SelectChoice(OPEN, lazy_gettext("Open")),
+            SelectChoice(OPEN, lazy_pgettext("task", "Open")),
             SelectChoice(CLOSED, lazy_gettext("Settled")),
             SelectChoice(ALL, lazy_gettext("All")),
         ],
@@ -127,7 +127,7 @@ class UnreachableView(ScopedModelView):
 
 def _badge_of(task: Unreachable) -> Badge:
     if task.is_open:
-        return Badge(NEEDS, gettext("Open"))
+        return Badge(NEEDS, pgettext("task", "Open"))
     return Badge(DONE, str(CLOSINGS[Closing(task.closed_as)]))
 
 

@@ -100,13 +100,15 @@ def test_what_was_lost_or_never_counted_misses_the_target() -> None:
         (workers.title, "postgresql"): {"kills": 40, "lost": 1, "repeats": 0},
         (scheduler.title, "sqlite"): {},
     }
-    speed = {faults.BARE: [10.0, 20.0], faults.EACH: [5.0, 10.0], faults.CHANNEL: [9.0, 19.0]}
+    others = {faults.MADE: [20.0, 20.0], faults.RECORDED: [10.0, 10.0]}
+    speed = {faults.BARE: [10.0, 20.0], faults.EACH: [5.0, 10.0], faults.CHANNEL: [9.0, 19.0], **others}
     page = faults.report(kills, {"SQLite": speed})
     assert f"| {workers.title} | sqlite | kills 40, lost 0, repeats 39 | lost ≤ 0, repeats ≤ 40 | met |" in page
     assert "| kills 40, lost 1, repeats 0 | lost ≤ 0, repeats ≤ 40 | **missed** |" in page
     assert "| did not come to its end | missed ≤ 0, stale ≤ 0 | **missed** |" in page
-    assert f"| {faults.CHANNEL} | 14 (9–19) | 0.93× | 1.85× |" in page
+    assert f"| {faults.CHANNEL} | 14 (9–19) | 0.93× | 1.85× | 1.40× |" in page
     assert "| of the bare loop | ≥ 0.9× | 0.93× | met |" in page
+    assert "| of the loop with the same bytes made beforehand | ≥ 0.9× | 0.70× | **missed** |" in page
     assert "| of one connection each | ≥ 2× | 1.85× | **missed** |" in page
     assert web.title not in page
     assert database.title not in page

@@ -202,6 +202,17 @@ def test_a_lost_time_puts_the_focus_on_the_news_and_back_is_harmless(
     expect(page.get_by_role("heading", level=1)).to_have_text("Choose a day and a time")
 
 
+@pytest.mark.row("C13")
+def test_every_part_of_the_menu_is_in_sight_on_a_phone(open_window: Callable[..., Any], home: Home) -> None:
+    page = open_window(viewport=PHONE)
+    sign_in(page, home.user)
+    page.get_by_role("button", name="Deutsch").click()
+    parts = page.locator(".nav a")
+    assert parts.count() == 4
+    for part in parts.all():
+        expect(part).to_be_in_viewport(ratio=1)
+
+
 @pytest.mark.look
 @pytest.mark.row("C13")
 def test_every_page_is_clean_for_axe_and_fits(

@@ -99,3 +99,26 @@ def test_a_service_job_from_draft_to_completion(
         page.set_viewport_size({"width": width, "height": 900})
         assert overflow(page) <= 0
         assert axe_complaints(page) == []
+
+
+@pytest.mark.row("P12")
+def test_the_buttons_of_each_visit_are_in_sight_on_a_phone(
+    page: Any,
+    create_partner: Create,
+    create_staff: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_service_job: Create,
+) -> None:
+    partner = create_partner()
+    soon = datetime.now(UTC) + timedelta(days=2)
+    visits = [(soon, create_technician(partner)), (soon + timedelta(days=1), None)]
+    job = create_service_job(partner, create_customer(partner), visits)
+    sign_in(page, create_staff(partner))
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"/admin/service-jobs/{job.id}")
+    for bar in page.locator("td > .bar").all():
+        for button in bar.locator("a, button").all():
+            button.scroll_into_view_if_needed()
+        assert bar.evaluate("bar => bar.closest('.scroll').scrollLeft") == 0
+    assert page.locator("td > .bar").count() == 2

@@ -81,4 +81,8 @@ def test_a_survey_is_answered_by_keyboard_without_script_and_read_in_the_office(
         for path in paths:
             page.goto(path)
             look(page)
+    page.get_by_role("button", name="Deutsch").click()
+    page.set_viewport_size(PHONE)
+    page.goto("/admin/survey-results/")
+    look(page)
     assert found == []

@@ -121,6 +121,11 @@ def test_what_is_wrong_with_a_contact_is_said_at_the_field(office: Office) -> No
     assert contacts(office, priya) == []
 
 
+def test_a_customer_of_the_demo_is_saved_with_the_address_they_have(office: Office) -> None:
+    edit(office, office.customer, email="customer@acme.test")
+    assert stored(office, Customer, office.customer.id).email == "customer@acme.test"
+
+
 def test_messages_that_reach_nobody_are_pointed_out(office: Office) -> None:
     assert "Nobody gets these messages" not in page(office, office.customer)
     assert edit(office, office.customer, gets_contract=[], gets_arrival=[]) == 200

@@ -161,6 +161,11 @@ def test_every_form_takes_wtforms_words_from_the_readers_language() -> None:
     assert [cls for cls in ours if not issubclass(cls, Form) and not hasattr(cls.Meta, "csrf_context")] == []
 
 
+def test_a_task_that_waits_is_open_and_not_to_be_opened(office: Office) -> None:
+    office.site.get("/admin/unreachable/", headers=GERMAN)
+    assert "Offen" in [option.text for option in office.site.page.select("select[name=status] option")]
+
+
 def test_a_refusal_of_the_domain_is_german(office: Office) -> None:
     job = office.create()
     office.site.post(office.at(job, "reject"), {"reason": "Nein"})

@@ -205,6 +205,10 @@ def test_what_letters_need_comes_in_two_statements_however_many_visits_and_lette
     for count in (1, 4):
         visits = [(TUESDAY + timedelta(days=number), None) for number in range(count)]
         job = create_service_job(office.partner, office.customer, visits, now=NOW)
+        # Of the visits none counts twice, however many have set something for them.
+        save(office.session, ControlOverride(partner_id=office.partner.id, job_id=job.id, max_moves=3))
+        type_id = job.service_type_id
+        save(office.session, ControlOverride(partner_id=office.partner.id, service_type_id=type_id, max_moves=2))
         keys += office.session.scalars(select(Message.id).where(Message.job_id == job.id)).all()
         office.session.rollback()
         statements.clear()
@@ -218,6 +222,7 @@ def test_what_letters_need_comes_in_two_statements_however_many_visits_and_lette
         last = facts[keys[-1]].rules
         assert last is not None
         assert len(last.visits) == count
+        assert last.controls.max_moves == 3
 
 
 @pytest.mark.row("N2")

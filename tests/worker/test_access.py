@@ -161,8 +161,8 @@ def people(
 ) -> dict[str, bool]:
     """Addresses of every kind, and whether a message goes to them."""
     held = create_partner(name="Initech")
-    # Where no mail can reach, as in the demo.
-    unreal = create_user(email="customer@acme.test")
+    # Where no mail can reach.
+    unreal = create_user(email="customer@acme.local")
     create_customer(shop.partner, unreal)
     kept_out, held_customer = create_staff(held), create_user()
     reached = create_customer(shop.partner, create_user())

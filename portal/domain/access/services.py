@@ -104,7 +104,7 @@ def address_for(kind: AccessKind, text: str) -> str:
 
 
 def _email(text: str) -> str:
-    """Return an address as log-ins have it, also one that no mail could reach, such as the demo's under ``.test``."""
+    """Return an address as log-ins have it, also one that no mail could reach, such as one under ``.local``."""
     typed = text.strip().lower()
     if len(typed) > MAX_EMAIL or not EMAIL_SHAPE.fullmatch(typed):
         raise NotUsable(NO_EMAIL)
