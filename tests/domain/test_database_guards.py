@@ -191,3 +191,12 @@ def test_history_is_written_once(engine: Engine, session: Session, rows: Rows, s
         connection.execute(text(statement))
     with pytest.raises(RuntimeError, match="never altered"):
         altered(session, entry)
+
+
+@pytest.mark.row("M4")
+def test_postgresql_tells_instants_in_utc_whatever_its_own_zone_is(engine: Engine) -> None:
+    # SQLite has no zone.
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            noon = connection.execute(text("SELECT CAST('2026-11-24 07:00-05' AS timestamptz)")).scalar_one()
+        assert (noon, noon.tzinfo) == (NOON, UTC)
