@@ -13,11 +13,13 @@ from flask_babel import gettext, lazy_gettext
 
 from portal.admin.base import Guarded, the_actor, the_partner_id
 from portal.admin.installations.timeline import told
+from portal.domain.actor import Permission
 from portal.domain.jobs import figures, overview
 from portal.domain.jobs.activity import ActFilter, list_acts
 from portal.domain.jobs.attention import list_queue
 from portal.domain.jobs.counts import overview as group_counts
 from portal.domain.jobs.states import INSTALLATION, SERVICE
+from portal.domain.people.queries import first_steps
 from portal.domain.scheduling.zones import day_span
 from portal.domain.surveys.queries import score_over_time
 from portal.extensions import db
@@ -58,6 +60,11 @@ class DashboardView(Guarded, AdminIndexView):
         days = figures.visits_by_day(session, zone, first, DAYS_BACK + 1 + DAYS_AHEAD)
         arrivals = figures.arrivals_by_week(session, zone, today, WEEKS)
         scores = score_over_time(session, zone, today)
+        pipelines = [
+            (gettext("Installations"), group_counts(session, partner_id, INSTALLATION)),
+            (gettext("Service jobs"), group_counts(session, partner_id, SERVICE)),
+        ]
+        is_new = not any(group.number for _title, groups in pipelines for group in groups)
         return self.render(
             "admin/dashboard.html",
             days_back=DAYS_BACK,
@@ -67,10 +74,10 @@ class DashboardView(Guarded, AdminIndexView):
                 (formats.short_day(one.first), _or_none(one.score.average, formats.average), one.score.count)
                 for one in scores
             ],
-            pipelines=[
-                (gettext("Installations"), group_counts(session, partner_id, INSTALLATION)),
-                (gettext("Service jobs"), group_counts(session, partner_id, SERVICE)),
-            ],
+            pipelines=pipelines,
+            is_new=is_new,
+            first_steps=[step.value for step in first_steps(session)] if is_new else [],
+            may_set=actor.may(Permission.MANAGE_SETTINGS),
             days=days,
             arrivals=arrivals,
             scores=scores,

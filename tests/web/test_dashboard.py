@@ -11,6 +11,8 @@ from bs4 import Tag
 from portal.domain.actor import Actor, Role
 from portal.domain.jobs.services import reject
 from portal.domain.surveys.services import SurveyInput, answer_survey
+from tests.factories import Create
+from tests.helpers import Site
 from tests.web.office import NOW, TUESDAY, Office, clock, office
 
 __all__ = ["clock", "office"]
@@ -87,3 +89,44 @@ def test_charts_show_what_their_tables_say(office: Office, clock: Any, statement
     statements.clear()
     office.site.get("/admin/")
     assert len(statements) == price
+
+
+@pytest.mark.row("P19")
+@pytest.mark.row("P20")
+def test_a_new_partner_reads_what_to_set_up_first(
+    site: Site,
+    create_partner: Create,
+    create_staff: Create,
+    create_service_type: Create,
+    create_technician: Create,
+    create_customer: Create,
+    create_installation: Create,
+) -> None:
+    elsewhere = create_partner()
+    create_customer(elsewhere)
+    partner = create_partner()
+
+    def steps() -> dict[str, str]:
+        site.get("/admin/")
+        return {one.text: str(one.get("href", "")) for one in site.page.select("#first-steps li > :first-child")}
+
+    site.sign_in(create_staff(partner))
+    assert steps()["Add a service type"] == ""
+    site.sign_out()
+    site.sign_in(create_staff(partner, role="partner_admin"))
+    found = steps()
+    assert list(found) == [
+        "Add a service type",
+        "Add the first technician",
+        "Add the first customer",
+        "Hours and holidays",
+    ]
+    assert "Nothing needs attention" not in site.text
+    assert all(site.client.get(url).status_code == 200 for url in found.values())
+    create_service_type(partner)
+    create_technician(partner)
+    customer = create_customer(partner)
+    assert list(steps()) == ["Schedule an installation", "Hours and holidays"]
+    create_installation(partner, customer, create_technician(partner))
+    assert steps() == {}
+    assert "Nothing needs attention" in site.text

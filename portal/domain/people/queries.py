@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from functools import reduce
 from typing import Any
 
@@ -16,6 +17,7 @@ from portal.domain.errors import Refusal
 from portal.domain.lookup import find
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Address, Customer, Technician, TechnicianStatus
+from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import board
 from portal.domain.scheduling.slots import Wanted, refusal_for
 
@@ -29,6 +31,14 @@ ADDRESS_TEXT = (Address.line, Address.city, Address.postcode)
 CUSTOMERS_BY = {"name": (Customer.name, Customer.id), "added": (Customer.created_at, Customer.id)}
 TECHNICIANS_BY = {"name": (Technician.name, Technician.id)}
 CUSTOMERS_BY_NAME, TECHNICIANS_BY_NAME = Order(CUSTOMERS_BY["name"]), Order(TECHNICIANS_BY["name"])
+
+
+class FirstStep(StrEnum):
+    """What a partner needs before a visit can be planned, in the order in which it is best done."""
+
+    SERVICE_TYPE = "service_type"
+    TECHNICIAN = "technician"
+    CUSTOMER = "customer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +59,16 @@ class TechnicianChoice:
     technician_id: int
     name: str
     refusal: Refusal | None
+
+
+def first_steps(session: Session) -> list[FirstStep]:
+    """Return what a partner has none of yet, deactivated ones not counted (P19)."""
+    needed = (
+        (FirstStep.SERVICE_TYPE, ServiceType),
+        (FirstStep.TECHNICIAN, Technician),
+        (FirstStep.CUSTOMER, Customer),
+    )
+    return [step for step, model in needed if session.scalar(select(model.id).where(model.active).limit(1)) is None]
 
 
 def each_word(text: str, condition: Callable[[str], ColumnElement[bool]]) -> ColumnElement[bool]:
