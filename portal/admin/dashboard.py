@@ -12,6 +12,7 @@ from flask_admin import AdminIndexView, expose
 from flask_babel import gettext, lazy_gettext
 
 from portal.admin.base import Guarded, the_actor, the_partner_id
+from portal.admin.installations.listing import GROUP_NAMES
 from portal.admin.installations.timeline import told
 from portal.domain.actor import Permission
 from portal.domain.jobs import figures, overview
@@ -75,6 +76,7 @@ class DashboardView(Guarded, AdminIndexView):
                 for one in scores
             ],
             pipelines=pipelines,
+            group_names=GROUP_NAMES,
             is_new=is_new,
             first_steps=[step.value for step in first_steps(session)] if is_new else [],
             may_set=actor.may(Permission.MANAGE_SETTINGS),

@@ -71,7 +71,7 @@ def test_charts_show_what_their_tables_say(office: Office, clock: Any, statement
     office.site.get("/admin/")
     assert len([one for one in statements if "FROM appointments" in one and "period" in one]) == 2
     pipeline = table(office, "pipeline-1")
-    assert (pipeline["Scheduled"], pipeline["In Progress"], pipeline["Rejected"]) == (["4"], ["3"], ["1"])
+    assert (pipeline["Scheduled"], pipeline["In progress"], pipeline["Rejected"]) == (["4"], ["3"], ["1"])
     days = table(office, "days")
     assert (next(iter(days)), next(reversed(days))) == ("Fri 6 Nov", "Fri 4 Dec")
     assert (days["Fri 20 Nov"], days["Tue 24 Nov"], days["Fri 4 Dec"]) == (["3", "3"], ["2", "0"], ["1", "0"])

@@ -166,6 +166,16 @@ def test_a_task_that_waits_is_open_and_not_to_be_opened(office: Office) -> None:
     assert "Offen" in [option.text for option in office.site.page.select("select[name=status] option")]
 
 
+@pytest.mark.row("P19")
+def test_the_pipeline_of_the_dashboard_is_german(office: Office) -> None:
+    office.create()
+    office.site.get("/admin/", headers=GERMAN)
+    pipeline = office.site.page.select_one("#chart-pipeline-1")
+    assert pipeline is not None
+    heads = [one.text for one in pipeline.select("th")]
+    assert heads == ["Gruppe", "Anzahl", "Geplant", "Unterwegs", "In Arbeit", "Abgenommen", "Abgelehnt"]
+
+
 def test_a_refusal_of_the_domain_is_german(office: Office) -> None:
     job = office.create()
     office.site.post(office.at(job, "reject"), {"reason": "Nein"})
