@@ -162,3 +162,15 @@ def test_axe_finds_nothing_and_nothing_is_too_wide(page: Page, dispatcher: User,
             page.goto(f"{CALENDAR}?{query}")
             assert axe_complaints(page) == []
             assert overflow(page) <= 0
+
+
+def test_a_day_on_paper_is_without_menu_and_buttons(page: Any, dispatcher: User) -> None:
+    sign_in(page, dispatcher)
+    page.goto(f"{CALENDAR}?mode=day&date=2031-03-11")
+    page.emulate_media(media="print")
+    expect(page.locator("main").get_by_text("Helena Duarte")).to_be_visible()
+    expect(page.locator("#menu")).to_be_hidden()
+    assert page.locator(".btn:visible").count() == 0
+    main = page.locator("main").bounding_box()
+    assert main is not None
+    assert (main["x"], main["width"]) == (0, page.evaluate("document.documentElement.clientWidth"))
