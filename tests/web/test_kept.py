@@ -17,7 +17,8 @@ from portal.domain.jobs import services
 from portal.domain.people.models import Address, Customer, Membership, Partner, Technician, User
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
-from portal.web import kept
+from portal.extensions import READING
+from portal.web import auth, kept
 from tests.factories import Create
 from tests.helpers import Site
 from tests.web.office import NOW, TUESDAY, URL, Office, clock, office
@@ -238,3 +239,15 @@ def test_a_process_keeps_so_many_pages_and_no_more() -> None:
         if pages.get(key) is None:
             pages.put(key, page)  # type: ignore[arg-type]
     assert [pages.get(key) for key in ("first", "second", "third")] == [page, None, page]
+
+
+def test_the_log_in_is_the_same_past_sqlalchemy_as_through_it(app: Flask, office: Office) -> None:
+    """PostgreSQL's own driver is asked for it, which has to give every type as the models have it."""
+    with unit_of_work(office.session) as session:
+        session.get_one(Partner, office.partner.id).status_labels = {"SCHEDULED": "Planned"}
+    stamp = office.dana.fs_uniquifier
+    with app.app_context(), app.extensions[READING].connect() as connection:
+        (through,) = connection.execute(auth._login(connection.dialect.name), {"stamp": stamp}).all()
+        ((*past,),) = auth.login_rows(stamp).facts
+    assert past == list(through[:-1])
+    assert [type(value) for value in past] == [type(value) for value in through[:-1]]
