@@ -56,6 +56,8 @@ def test_time_off_is_asked_about_and_settled_from_the_queue(
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Reassign").click()
     assert opened.value.url.endswith(f"/admin/installations/{job.id}/reassign")
+    # Closed while it loads, a tab leaves the server with a half-sent file.
+    opened.value.wait_for_load_state()
     opened.value.close()
     page.get_by_role("button", name="Save all the same").last.click()
     page.get_by_text("The time off is saved.").wait_for()
