@@ -78,6 +78,19 @@ def test_the_same_page_again_is_not_drawn_and_its_forms_are_the_askers(
     assert other.client.get(URL).status_code == 302
 
 
+def test_a_session_that_changed_is_drawn_for_anew(app: Flask, office: Office, watch: Watch) -> None:
+    """Whatever in it changed: here the token of its forms, so that what is sent with the old one is refused."""
+    site = office.site
+    assert watch.drawn(site)
+    old = site.token()
+    with site.client.session_transaction() as stored:
+        stored["csrf_token"] = "f" * 40
+    assert watch.drawn(site)
+    assert site.token() != old
+    assert site.submit(action="/logout").status_code == 200
+    assert site.client.get(URL).status_code == 302
+
+
 def _by_customer(office: Office) -> None:
     own = frozenset({office.customer.id})
     actor = Actor(None, Role.CUSTOMER, "Priya", frozenset({office.partner.id}), customer_ids=own)
