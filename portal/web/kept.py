@@ -37,6 +37,7 @@ SAID_BY_PAGES = ("HTTP_HX_REQUEST", "HTTP_DOORSTEP_LIVE")
 SAID_BY_BROWSERS = ("HTTP_HOST", "HTTP_ACCEPT_LANGUAGE", "HTTP_USER_AGENT", "REMOTE_ADDR")
 # What is said once, and whose end is nobody's change.
 NEVER_KEPT_WITH = ("_flashes", looking.KEY)
+# Under which Flask-Login keeps whose session it is.
 STAMP = "_user_id"
 HTML = "text/html"
 EXTENSION = "kept_pages"
