@@ -61,8 +61,12 @@ def steps_of(visit: Appointment) -> list[Step]:
 
 def arrival(item: CustomerVisit) -> Estimate | None:
     """Return when the technician of a visit is expected, and as of when."""
-    speed = current_app.config["TRAVEL_SPEED_KMH"]
-    return queries.arrival_of(item.visit, item.job.address, item.position, speed, item.asked.now)
+    return queries.arrival_of(item.visit, item.job.address, item.position, _speed(), item.asked.now)
+
+
+def _speed() -> float:
+    speed: float = current_app.config["TRAVEL_SPEED_KMH"]
+    return speed
 
 
 def can_track(item: CustomerVisit) -> bool:
@@ -74,7 +78,7 @@ def follow(items: Sequence[CustomerVisit], url: str) -> dict[str, Any] | None:
     """Return what a page with ``items`` asks at ``url`` to keep up with them; ``None`` where nothing happens today."""
     if not any(item.is_live for item in items):
         return None
-    marks = [VisitMark.of(item.visit, item.position) for item in items]
+    marks = [VisitMark.of(item.visit, item.job.address, item.position, _speed(), item.asked.now) for item in items]
     return {"url": url, "revision": revision_of(sorted(marks)), "every": current_app.config["POLL_SECONDS"]}
 
 
@@ -88,12 +92,12 @@ def revision_of(marks: Iterable[Any]) -> str:
 
 def live() -> ResponseReturnValue:
     """Answer 304 to a page that shows all of the customer's visits as they are, in two statements with the sign-in."""
-    return _answer(lambda: queries.marks_of_open_visits(session()))
+    return _answer(lambda: queries.marks_of_open_visits(session(), _speed(), formats.now()))
 
 
 def live_visit(visit_id: int) -> ResponseReturnValue:
     """Answer the same about one visit, coming or past."""
-    return _answer(lambda: queries.marks_of_visit(session(), visit_id))
+    return _answer(lambda: queries.marks_of_visit(session(), visit_id, _speed(), formats.now()))
 
 
 def _answer(read: Callable[[], Sequence[VisitMark]]) -> ResponseReturnValue:

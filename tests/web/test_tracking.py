@@ -20,7 +20,7 @@ from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.people.models import Address, Customer, Partner, Technician, User
 from portal.domain.scheduling.models import PauseReason
 from portal.domain.tracking.models import Position
-from portal.domain.tracking.services import forget_positions
+from portal.domain.tracking.services import LASTS, forget_positions
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.links import track_path
 from tests.factories import Create
@@ -201,6 +201,36 @@ def test_six_steps_arrive_and_an_unchanged_question_costs_two_statements(day: Da
         assert answer.status_code == (303 if tracked else 404 if number < 3 else 410), name
     day.customer.get(day.at)
     assert "Estimated arrival" not in day.customer.text
+
+
+@pytest.mark.row("C3")
+@pytest.mark.row("C4")
+def test_an_arrival_time_that_passes_and_a_way_too_old_to_follow_leave_open_pages(
+    day: Day, clock: time_machine.Coordinates
+) -> None:
+    """Nobody does anything at those moments, so the question itself has to tell."""
+
+    def revision(page: str) -> str:
+        day.customer.get(page)
+        follow = day.customer.page.select_one("[data-follow]")
+        assert follow is not None
+        return str(follow["data-revision"])
+
+    pages = (("/my/", "/my/live"), (day.at, f"{day.at}/live"))
+    day.take("set_off", minutes="25")
+    assert day.send() == 204
+    # Within the minutes that they gave themselves, and after them; the position tells nothing better.
+    for later, gone in ((5 * MINUTE, ""), (21 * MINUTE, "Estimated arrival"), (LASTS, "You can follow")):
+        known = {page: revision(page) for page, _ in pages}
+        assert gone in day.customer.text
+        clock.shift(later)
+        for page, url in pages:
+            news = day.poll(url, known[page])
+            assert news.status_code == (200 if gone else 304), (page, later)
+            again = revision(page)
+            assert (again != known[page]) is bool(gone)
+            assert day.poll(url, again).status_code == 304
+            assert not gone or gone not in day.customer.text
 
 
 @pytest.mark.row("C3")

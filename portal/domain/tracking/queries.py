@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Row, Select, bindparam, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.branding.models import PartnerLogo
@@ -16,7 +16,7 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import OPEN, TRACKED
 from portal.domain.lookup import MAX_KEY
 from portal.domain.people.models import Address, Customer, Partner
-from portal.domain.tracking.arrival import Estimate, distance_km, estimate
+from portal.domain.tracking.arrival import Estimate, Place, Seen, Way, distance_km, estimate
 from portal.domain.tracking.models import Position
 from portal.domain.tracking.services import LASTS
 
@@ -73,7 +73,7 @@ def tracked_visit(session: Session, now: datetime, visit_id: int, departure: int
     )
 
 
-def is_followed(visit: Appointment, now: datetime) -> bool:
+def is_followed(visit: Followed, now: datetime) -> bool:
     """Whether the way to ``visit`` is followed at ``now`` (an instant): until work begins, and not for ever (C4)."""
     return visit.is_tracked and visit.on_the_way_at is not None and now < visit.on_the_way_at + LASTS
 
@@ -84,7 +84,7 @@ def away_km(visit: Appointment, address: Address, position: Position | None) -> 
 
 
 def arrival_of(
-    visit: Appointment, address: Address, position: Position | None, speed_kmh: float, now: datetime
+    visit: Followed, address: Place, position: Seen | None, speed_kmh: float, now: datetime
 ) -> Estimate | None:
     """Return when the technician of ``visit`` is at its ``address``, while on the way; ``None`` where nothing tells."""
     return estimate(visit, position, address, speed_kmh, now) if visit.is_on_the_way else None
@@ -95,18 +95,85 @@ def position_of(session: Session, visit_id: int) -> Position | None:
     return session.scalars(select(Position).where(Position.appointment_id == visit_id)).one_or_none()
 
 
+class Followed(Way, Protocol):
+    """What of a visit tells whether its technician is followed; an ``Appointment`` does."""
+
+    @property
+    def id(self) -> int:
+        """Its key."""
+
+    @property
+    def version(self) -> int:
+        """How often it was changed."""
+
+    @property
+    def status(self) -> str:
+        """Where it stands."""
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether the technician has set off and not arrived yet."""
+
+    @property
+    def is_tracked(self) -> bool:
+        """Whether the customer may follow the technician."""
+
+
+class _Row(NamedTuple):
+    """A visit as the statement of marks reads it."""
+
+    id: int
+    version: int
+    status: str
+    on_the_way_at: datetime | None
+    eta_minutes: int | None
+
+    @property
+    def is_on_the_way(self) -> bool:
+        return self.status == "ON_THE_WAY"
+
+    @property
+    def is_tracked(self) -> bool:
+        return self.status in TRACKED
+
+
+class _Place(NamedTuple):
+    latitude: float | None
+    longitude: float | None
+
+
+class _Seen(NamedTuple):
+    at: datetime
+    latitude: float
+    longitude: float
+
+
 class VisitMark(NamedTuple):
-    """What tells whether anything is new with whatever pages show of a visit: ``seen_at`` is the last position's."""
+    """What tells whether anything is new with whatever pages show of a visit.
+
+    ``seen_at`` is the last position's instant, ``expected_at`` the arrival that pages show. A time that has passed
+    is shown no more, and the way is followed not for ever, without anybody's doing (C3, C4).
+    """
 
     visit_id: int
     version: int
     status: str
     seen_at: datetime | None
+    expected_at: datetime | None
+    is_followed: bool
 
     @classmethod
-    def of(cls, visit: Appointment, position: Position | None) -> VisitMark:
-        """Return the mark of ``visit`` with its technician's last known position."""
-        return cls(visit.id, visit.version, visit.status, position.at if position else None)
+    def of(cls, visit: Followed, address: Place, position: Seen | None, speed_kmh: float, now: datetime) -> VisitMark:
+        """Return the mark of ``visit`` at ``address`` with its last known position, as of ``now`` (an instant)."""
+        expected = arrival_of(visit, address, position, speed_kmh, now)
+        return cls(
+            visit.id,
+            visit.version,
+            visit.status,
+            position.at if position else None,
+            expected.expected_at if expected else None,
+            is_followed(visit, now),
+        )
 
     @property
     def is_moving(self) -> bool:
@@ -114,27 +181,38 @@ class VisitMark(NamedTuple):
         return self.status in TRACKED
 
 
-def marks_of_open_visits(session: Session) -> list[VisitMark]:
+def marks_of_open_visits(session: Session, speed_kmh: float, now: datetime) -> list[VisitMark]:
     """Return for each visit of the session's scope that has not ended what is new with whatever pages show of it.
 
-    One statement; two answers that are equal mean that nothing is new.
+    One statement; two answers that are equal mean that nothing is new. ``now`` is an instant.
     """
-    return [VisitMark(*row) for row in session.execute(_open_marks())]
+    return [_mark(row, speed_kmh, now) for row in session.execute(_open_marks())]
 
 
-def marks_of_visit(session: Session, visit_id: int) -> list[VisitMark]:
+def marks_of_visit(session: Session, visit_id: int, speed_kmh: float, now: datetime) -> list[VisitMark]:
     """Return the same of one visit, ended or not; raises ``NotFound`` for one outside the session's scope (C7)."""
     found = session.execute(_marks_of_one(), {"visit_id": visit_id}).all() if 0 < visit_id <= MAX_KEY else []
     if not found:
         raise NotFound
-    return [VisitMark(*row) for row in found]
+    return [_mark(row, speed_kmh, now) for row in found]
+
+
+def _mark(row: Row[Any], speed_kmh: float, now: datetime) -> VisitMark:
+    visit, (latitude, longitude, *seen) = _Row(*row[: len(_Row._fields)]), row[len(_Row._fields) :]
+    position = _Seen(*seen) if seen[0] is not None else None
+    return VisitMark.of(visit, _Place(latitude, longitude), position, speed_kmh, now)
 
 
 # Put together once: every customer with a visit today asks every half minute.
 @cache
 def _marks() -> Select[*tuple[Any, ...]]:
-    query: Select[*tuple[Any, ...]] = select(Appointment.id, Appointment.version, Appointment.status, Position.at)
-    return query.outerjoin(Position, Position.appointment_id == Appointment.id)
+    columns = (*(getattr(Appointment, name) for name in _Row._fields), Address.latitude, Address.longitude)
+    query: Select[*tuple[Any, ...]] = select(*columns, Position.at, Position.latitude, Position.longitude)
+    return (
+        query.join(Job, Job.id == Appointment.job_id)
+        .join(Address, Address.id == Job.address_id)
+        .outerjoin(Position, Position.appointment_id == Appointment.id)
+    )
 
 
 @cache
