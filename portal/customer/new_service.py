@@ -63,7 +63,10 @@ class RequestForm(DatesMixin, Form):
             self.address.data = self.address.choices[0][0]
 
     def wish(self, place: Place) -> ServiceWish | None:
-        """Return what is asked for; ``None``, with the errors at their fields, for what cannot be read."""
+        """Return what is asked for; ``None`` where not even the kind or the place can be read.
+
+        What cannot be read is an error at its field.
+        """
         elsewhere = self.address.data in {"", None, ELSEWHERE}
         kind, address = _key(self.service_type.data), None if elsewhere else _key(self.address.data)
         dates, key = self.read_dates(), self.form_key.data or ""
@@ -71,7 +74,7 @@ class RequestForm(DatesMixin, Form):
             self.service_type.errors = [gettext("Choose what you would like done")]
         if not elsewhere and address is None:
             self.address.errors = [gettext("Choose one of the addresses")]
-        if self.errors or kind is None:
+        if kind is None or self.address.errors:
             return None
         return ServiceWish(
             customer_id=place.customer.id,
@@ -112,20 +115,22 @@ def send() -> ResponseReturnValue:
     form = RequestForm(request.form)
     form.offer(place)
     form.validate()
-    wish = form.wish(place)
+    wish, drawn, of = form.wish(place), None, place.customer.partner_id
     try:
         drawn = sent_photo()
     except Invalid as invalid:
-        add_errors(form, invalid.errors, place.customer.partner_id)
-        return _form_page(form, place), 422
-    if wish is None:
-        return _form_page(form, place), 422
+        add_errors(form, invalid.errors, of)
+    if form.errors or wish is None:
+        # Whatever else is wrong, so that nobody sends the form once for each.
+        if wish is not None:
+            add_errors(form, services.wish_errors(session(), formats.now(), place.customer, wish), of)
+        return _form_page(form, place, drawn), 422
     try:
         request_id = _ask(wish, drawn)
     except Invalid as invalid:
         place = _place(_places(), str(wish.customer_id)) or place
-        add_errors(form, invalid.errors, place.customer.partner_id)
-        return _form_page(form, place), 422
+        add_errors(form, invalid.errors, of)
+        return _form_page(form, place, drawn), 422
     flash(gettext("We have your request and will write to you."), "ok")
     return go("my.service_request", request_id=request_id)
 
@@ -241,10 +246,12 @@ def _page(wish: ServiceRequest, stopped: str = "", photo_form: RequestPhotoForm 
     )
 
 
-def _form_page(form: RequestForm, place: Place) -> str:
+def _form_page(form: RequestForm, place: Place, drawn: Drawn | None = None) -> str:
     return render_template(
         "customer/new_service.html",
         form=form,
+        # Browsers keep no file that was chosen before.
+        lost_photo=drawn is not None,
         place=place,
         elsewhere=ELSEWHERE,
         page_partner=partner_info(place.customer.partner_id),

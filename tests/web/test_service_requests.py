@@ -284,6 +284,34 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
 
 
 @pytest.mark.once
+@pytest.mark.row("C5")
+def test_everything_that_is_wrong_with_a_form_shows_at_once(both: Both) -> None:
+    bad = {"dates-0-day": "2026-11-19", "dates-1-day": "2027-06-31", "notes": "x" * 2001, "address": "new", "line": ""}
+    said = {"Choose a date that is not in the past", "Use 2000 characters or fewer.", "Enter street and number"}
+
+    def send(content: bytes) -> tuple[set[str], str]:
+        both.my.get(NEW)
+        photo = (BytesIO(content), "tap.jpg")
+        assert both.my.submit({**bad, "photo": photo}, button="Send request").status_code == 422
+        hint = both.my.page.select_one("#photo-hint")
+        assert hint is not None
+        return {link.text.strip() for link in both.my.page.select(".error-summary a")}, hint.text
+
+    without, hint = send(with_position())
+    assert said < without
+    assert hint == "Your photo was not kept; please choose it again."
+    with_photo, _ = send(b"no picture")
+    # All that, and the photo's own.
+    assert len(with_photo) == len(without) + 1
+    assert without < with_photo
+    assert [one["value"] for one in both.my.page.select("input[name^=dates-][type=date]")][:2] == [
+        "2026-11-19",
+        "2027-06-31",
+    ]
+    assert both.requests() == []
+
+
+@pytest.mark.once
 @pytest.mark.row("C7")
 def test_photos_of_a_request_are_the_customers_and_the_offices(
     both: Both,

@@ -75,16 +75,7 @@ def request_service(session: Session, actor: Actor, now: datetime, wish: Service
         return before
     if not customer.active:
         raise Refused(Refusal("inactive", sentence("We do not take requests from you online; please call our office.")))
-    kind = find(session, ServiceType, wish.service_type_id)
-    if kind.partner_id != partner_id:
-        raise NotFound
-    errors: dict[str, Sentence] = {}
-    if not kind.active:
-        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
-    errors |= _address_errors(session, customer, wish)
-    errors |= date_errors(wish.dates, now, zone_of(session, partner_id))
-    if len(wish.notes) > MAX_TEXT:
-        errors["notes"] = too_long(MAX_TEXT)
+    errors = wish_errors(session, now, customer, wish)
     if errors:
         raise Invalid(errors)
     address_id = add_address(session, customer, wish.place).id if wish.address_id is None else wish.address_id
@@ -92,7 +83,7 @@ def request_service(session: Session, actor: Actor, now: datetime, wish: Service
         partner_id=partner_id,
         customer_id=customer.id,
         address_id=address_id,
-        service_type_id=kind.id,
+        service_type_id=wish.service_type_id,
         status=status,
         wishes=kept_dates(wish.dates),
         notes=wish.notes.strip(),
@@ -105,6 +96,24 @@ def request_service(session: Session, actor: Actor, now: datetime, wish: Service
     session.flush()
     announce_request(session, MessageKind.REQUEST_RECEIVED, request, now)
     return request
+
+
+def wish_errors(session: Session, now: datetime, customer: Customer, wish: ServiceWish) -> dict[str, Sentence]:
+    """Return what is wrong with what ``customer`` wishes, by field of the form, so that all of it shows at once (C5).
+
+    Raises ``NotFound`` for a service type or an address that is none of theirs; ``now`` is an instant.
+    """
+    kind = find(session, ServiceType, wish.service_type_id)
+    if kind.partner_id != customer.partner_id:
+        raise NotFound
+    errors: dict[str, Sentence] = {}
+    if not kind.active:
+        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
+    errors |= _address_errors(session, customer, wish)
+    errors |= date_errors(wish.dates, now, zone_of(session, customer.partner_id))
+    if len(wish.notes) > MAX_TEXT:
+        errors["notes"] = too_long(MAX_TEXT)
+    return errors
 
 
 def add_request_photo(
