@@ -269,3 +269,18 @@ def test_what_waits_is_sent_by_nobody_else_and_photos_are_seen_where_they_should
     )
     page.locator("dialog").get_by_role("button", name="Add photo").click()
     expect(page.locator("dialog #photo-error")).to_contain_text("this file is none")
+
+
+@pytest.mark.look
+@pytest.mark.row("J8")
+def test_what_answers_a_form_is_not_asked_for_as_a_page(page: Any, jobs: list[Job], user: User) -> None:
+    page.set_viewport_size(PHONE)
+    sign_in(page, user)
+    asked: list[tuple[str, int]] = []
+    page.on("response", lambda answer: asked.append((answer.request.method, answer.status)))
+    page.goto(f"/field/visits/{jobs[0].appointments[0].id}")
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    page.get_by_role("button", name="Save note").click()
+    expect(page.locator(".error-summary")).to_be_visible()
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    assert {method for method, status in asked if status >= 400} == {"POST"}

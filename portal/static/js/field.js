@@ -5,7 +5,8 @@
 (() => {
   const bar = document.querySelector("#sync");
   if (!bar || !window.indexedDB || !navigator.locks) return;
-  const { who, token: tokenUrl, worker, offline: offlineUrl } = bar.dataset;
+  // `page` is the address that opens this page again; what answers a form has none.
+  const { who, token: tokenUrl, worker, offline: offlineUrl, page } = bar.dataset;
   const words = scriptWords.field;
   const part = (name) => bar.querySelector(`[data-${name}]`);
   const [said, signIn, again, all, list] = ["said", "sign-in", "again", "all", "list"].map(part);
@@ -290,7 +291,7 @@
     await show();
     const left = (await everything()).filter((one) => !one.refused).length;
     // The page was made before what has arrived since; who is going elsewhere anyway is not held.
-    if (before && !left && !leaving && !document.querySelector("form[data-busy]")) location.reload();
+    if (page && before && !left && !leaving && !document.querySelector("form[data-busy]")) location.reload();
   };
   again.addEventListener("click", sendAndShow);
   addEventListener("online", sendAndShow);
@@ -312,7 +313,7 @@
     await navigator.serviceWorker.register(worker, { scope: "/field/" });
     const cache = await caches.open(PAGES);
     const rest = [...document.querySelectorAll(".rows a.row-link")].map((link) => link.pathname).slice(0, MOST_PAGES);
-    for (const path of new Set([location.pathname, offlineUrl, ...rest])) {
+    for (const path of new Set([page, offlineUrl, ...rest].filter(Boolean))) {
       const answer = await fetch(path, { redirect: "manual" });
       if (answer.ok) await cache.put(path, answer);
     }
