@@ -28,6 +28,7 @@ from portal.web.auth import (
 from portal.web.errors import answer
 from portal.web.i18n import DEFAULT, LANGUAGES
 from portal.web.links import Tampered, feed_of, feed_path
+from portal.web.throttles import guessing, reading
 
 MEDIA = "text/calendar"
 
@@ -35,10 +36,12 @@ pages = Blueprint("feeds", __name__, url_prefix="/calendar")
 
 
 @pages.get("/<token>.ics")
+@guessing
+@reading
 def read(token: str) -> ResponseReturnValue:
     """Return the visits of whose address this is; 304 where nothing changed, 410 where it leads nowhere any more.
 
-    Nobody signs in here. Tokens are signed and as long as the signature, so that nobody guesses one, however often.
+    Nobody signs in here. Tokens are signed and as long as the signature; who guesses all the same is slowed down.
     """
     try:
         feed_id, made_at = feed_of(token)

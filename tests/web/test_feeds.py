@@ -19,6 +19,7 @@ from portal.domain.actor import Actor, Role
 from portal.domain.jobs import services
 from portal.domain.people.models import Customer, Partner, User
 from portal.domain.unit_of_work import unit_of_work
+from portal.web.signin import TRIES_ALL
 from tests.factories import Create
 from tests.helpers import Site
 
@@ -217,3 +218,36 @@ def test_an_address_leads_nowhere_once_revoked_or_its_person_is_out(
     assert change(customer, user_id=None) == [410, 200]
     assert change(customer) == [200, 200]
     assert isinstance(customer, Customer)
+
+
+@pytest.mark.once
+def test_asking_without_end_is_slowed_down_for_one_address_and_guessing_for_all(
+    session: Session,
+    make_app: Create,
+    person: Callable[[User, str], Person],
+    create_partner: Create,
+    create_user: Create,
+    create_customer: Create,
+) -> None:
+    partner, most = create_partner(), int(TRIES_ALL.split()[0])
+    people = []
+    for name in ("Priya Raman", "Callum Fraser"):
+        user = create_user(name=name)
+        create_customer(partner, user)
+        people.append(person(user, "my"))
+        people[-1].press("Make my private address")
+    mine, dead = (one.address for one in people)
+    people[1].press("Make a new address")
+    other = people[1].address
+
+    def codes(address: str, count: int) -> list[int]:
+        return [reader.get(address).status_code for _ in range(count)]
+
+    reader = make_app(throttle=True).test_client()
+    assert codes(mine, most + 1) == [200] * most + [429]
+    # What was switched off is no guess.
+    assert codes(dead, most + 1) == [410] * most + [429]
+    assert codes(other, 1) == [200]
+    for number in range(most):
+        assert codes(f"/calendar/guess{number}.ics", 1) == [404]
+    assert codes("/calendar/guess.ics", 1) == codes(other, 1) == [429]
