@@ -35,6 +35,8 @@ $(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
 	@cp node_modules/vanilla-calendar-pro/styles/layout/core.css $(VENDOR)/vanilla-calendar-pro.css
 	@cp node_modules/idb/build/umd.js $(VENDOR)/idb.js
 	@cp node_modules/signature_pad/dist/signature_pad.umd.min.js $(VENDOR)/signature_pad.min.js
+	@mkdir -p $(VENDOR)/letters && cp node_modules/@fontsource/*/files/*-400-normal.woff node_modules/@fontsource-variable/*/files/*-wght-normal.woff2 $(VENDOR)/letters/
+	@for family in node_modules/@fontsource/* node_modules/@fontsource-variable/*; do cp "$$family/unicode.json" "$(VENDOR)/letters/$${family##*/}.json"; done
 	@mkdir -p $(VENDOR)/leaflet && cp -r node_modules/leaflet/dist/leaflet.js node_modules/leaflet/dist/leaflet.css node_modules/leaflet/dist/images $(VENDOR)/leaflet/
 	@touch $@
 

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from importlib.resources import files
 from io import BytesIO
+from pathlib import Path
+from typing import Any
+from unicodedata import normalize
 
 from flask_babel import get_locale, gettext
 from fpdf import FPDF
@@ -15,9 +18,12 @@ from pypdf import PdfWriter
 
 from portal.domain.contracts.text import Block, Part, blocks
 from portal.web.i18n import tag_of
+from portal.web.typefaces import parts_for
 
 FONTS = files("ttf_opensans") / "ttf"
 FAMILY = "Open Sans"
+# Parts in this format hold every weight.
+VARIABLE, WEIGHT = ".woff2", {"wght": 400.0}
 # Millimetres and points.
 MARGIN, LINE, LOGO = 20, 5.6, 16
 TEXT, SMALL, LARGE, TITLE = 10.5, 8.5, 12.5, 18
@@ -26,13 +32,20 @@ DRAWING = (90, 32)
 
 
 class Paper(FPDF):
-    """An A4 page with the partner's name on top, and document and page at its foot."""
+    """An A4 page with the partner's name on top, and document and page at its foot.
 
-    def __init__(self, partner: str, foot: str, title: str, made: datetime, logo: bytes | None = None) -> None:
+    ``text`` is what else will be written, so that whatever letters it needs are there.
+    """
+
+    def __init__(
+        self, partner: str, foot: str, title: str, text: str, made: datetime, logo: bytes | None = None
+    ) -> None:
         super().__init__(format="A4")
         self._partner, self._foot, self._logo = partner, foot, logo
+        self._has_other_letters = False
         for style, name in (("", "Regular"), ("B", "SemiBold")):
             self.add_font(FAMILY, style, str(FONTS / f"OpenSans-{name}.ttf"))
+        self._add_letters(f"{partner}{foot}{title}{text}")
         self.set_margin(MARGIN)
         self.set_auto_page_break(True, MARGIN + 8)
         self.set_title(title)
@@ -42,6 +55,26 @@ class Paper(FPDF):
         # The same bytes each time it is drawn.
         self.set_creation_date(made)
         self.add_page()
+
+    def add_page(self, *args: Any, **kwargs: Any) -> None:
+        """Begin a page, in the typeface of the one before."""
+        super().add_page(*args, **kwargs)
+        self._take_up()
+
+    def _take_up(self) -> None:
+        # A line that begins with other letters sets the typeface for itself alone, but counts as having set it for
+        # what follows. Writing nothing sets it.
+        if self._has_other_letters and self.current_font is not None:
+            self.text(self.x, self.y)
+
+    def _add_letters(self, text: str) -> None:
+        """Make ready what ``text`` needs beyond Open Sans, which is nothing for most papers."""
+        parts = parts_for(text, Path(str(FONTS / "OpenSans-Regular.ttf")))
+        for part in parts:
+            self.add_font(part.stem, "", str(part), variations=WEIGHT if part.suffix == VARIABLE else None)
+        self._has_other_letters = bool(parts)
+        # Bold is drawn by the same parts, rather than by as many more.
+        self.set_fallback_fonts([part.stem for part in parts], exact_match=False)
 
     def header(self) -> None:
         """Draw the partner's name and, on the first page, the logo."""
@@ -118,15 +151,18 @@ class Paper(FPDF):
     def _use(self, size: float, colour: tuple[int, int, int] = INK, bold: bool = False) -> None:
         self.set_font(FAMILY, "B" if bold else "", size)
         self.set_text_color(*colour)
+        self._take_up()
 
 
 def draw_contract(
     partner: str, number: str, version: int, body: str, made: datetime, below: str, logo: bytes | None
 ) -> bytes:
     """Return the PDF of a contract's text in the reader's language; ``made`` is an instant."""
+    # Letters with their accents in one, as typefaces have them.
+    partner, body, below = (normalize("NFC", text) for text in (partner, body, below))
     title = gettext("Contract %(number)s", number=number)
     foot = gettext("%(document)s, version %(version)s", document=title, version=version)
-    paper = Paper(partner, foot, title, made, logo)
+    paper = Paper(partner, foot, title, body + below, made, logo)
     paper.headline(title, below)
     for block in blocks(body):
         paper.block(block)
@@ -137,8 +173,10 @@ def draw_certificate(
     partner: str, document: str, rows: Sequence[tuple[str, str]], drawing: bytes | None, made: datetime
 ) -> bytes:
     """Return the PDF of a certificate: ``rows`` are names and values, ``drawing`` a PNG."""
-    title = gettext("Certificate of signature")
-    paper = Paper(partner, f"{title}: {document}", title, made)
+    title, partner = gettext("Certificate of signature"), normalize("NFC", partner)
+    rows = [(name, normalize("NFC", value)) for name, value in rows]
+    text = "".join(name + value for name, value in rows)
+    paper = Paper(partner, f"{title}: {document}", title, text, made)
     paper.headline(title, document)
     if drawing is not None:
         paper.drawing(drawing, gettext("Drawn signature"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,6 +29,8 @@ from portal.domain.jobs import fieldwork
 from portal.domain.jobs.models import Job
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import unit_of_work
+from portal.web.pdf import FONTS, draw_certificate, draw_contract
+from portal.web.typefaces import MOST_PARTS, parts_for
 from tests.factories import Create
 from tests.helpers import Site
 
@@ -169,6 +173,30 @@ def test_a_contract_is_read_signed_by_drawing_approved_and_downloaded(
     site.get(f"/my/contracts/{contract_id}")
     assert "by Tomás Řezníček" in site.text
     assert not site.page.select("main form")
+
+
+@pytest.mark.once
+@pytest.mark.row("C11")
+def test_papers_have_the_letters_of_every_name(app: Flask, caplog: pytest.LogCaptureFixture) -> None:
+    """``fpdf`` warns of each sign for which it draws a box."""
+    names = ["Wójcik Gülşen Đặng", "Ελένη Παπαδοπούλου", "Шевченко", "Հայկ", "ნინო"]
+    names += ["王芳", "さくら", "김", "→"]
+    now = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+    with app.test_request_context(), caplog.at_level(logging.WARNING, logger="fpdf"):
+        contract = draw_contract("王芳 GmbH", "D-1001", 1, "\n\n".join(names * 5), now, "김", None)
+        # Accents that come apart are put together first.
+        signed = draw_certificate("Acme", "D-1001", [("Signed by", "Z\u0307ak Ре́пин")], None, now)
+        assert caplog.messages == []
+        text = pdf_text(contract)
+        for name in (*names, "王芳 GmbH"):
+            assert name in text
+        assert "Żak" in pdf_text(signed)
+        # Most papers carry nothing but their own typeface.
+        plain = PdfReader(BytesIO(draw_contract("Acme", "D-1001", 1, "Müller", now, "", None)))
+        assert len(plain.pages[0]["/Resources"]["/Font"]) == 2
+    # Nobody's contract needs every sign there is; who writes them all down has to wait no longer for it.
+    own, signs = Path(str(FONTS / "OpenSans-Regular.ttf")), map(chr, range(0x4E00, 0x9FA5))
+    assert len(parts_for("".join(signs), own)) == MOST_PARTS
 
 
 @pytest.mark.row("C11")
