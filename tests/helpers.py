@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 PASSWORD = "correct horse battery"
+# What browsers know a session by.
+COOKIE = "doorstep"
 
 
 def soup(response: TestResponse) -> BeautifulSoup:
@@ -132,6 +134,16 @@ class Site:
         if str(form.get("method", "get")).lower() == "get":
             return self.get(urlsplit(target).path, query_string=values, **kwargs)
         return self._came(self.client.post(target, data=values, **({"follow_redirects": True} | kwargs)))
+
+    def open_beside_another(self, url: str) -> None:
+        """Open ``url`` as a new browser that asks for two pages at once: of their two sessions the other one stays."""
+        self.client.delete_cookie(COOKIE)
+        self.get(url)
+        other = self.client.application.test_client()
+        other.get("/login")
+        cookie = other.get_cookie(COOKIE)
+        assert cookie is not None
+        self.client.set_cookie(COOKIE, cookie.value)
 
     def token(self) -> str:
         """Return a CSRF token of this browser's session, for posts that no form on a page makes."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from flask import Blueprint, Response, render_template, request, url_for
+from flask import Blueprint, Response, make_response, render_template, request, url_for
 from flask.typing import ResponseReturnValue
 from flask_babel import gettext, lazy_gettext
 from flask_wtf import FlaskForm
@@ -27,6 +27,7 @@ from portal.domain.surveys.setup import MAX_QUESTIONS
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.auth import session_beyond, session_of
+from portal.web.errors import SEND_AGAIN, shown_again
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 from portal.web.links import Tampered, visit_to_rate
@@ -86,6 +87,23 @@ def send(token: str) -> ResponseReturnValue:
     here = url_for(".send", token=token)
     refused = _kept(session_of(holder.actor), holder.actor, visit_id, _partner(holder), here)
     return refused or go("survey.show", token=token)
+
+
+@shown_again(links, "send")
+@guessing
+def _send_again(token: str) -> ResponseReturnValue:
+    holder, visit_id = _holder(token)
+    if holder is None:
+        return _unknown()
+    with session_of(holder.actor) as session:
+        survey = survey_of(session, holder.actor, formats.now(), visit_id, _asked())
+        form = form_of(survey.questions) if survey.is_open else None
+        if form is not None:
+            form.form_errors = [str(SEND_AGAIN)]
+        page = make_response(_page(survey, _partner(holder), url_for(".send", token=token), form))
+    if form is not None:
+        page.status_code = 400
+    return page
 
 
 def _holder(token: str) -> tuple[LinkHolder | None, int]:

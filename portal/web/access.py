@@ -27,6 +27,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import limiter
 from portal.web import formats
 from portal.web.auth import hash_password, landing, load_login, session_beyond
+from portal.web.errors import SEND_AGAIN, shown_again
 from portal.web.forms import add_errors
 from portal.web.links import ACCESS
 from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
@@ -122,6 +123,14 @@ def password_form() -> ResponseReturnValue:
 def ask_password() -> ResponseReturnValue:
     """Take down where a link for a new password is to be sent."""
     return _ask(AccessKind.PASSWORD)
+
+
+@shown_again(pages, "ask_link", "ask_password")
+def _ask_again() -> ResponseReturnValue:
+    form = AskForm()
+    form.form_errors = [str(SEND_AGAIN)]
+    kind = AccessKind.SIGN_IN if request.endpoint == f"{pages.name}.ask_link" else AccessKind.PASSWORD
+    return _ask_page(kind, form), 400
 
 
 def _ask(kind: AccessKind) -> ResponseReturnValue:

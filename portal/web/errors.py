@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 import structlog
-from flask import Flask, current_app, g, jsonify, render_template, request
+from flask import Blueprint, Flask, current_app, g, jsonify, render_template, request
+from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
 from flask_babel import lazy_gettext
 from flask_wtf.csrf import CSRFError
@@ -19,6 +21,7 @@ from portal.extensions import db
 from portal.web.i18n import translate
 
 log = structlog.get_logger("portal.errors")
+Draw = Callable[..., ResponseReturnValue]
 
 # status: (what happened, what is untouched and what to do)
 WORDS: dict[int, tuple[Any, Any]] = {
@@ -64,6 +67,10 @@ WORDS: dict[int, tuple[Any, Any]] = {
     ),
 }
 EXPIRED_FORM = lazy_gettext("The page was open too long or you signed in anew since. Load it again, then send it.")
+FORMS_AGAIN = "forms_again"
+SEND_AGAIN = lazy_gettext(
+    "The page was out of date, so nothing was sent. What you entered is still here: send it once more."
+)
 # These pages must stand when the database does not.
 STANDALONE = {500, 503}
 
@@ -75,11 +82,37 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(Conflict, lambda error: answer(409, translate(error.refusal.sentence)))
     # A form shows these at its fields; what has no form, such as a button, says them on a page.
     app.register_error_handler(Invalid, lambda error: answer(400, " ".join(map(translate, error.errors.values()))))
-    app.register_error_handler(CSRFError, lambda error: answer(400, EXPIRED_FORM))
+    app.register_error_handler(CSRFError, _expired)
     app.register_error_handler(PoolTimeout, _database_away)
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(500, lambda error: answer(503 if "session_store_error" in g else 500))
+
+
+def shown_again(blueprint: Blueprint, *views: str) -> Callable[[Draw], Draw]:
+    """Return a decorator for what draws the forms that ``views`` of ``blueprint`` take, as they were filled in.
+
+    It answers a form whose token is not the session's, with a fresh one in it. Two first pages of one browser that are
+    asked for at the same moment make a session each, and only one of these stays.
+    """
+
+    def register(draw: Draw) -> Draw:
+        def add(state: BlueprintSetupState) -> None:
+            forms = state.app.extensions.setdefault(FORMS_AGAIN, {})
+            forms.update({f"{blueprint.name}.{view}": draw for view in views})
+
+        blueprint.record(add)
+        return draw
+
+    return register
+
+
+def _expired(error: CSRFError) -> ResponseReturnValue:
+    draw = current_app.extensions.get(FORMS_AGAIN, {}).get(request.endpoint)
+    if draw is None or wants_json():
+        return answer(400, EXPIRED_FORM)
+    again: ResponseReturnValue = draw(**(request.view_args or {}))
+    return again
 
 
 def answer(status: int, text: Any = None, heading: Any = None) -> ResponseReturnValue:

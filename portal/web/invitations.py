@@ -19,6 +19,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Environment, Settings
 from portal.web import formats
 from portal.web.auth import LANDINGS, hash_password, session_beyond
+from portal.web.errors import shown_again
 from portal.web.forms import add_errors
 from portal.web.partners import info_of
 from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
@@ -97,6 +98,17 @@ def choose_password(token: str) -> ResponseReturnValue:
             )
             return redirect(url_for("security.login", next=url_for(".show", token=token)), 303)
     return _page(token, found, form), 422
+
+
+@shown_again(pages, "choose_password")
+@guessing
+def _choose_again(token: str) -> ResponseReturnValue:
+    found = _opened(token)
+    if not isinstance(found, Opened):
+        return found
+    form = PasswordForm()
+    form.password.errors = [gettext("The page was out of date. Enter the password once more.")]
+    return _page(token, found, form), 400
 
 
 @pages.post("/<token>/accept")

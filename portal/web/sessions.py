@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -112,7 +113,8 @@ def _renew(app: Flask, **extra: Any) -> None:
     """Give a session a new id and token at sign-in, so that what was planted before it is worthless."""
     interface = app.session_interface
     assert isinstance(interface, ServerSideSessionInterface)
-    session.pop("csrf_token", None)
+    # At once: two pages that are asked for at the same moment would each make their own.
+    session["csrf_token"] = secrets.token_hex()
     interface.regenerate(session)
 
 

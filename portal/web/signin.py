@@ -20,6 +20,7 @@ from wtforms.validators import DataRequired, Length
 from portal.extensions import limiter, security
 from portal.settings import Environment, Settings
 from portal.web.auth import Datastore, landing
+from portal.web.errors import FORMS_AGAIN
 
 LONGEST_EMAIL = 255
 SHORTEST_PASSWORD = 12
@@ -99,6 +100,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     for tries, caller in ((TRIES_EACH, _caller_and_address), (TRIES_ALL, get_remote_address)):
         sign_in = limiter.limit(tries, key_func=caller, methods=["POST"], deduct_when=_failed)(sign_in)
     app.view_functions["security.login"] = sign_in
+    app.extensions.setdefault(FORMS_AGAIN, {})["security.login"] = _sign_in_again
 
 
 def _refusing_unreadable(view: Callable[[], Any]) -> Callable[[], Any]:
@@ -125,6 +127,12 @@ def _caller_and_address() -> str:
 
 def _failed(response: Any) -> bool:
     return bool(response.status_code != 302)
+
+
+def _sign_in_again() -> ResponseReturnValue:
+    form = SignInForm(request.form)
+    form.password.errors = [gettext("The page was out of date. Enter your password once more.")]
+    return render_template("security/sign_in.html", login_user_form=form), 400
 
 
 @pages.get("/")

@@ -23,9 +23,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.web.sessions import LIFETIME, sweep
 from portal.web.signin import TRIES_EACH
 from tests.factories import Create
-from tests.helpers import PASSWORD, Site, soup
-
-COOKIE = "doorstep"
+from tests.helpers import COOKIE, PASSWORD, Site, soup
 
 
 @pytest.fixture
@@ -208,6 +206,39 @@ def test_a_dialog_of_somebody_signed_out_sends_the_whole_page_to_sign_in(client:
     answer = client.get("/admin/", headers={"HX-Request": "true"})
     assert answer.status_code == 401
     assert answer.headers["HX-Redirect"] == "/login"
+
+
+@pytest.mark.once
+def test_a_page_whose_session_was_replaced_is_sent_once_more_with_what_was_typed(site: Site, dispatcher: User) -> None:
+    site.open_beside_another("/login")
+    answer = site.submit({"email": dispatcher.email, "password": PASSWORD}, action="/login")
+    assert answer.status_code == 400
+    assert "The page was out of date. Enter your password once more." in site.text
+    field = site.page.select_one("input[name=email]")
+    assert field is not None
+    assert field["value"] == dispatcher.email
+    assert PASSWORD not in site.page.decode()
+    site.submit({"password": PASSWORD}, action="/login")
+    assert site.url.startswith("/admin/")
+    site.sign_out()
+    for url in ("/login/link", "/login/password"):
+        site.open_beside_another(url)
+        assert site.submit({"address": "dana@mail.example"}, button="Send the link").status_code == 400
+        assert "What you entered is still here: send it once more." in site.text
+        assert site.page.select_one("input[name=address][value='dana@mail.example']"), site.page
+        assert site.submit(button="Send the link").status_code == 200
+        assert "/sent/" in site.url
+
+
+@pytest.mark.once
+def test_pages_asked_for_at_once_after_signing_in_have_one_token(app: Flask, site: Site, dispatcher: User) -> None:
+    site.sign_in(dispatcher)
+    session_of = site.client.session_transaction
+    with session_of() as before:
+        token = before["csrf_token"]
+    site.get("/admin/")
+    with session_of() as after:
+        assert after["csrf_token"] == token
 
 
 # What a session is worth

@@ -346,6 +346,17 @@ def test_technicians_and_customers_are_invited_from_their_record(
     assert platform.invitation("jordan@mail.example").sending == 1
 
 
+def test_a_password_chosen_on_a_page_whose_session_was_replaced_is_asked_for_again(platform: Platform) -> None:
+    invite(platform.browser(platform.alma), "jordan@mail.example")
+    site, link = platform.browser(), platform.link()
+    site.open_beside_another(link)
+    assert site.submit({"name": "Jordan Lee", "password": LONG}, action=link).status_code == 400
+    assert "The page was out of date. Enter the password once more." in site.text
+    assert LONG not in site.page.decode()
+    site.submit({"password": LONG}, action=link)
+    assert "Now sign in as jordan@mail.example" in site.text
+
+
 def test_guessing_behind_a_link_is_slowed_down(platform: Platform, make_app: Callable[..., Flask]) -> None:
     invite(platform.browser(platform.alma), "jordan@mail.example")
     site, link = Site(make_app(throttle=True).test_client()), platform.link()

@@ -108,6 +108,19 @@ def errors(site: Site) -> list[str]:
 # The link
 
 
+@pytest.mark.once
+@pytest.mark.row("C12")
+def test_an_answer_from_a_page_whose_session_was_replaced_is_kept_for_another_try(linked: Linked) -> None:
+    site = linked.site
+    site.open_beside_another(linked.link)
+    site.submit({"rating": "4", "comment": "All was well"}, button="Send my rating")
+    assert "What you entered is still here: send it once more." in site.text
+    assert linked.responses() == []
+    site.submit(button="Send my rating")
+    assert [(one.rating, one.comment) for one in linked.responses()] == [(4, "All was well")]
+    assert site.client.post(f"{linked.link}x").status_code == 404
+
+
 @pytest.mark.row("C12")
 @pytest.mark.row("J6")
 def test_a_visit_is_rated_from_the_link_in_its_message(linked: Linked, clock: Any) -> None:
