@@ -21,6 +21,7 @@ def share_of(items: Iterable[Item], database: str) -> list[Item]:
 
 # Tests of pages that both databases run all the same: what is theirs is what a database could change.
 ON_BOTH = frozenset({"test_bad_input", "test_isolation", "test_matrix", "test_kept", "test_live", "test_export"})
+ON_BOTH |= {"test_job_page"}
 # The same of the worker: what claims, sends and elects.
 ON_BOTH |= {
     "test_relay",

@@ -240,9 +240,14 @@ def _office_works(url: str, today: date) -> list[Work]:
         ),
         Work(
             "one installation",
-            {"ours": ("ours", f"{ours}{job_id}"), "floor": ("floor", f"/detail?id={job_id}")},
+            {
+                "ours": ("ours", f"{ours}{job_id}"),
+                DRAWN: ("drawn", f"{ours}{job_id}"),
+                "floor": ("floor", f"/detail?id={job_id}"),
+            },
             [Goal("against the floor", "ours", "floor", most=2.5)],
             {"statements": 6},
+            DRAWN,
         ),
         Work(
             "calendar, one month",
@@ -603,9 +608,9 @@ def report(outcomes: Sequence[Outcome | LastTime], missing: str, jobs: int, roun
         " at rest, since a longer request is interrupted more often.",
         "Ratios are the median over the rounds, with the least and the most. `ours` is the whole page for somebody",
         "signed in; `stock` and `tuned` are Flask-Admin views without sign-in; `floor` is one bare statement and one",
-        "small template. A list, a schedule and a field day are given out again until something of the partner's is",
-        "written (`portal/web/kept.py`): `ours` is such a page, and the targets are for it. What is `drawn each time`,",
-        "the deep list and the one of fewer jobs are drawn for each request.",
+        "small template. A list, a job, a schedule and a field day are given out again until something of the",
+        "partner's is written (`portal/web/kept.py`): `ours` is such a page, and the targets are for it. What is",
+        "`drawn each time`, the deep list and the one of fewer jobs are drawn for each request.",
         f"The peers on Django are left out: {missing}."
         if missing
         else "Django admin and django-appointment are signed in too, in an environment of their own.",

@@ -58,31 +58,29 @@ from portal.domain.jobs.bulk import MOST_ROWS
 from portal.domain.jobs.counts import overview
 from portal.domain.jobs.mechanics import open_visits
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
+from portal.domain.jobs.page import Surroundings, job_page
 from portal.domain.jobs.preview import customers_decisions
 from portal.domain.jobs.queries import RECENT, Exported, JobTarget, ListRow, ListSort
 from portal.domain.jobs.service_jobs import ServiceDraft, create_service_job
 from portal.domain.jobs.services import Booking, pending_cancel_refusal, replacement_refusal, schedule_installation
 from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, MOVABLE, NEEDING_VISIT
-from portal.domain.notes.queries import notes_of
+from portal.domain.messages.models import MessageStatus
 from portal.domain.paging import PAGE_ROWS, Order, Page
 from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
-from portal.domain.photos.queries import photos_of
 from portal.domain.photos.services import photo_refusal
 from portal.domain.requests.dates import Part
 from portal.domain.requests.new_service import answer_refusal, convert_into_installation
-from portal.domain.requests.queries import address_in_use, pending_requests, service_request
-from portal.domain.scheduling.queries import controls_over
+from portal.domain.requests.queries import address_in_use, service_request
 from portal.domain.scheduling.rules import Controls, Decision, Owner, in_force
 from portal.domain.scheduling.slots import Slot
-from portal.domain.surveys.models import SurveyResponse
-from portal.domain.surveys.queries import responses_of_job
-from portal.domain.tracking.queries import arrival_of, away_km, position_of
+from portal.domain.tracking.queries import arrival_of, away_km
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats, papers
 from portal.web.cursors import cursor_from
 from portal.web.i18n import TypedText
+from portal.web.kept import kept, not_kept
 from portal.web.statuses import GROUP_CSS, MESSAGE_CHANNELS, MESSAGE_KINDS, badge, message_badge
 
 MINUTE = timedelta(minutes=1)
@@ -256,26 +254,33 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
 
     @expose("/<int:job_id>")
     def detail_view(self, job_id: int) -> ResponseReturnValue:
-        """Show everything about one job (P12)."""
-        target = self._target(job_id)
-        around = queries.surroundings(db.session(), target.job)
-        offered = [name for name in (*HEAD[self.kind.workflow.name], *GRAVE) if name in target.actions]
-        return self.render(
+        """Show everything about one job (P12), as it was last shown while nothing of the partner's was written."""
+        return kept(lambda: self._detail_page(job_id))
+
+    def _detail_page(self, job_id: int) -> str:
+        session, workflow = db.session(), self.kind.workflow
+        target, around = job_page(session, the_actor(), formats.now(), formats.zone_of(), job_id, workflow.name)
+        opened, moved = open_visit(target.visits), _moved_by_customer(target, around.history)
+        if _changes_unmarked(target, around, moved):
+            not_kept()
+        offered = [name for name in (*HEAD[workflow.name], *GRAVE) if name in target.actions]
+        steps = target.steps
+        page: str = self.render(
             "admin/installations/detail.html",
             target=target,
             job=target.job,
             visit=target.visit,
-            open_visit=open_visit(target.visits),
+            open_visit=opened,
             around=around,
-            moments=moments(around.history, target.asked.zone, self.kind.workflow),
+            moments=moments(around.history, target.asked.zone, workflow),
             kind=self.kind,
             acts=self.acts,
             of_visits=self._of_visits(target),
             offered=offered,
-            steps=[name for name in STEPS if name in target.steps],
-            may_confirm="confirm" in target.steps,
+            steps=[name for name in STEPS if name in steps],
+            may_confirm="confirm" in steps,
             pending=_pending(target),
-            moved=_moved_by_customer(target, around.history),
+            moved=moved,
             frozen=target.job.status not in EDITABLE,
             plain_steps=[name for name in STEPS if self.acts[name].form is StepForm],
             minutes_of=_minutes,
@@ -283,16 +288,13 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             message_kind=MESSAGE_KINDS.get,
             message_channel=MESSAGE_CHANNELS.get,
             visit_minutes=_minutes(target.visit) if target.visit is not None else 0,
-            responses=_responses(target),
-            notes=notes_of(db.session(), target.job.id),
-            photos=photos_of(db.session(), target.job.id),
             may_add_photo=photo_refusal(target.job) is None,
-            wishes=pending_requests(db.session(), target.job.id),
-            needs_visit=open_visit(target.visits) is None and target.job.status in NEEDING_VISIT,
+            needs_visit=opened is None and target.job.status in NEEDING_VISIT,
             may_replace=replacement_refusal(target.job) is None,
-            self_service=_self_service(target),
-            way=_way(target),
+            self_service=_self_service(target, around),
+            way=_way(target, around.position),
         )
+        return page
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
     def act_view(self, job_id: int, act: str) -> ResponseReturnValue:
@@ -314,7 +316,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             return {}
         found = {}
         for visit in opened:
-            chosen = target.choosing(db.session(), visit)
+            chosen = target.choosing(visit)
             found[visit.id] = [name for name in ON_A_VISIT if self.acts[name].refusal(chosen) is None]
         return found
 
@@ -654,12 +656,25 @@ def _draft(form: DraftForm) -> ServiceDraft:
     return ServiceDraft(*pair, service_type_id, form.notes.data or "", items)
 
 
-def _way(target: Any) -> dict[str, Any] | None:
+def _changes_unmarked(target: JobTarget, around: Surroundings, moved: Any) -> bool:
+    """Whether what the page shows changes by itself, or at a second, before the minute is over."""
+    until = target.asked.now + MINUTE
+    visit = target.visit
+    return (
+        # Positions come and arrivals pass all the time.
+        (visit is not None and (visit.is_on_the_way or visit.cancel_at is not None))
+        # The worker sends it, and says so in the outbox alone.
+        or any(message.status == MessageStatus.PENDING and message.due_at <= until for message in around.messages)
+        or (moved is not None and moved[0].at + RECENT <= until)
+    )
+
+
+def _way(target: JobTarget, position: Any) -> dict[str, Any] | None:
     """Return when who is on the way is expected, how far away they are, and as of when; ``None`` for nobody."""
     visit = target.visit
     if visit is None or not visit.is_on_the_way:
         return None
-    position, address = position_of(db.session(), visit.id), target.job.address
+    address = target.job.address
     expected = arrival_of(visit, address, position, current_app.config["TRAVEL_SPEED_KMH"], formats.now())
     return {"expected": expected, "position": position, "away": away_km(visit, address, position)}
 
@@ -757,18 +772,17 @@ def _booking(form: ScheduleForm, replaces_id: int | None) -> Booking:
     )
 
 
-def _self_service(target: JobTarget) -> SelfService | None:
+def _self_service(target: JobTarget, around: Surroundings) -> SelfService | None:
     if target.workflow.is_end(target.job.status):
         return None
-    partners, under = controls_over(db.session(), target.job.id)
     online: list[Online] = []
     visit = open_visit(target.visits)
     if visit is not None and visit.status in MOVABLE:
-        controls = in_force(partners, under)
+        controls = in_force(around.controls, around.overrides)
         for action, decision in customers_decisions(target.asked, controls).items():
             rule = f"{action}_cutoff_hours" if decision.allowed else decision.rule
             online.append(Online(str(ONLINE[action]), decision, _rule(rule, controls)))
-    return SelfService(online, own_rules(Owner.JOB, target.job, under[Owner.JOB]))
+    return SelfService(online, own_rules(Owner.JOB, target.job, around.overrides.get(Owner.JOB)))
 
 
 def _rule(name: str, controls: Controls) -> str | None:
@@ -777,13 +791,6 @@ def _rule(name: str, controls: Controls) -> str | None:
         return None
     value, whose = in_words(name, getattr(controls, name)), OWNER_NAMES[controls.owner_of(name)]
     return gettext("%(rule)s: %(value)s (for %(whose)s)", rule=LABELS[name], value=value, whose=whose)
-
-
-def _responses(target: JobTarget) -> list[SurveyResponse]:
-    """Return what the customer said of the visits; nothing is asked of the database before one was completed."""
-    if not any(visit.is_complete for visit in target.visits):
-        return []
-    return responses_of_job(db.session(), target.job.id)
 
 
 def _pending(target: JobTarget) -> Mapping[str, Refusal | None] | None:

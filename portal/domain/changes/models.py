@@ -5,6 +5,7 @@ Nothing is counted in one row that every writer of a partner would wait for: mar
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, Index, event
@@ -53,14 +54,22 @@ def _note_changes(session: Session, context: Any, instances: Any) -> None:
     rows = [*session.new, *(row for row in session.dirty if session.is_modified(row)), *session.deleted]
     # A partner that is only now being created has no key yet, and nobody looking.
     partners = {row.partner_id for row in rows if isinstance(row, PartnerScoped) and row.told_to_pages} - {None}
-    if not partners:
-        return
+    if partners:
+        tell_pages(session, partners)
+
+
+def tell_pages(session: Session, partner_ids: Iterable[int]) -> None:
+    """Note that something of these partners' is written which pages show: for what is written past the models.
+
+    Once a transaction for each, which the flush does by itself for objects.
+    """
     # What a savepoint noted goes with it.
     inside = session.get_nested_transaction() or session.get_transaction()
     known, noted = session.info.get(_NOTED, (None, set()))
     if known is not inside:
         noted = set()
         session.info[_NOTED] = (inside, noted)
-    for partner_id in sorted(partners - noted):
+    wanted = set(partner_ids)
+    for partner_id in sorted(wanted - noted):
         session.add(Change(partner_id=partner_id))
-    noted |= partners
+    noted |= wanted

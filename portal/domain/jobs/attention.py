@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, bindparam, func, literal, select, union_all, update
+from sqlalchemy import Select, and_, func, literal, select, union_all, update
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session
 from sqlalchemy.sql.functions import GenericFunction
@@ -45,6 +45,7 @@ from portal.domain.scheduling.hours import forget_hits
 from portal.domain.scheduling.models import VisitHit
 from portal.domain.scheduling.zones import day_span, local_day
 from portal.domain.tenancy import NAMES_PARTNER
+from portal.domain.written import is_one_of, written
 
 # Counted this far; more is "99+".
 MOST_COUNTED = 100
@@ -289,7 +290,7 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
         jobs: Select[*tuple[Any, ...]] = select(Job.id, Job.start_at, Job.id.label("job_id"))
         return jobs.where(
             Job.partner_id == partner_id,
-            _is_one_of(Job.status, NEEDING_VISIT),
+            is_one_of(Job.status, NEEDING_VISIT),
             ~Job.visit_open,
         )
     if queue is Queue.HIT:
@@ -306,14 +307,14 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
         )
     if queue is Queue.CHANGE_REQUESTS:
         wishes: Select[*tuple[Any, ...]] = select(ChangeRequest.id, ChangeRequest.start_at, ChangeRequest.job_id)
-        return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == _written(PENDING))
+        return wishes.where(ChangeRequest.partner_id == partner_id, ChangeRequest.status == written(PENDING))
     if queue is Queue.REQUESTS:
         asked: Select[*tuple[Any, ...]] = select(ServiceRequest.id, ServiceRequest.asked_at, ServiceRequest.job_id)
-        return asked.where(ServiceRequest.partner_id == partner_id, ServiceRequest.status == _written(NEW))
+        return asked.where(ServiceRequest.partner_id == partner_id, ServiceRequest.status == written(NEW))
     if queue is Queue.OFFERS:
         offers: Select[*tuple[Any, ...]] = select(JobOffer.id, OfferedJob.expires_at, JobOffer.job_id)
         return offers.join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id).where(
-            JobOffer.partner_id == partner_id, JobOffer.status == _written(OFFERED), OfferedJob.expires_at > now
+            JobOffer.partner_id == partner_id, JobOffer.status == written(OFFERED), OfferedJob.expires_at > now
         )
     if queue is Queue.UNREACHABLE:
         tasks: Select[*tuple[Any, ...]] = select(Unreachable.id, Unreachable.opened_at, Message.job_id)
@@ -325,22 +326,10 @@ def _queue(queue: Queue, partner_id: int, now: datetime, zone: ZoneInfo) -> Sele
     ).where(Appointment.partner_id == partner_id)
     if queue is Queue.WITHOUT_TECHNICIAN:
         return visits.where(
-            Appointment.technician_id.is_(None), Appointment.status == _written(APPOINTMENT.first("book"))
+            Appointment.technician_id.is_(None), Appointment.status == written(APPOINTMENT.first("book"))
         )
     if queue is Queue.NOT_STARTED:
         over = window_end(Appointment.start_at, Appointment.window_minutes) <= now
-        return visits.where(_is_one_of(Appointment.status, EXPECTED), Appointment.start_at < now, over)
+        return visits.where(is_one_of(Appointment.status, EXPECTED), Appointment.start_at < now, over)
     today = day_span(local_day(now, zone), zone)[0]
-    return visits.where(_is_one_of(Appointment.status, AT_WORK), Appointment.end_at <= today)
-
-
-def _is_one_of(column: Any, names: Sequence[str]) -> ColumnElement[bool]:
-    condition: ColumnElement[bool] = column.in_(
-        bindparam(None, list(names), expanding=True, literal_execute=True, unique=True)
-    )
-    return condition
-
-
-def _written(value: str) -> Any:
-    # In the text of the statement: a database uses an index of some rows only where it can read that they are these.
-    return bindparam(None, value, literal_execute=True, unique=True)
+    return visits.where(is_one_of(Appointment.status, AT_WORK), Appointment.end_at <= today)

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, func, literal, select, union_all
-from sqlalchemy.orm import Session, joinedload, selectinload
+from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.actor import Actor, Role
 from portal.domain.base import UtcDateTime
-from portal.domain.contracts.models import Contract
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job, JobItem
-from portal.domain.jobs.situations import beside, current_visit, open_visit
+from portal.domain.jobs.situations import Elsewhere, current_visit, elsewhere, open_visit
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE, WORKFLOWS, Situation, job_refusal
 from portal.domain.lifecycle import Workflow
 from portal.domain.lookup import MAX_KEY, find
-from portal.domain.messages.models import Message, MessageAttempt
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, beyond, page_from, page_of
 from portal.domain.people.models import Address, Customer, Technician
 from portal.domain.people.queries import words_in
@@ -469,13 +467,14 @@ class JobTarget:
     """One job as pages show it: ``job`` with customer, address, service type, technician and items loaded.
 
     ``visit`` is the one that lists and buttons are about, or that was ``chosen``; ``visits`` are all, each with its
-    technician, in time order.
+    technician, in time order; ``elsewhere`` is what else their technicians have.
     """
 
     job: Job
     visits: Sequence[Appointment]
     visit: Appointment | None
     asked: Situation
+    elsewhere: Elsewhere
     chosen: bool = False
 
     @property
@@ -500,11 +499,11 @@ class JobTarget:
             return ()
         return tuple(row.name for row in APPOINTMENT.available(self.planned.status, self.asked))
 
-    def choosing(self, session: Session, visit: Appointment) -> JobTarget:
+    def choosing(self, visit: Appointment) -> JobTarget:
         """Return the same with ``visit``, one of its own, as the one that acts are about."""
-        elsewhere, taken = beside(session, visit)
+        elsewhere, taken = self.elsewhere.of(visit)
         asked = replace(self.asked, visit=visit, technician_elsewhere=elsewhere, time_taken=taken)
-        return JobTarget(self.job, self.visits, visit, asked, chosen=True)
+        return replace(self, visit=visit, asked=asked, chosen=True)
 
 
 def job_target(
@@ -518,28 +517,42 @@ def job_target(
 ) -> JobTarget:
     """Return the job of ``workflow`` with that key as of ``now`` (an instant), about ``visit_id`` if given.
 
-    Raises ``NotFound``, also for a visit of another job.
+    At most three statements. Raises ``NotFound``, also for a visit of another job.
     """
+    job = job_with_items(session, job_id, workflow)
+    visits = visits_with_technicians(session, job)
+    target = target_of(actor, now, zone, job, visits, elsewhere(session, visits))
+    if visit_id is None:
+        return target
+    for visit in visits:
+        if visit.id == visit_id:
+            return target.choosing(visit)
+    raise NotFound
+
+
+def job_with_items(session: Session, job_id: int, workflow: str) -> Job:
+    """Return a job of ``workflow`` with what ``JobTarget`` says, as it is now; raises ``NotFound``. One statement."""
     if not 0 < job_id <= MAX_KEY:
         raise NotFound
-    query = (
-        select(Job)
-        .options(
-            joinedload(Job.customer),
-            joinedload(Job.address),
-            joinedload(Job.service_type),
-            joinedload(Job.technician),
-            selectinload(Job.items),
-            selectinload(Job.appointments).joinedload(Appointment.technician),
-        )
-        .where(Job.id == job_id, Job.workflow == workflow)
-    )
-    job = session.scalars(query, execution_options={"populate_existing": True}).one_or_none()
+    given = {"job": job_id, "workflow": workflow}
+    fresh = {"populate_existing": True}
+    job = session.scalars(_with_items(), given, execution_options=fresh).unique().one_or_none()
     if job is None:
         raise NotFound
-    visits = list(job.appointments)
+    return job
+
+
+def visits_with_technicians(session: Session, job: Job) -> Sequence[Appointment]:
+    """Return the visits of ``job`` as they are now, each with its technician, in time order. One statement."""
+    return session.scalars(_with_technicians(), {"job": job.id}, execution_options={"populate_existing": True}).all()
+
+
+def target_of(
+    actor: Actor, now: datetime, zone: ZoneInfo, job: Job, visits: Sequence[Appointment], elsewhere: Elsewhere
+) -> JobTarget:
+    """Return what was read of ``job`` as pages show it to ``actor`` at ``now`` (an instant)."""
     opened = open_visit(visits)
-    elsewhere, taken = beside(session, opened)
+    busy, taken = elsewhere.of(opened)
     asked = Situation(
         actor=actor,
         now=now,
@@ -547,58 +560,32 @@ def job_target(
         job=job,
         visit=opened,
         visits=visits,
-        technician_elsewhere=elsewhere,
+        technician_elsewhere=busy,
         time_taken=taken,
     )
-    target = JobTarget(job, visits, current_visit(visits), asked)
-    if visit_id is None:
-        return target
-    for visit in visits:
-        if visit.id == visit_id:
-            return target.choosing(session, visit)
-    raise NotFound
+    return JobTarget(job, visits, current_visit(visits), asked, elsewhere)
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the detail page shows around a job (P12): newest first, but for contracts.
-
-    ``attempts`` are those at sending the messages that did not go out at the first, by the messages' keys (N4).
-    """
-
-    history: Sequence[HistoryEntry]
-    messages: Sequence[Message]
-    attempts: Mapping[int, Sequence[MessageAttempt]]
-    contracts: Sequence[Contract]
-    replaced: Job | None
-    replacements: Sequence[Job]
-
-
-def surroundings(session: Session, job: Job) -> Surroundings:
-    """Return history, messages, contract versions and linked installations of ``job``."""
-    linked = select(Job).where((Job.replaces_id == job.id) | (Job.id == job.replaces_id)).order_by(Job.id)
-    found = list(session.scalars(linked))
-    messages = list(session.scalars(select(Message).where(Message.job_id == job.id).order_by(Message.id.desc())))
-    return Surroundings(
-        history=list(
-            session.scalars(select(HistoryEntry).where(HistoryEntry.job_id == job.id).order_by(HistoryEntry.id.desc()))
-        ),
-        messages=messages,
-        attempts=_attempts(session, [message.id for message in messages if message.attempts > 1 or message.last_error]),
-        contracts=list(session.scalars(select(Contract).where(Contract.job_id == job.id).order_by(Contract.revision))),
-        replaced=next((row for row in found if row.id == job.replaces_id), None),
-        replacements=[row for row in found if row.replaces_id == job.id],
+# Put together once: every page of a job and every form on it runs them.
+@cache
+def _with_items() -> Select[Job]:
+    return (
+        select(Job)
+        .options(
+            joinedload(Job.customer),
+            joinedload(Job.address),
+            joinedload(Job.service_type),
+            joinedload(Job.technician),
+            joinedload(Job.items),
+        )
+        .where(Job.id == bindparam("job"), Job.workflow == bindparam("workflow"))
     )
 
 
-def _attempts(session: Session, message_ids: Sequence[int]) -> dict[int, list[MessageAttempt]]:
-    """Return the attempts at sending each of some messages, the latest first. One statement, none for no message."""
-    found: dict[int, list[MessageAttempt]] = {}
-    if message_ids:
-        query = select(MessageAttempt).where(MessageAttempt.message_id.in_(message_ids))
-        for attempt in session.scalars(query.order_by(MessageAttempt.id.desc())):
-            found.setdefault(attempt.message_id, []).append(attempt)
-    return found
+@cache
+def _with_technicians() -> Select[Appointment]:
+    visits = select(Appointment).options(joinedload(Appointment.technician))
+    return visits.where(Appointment.job_id == bindparam("job")).order_by(Appointment.start_at, Appointment.id)
 
 
 def service_types(session: Session) -> list[ServiceType]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, Protocol, TypeVar
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, literal, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor, Role
+from portal.domain.gathering import Gathering
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import ACTIVE, MOVABLE, OPEN, UNDER_WAY, Situation
+from portal.domain.jobs.states import ACTIVE, AT_WORK, MOVABLE, OPEN, UNDER_WAY, Situation
 from portal.domain.scheduling.queries import rules_over, zone_of
+from portal.domain.written import is_one_of
 
 
 class Planned(Protocol):
@@ -66,7 +69,7 @@ def situation(
     """Return the situation of ``job`` and ``visit`` (by default its open one) for ``actor`` at ``now`` (UTC)."""
     known = visits_of(session, job) if visits is None else visits
     asked_about = visit if visit is not None else open_visit(known)
-    elsewhere, taken = beside(session, asked_about)
+    busy, taken = elsewhere(session, [] if asked_about is None else [asked_about]).of(asked_about)
     rules = rules_over(session, [job.id])[job.id] if actor.role is Role.CUSTOMER else None
     if zone is None:
         zone = rules.zone if rules is not None else zone_of(session, job.partner_id)
@@ -77,34 +80,75 @@ def situation(
         job=job,
         visit=asked_about,
         visits=known,
-        technician_elsewhere=elsewhere,
+        technician_elsewhere=busy,
         time_taken=taken,
         controls=rules.controls if rules is not None else None,
     )
 
 
-def beside(session: Session, visit: Appointment | None) -> tuple[bool, bool]:
-    """Return what else the technician of ``visit`` has, in one statement.
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """What else technicians have who make some visits: ``rows`` as ``ELSEWHERE`` reads them."""
 
-    First, whether another visit of theirs is under way; second, whether one holds time of a visit that does not hold it
-    itself: a paused one.
-    """
-    if visit is None or visit.technician_id is None:
-        return False, False
-    given = {"technician": visit.technician_id, "visit": visit.id, "start": visit.start_at, "end": visit.end_at}
-    found = session.execute(_beside_query(visit.status in OPEN - ACTIVE), given).one()
-    return bool(found[0]), bool(found[1])
+    rows: Sequence[Any]
+
+    def of(self, visit: Appointment | None) -> tuple[bool, bool]:
+        """Return what else the technician of ``visit``, one of these visits, has.
+
+        First, whether another visit of theirs is under way; second, whether one holds time of a visit that does not
+        hold it itself: a paused one.
+        """
+        if visit is None or visit.technician_id is None:
+            return False, False
+        theirs = [row for row in self.rows if row.technician_id == visit.technician_id and row.id != visit.id]
+        under_way = any(row.status in UNDER_WAY for row in theirs)
+        return under_way, _holds_no_time(visit) and any(
+            row.status in ACTIVE and row.start_at < visit.end_at and row.end_at > visit.start_at for row in theirs
+        )
+
+
+def elsewhere(session: Session, visits: Iterable[Appointment]) -> Elsewhere:
+    """Return what else the technicians of ``visits`` have; one statement, none where nobody is to come."""
+    given = elsewhere_values(visits)
+    if not given["technicians"]:
+        return Elsewhere([])
+    return elsewhere_in(_elsewhere().read(session, given))
+
+
+def elsewhere_values(visits: Iterable[Appointment]) -> dict[str, Any]:
+    """Return what ``ELSEWHERE`` is asked with for ``visits``."""
+    staffed = [visit for visit in visits if visit.technician_id is not None]
+    paused = [visit for visit in staffed if _holds_no_time(visit)]
+    return {
+        "technicians": sorted({visit.technician_id for visit in staffed if visit.technician_id is not None}),
+        "paused_from": min((visit.start_at for visit in paused), default=None),
+        "paused_until": max((visit.end_at for visit in paused), default=None),
+    }
+
+
+def elsewhere_in(found: Mapping[str, list[Any]]) -> Elsewhere:
+    """Return what the parts of ``ELSEWHERE`` found."""
+    return Elsewhere([row for name in ELSEWHERE for row in found[name]])
+
+
+def _holds_no_time(visit: Appointment) -> bool:
+    return visit.status in OPEN - ACTIVE
+
+
+_THEIRS = select(
+    Appointment.id, Appointment.technician_id, Appointment.status, Appointment.start_at, Appointment.end_at
+).where(Appointment.technician_id.in_(bindparam("technicians", expanding=True)))
+# Parts of a ``Gathering``.
+ELSEWHERE = {
+    "at_work": _THEIRS.where(is_one_of(Appointment.status, AT_WORK)),
+    "in_the_way": _THEIRS.where(
+        Appointment.status.in_(sorted(ACTIVE)),
+        Appointment.start_at < bindparam("paused_until"),
+        Appointment.end_at > bindparam("paused_from"),
+    ),
+}
 
 
 @cache
-def _beside_query(holds_no_time: bool) -> Select[*tuple[Any, ...]]:
-    theirs = select(Appointment.id).where(
-        Appointment.technician_id == bindparam("technician"), Appointment.id != bindparam("visit")
-    )
-    under_way = theirs.where(Appointment.status.in_(sorted(UNDER_WAY))).exists()
-    taken = theirs.where(
-        Appointment.status.in_(sorted(ACTIVE)),
-        Appointment.start_at < bindparam("end"),
-        Appointment.end_at > bindparam("start"),
-    ).exists()
-    return select(under_way, taken if holds_no_time else literal(False))
+def _elsewhere() -> Gathering:
+    return Gathering(**ELSEWHERE)

@@ -23,6 +23,7 @@ from sqlalchemy import (
     case,
     cast,
     exists,
+    func,
     literal,
     null,
     or_,
@@ -33,6 +34,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from portal.domain.base import Key, UtcDateTime
+from portal.domain.changes.models import tell_pages
 from portal.domain.errors import Refusal
 from portal.domain.instants import MinutesBefore
 from portal.domain.jobs.models import Appointment
@@ -96,6 +98,7 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
     require_unit_of_work(session)
     mark = session.scalars(select(DecidedUntil.at).where(DecidedUntil.what == REMINDERS)).first()
     since = now - FIRST_LOOK if mark is None or again_for is not None else min(mark, now) - OVERLAP
+    known = session.scalars(select(func.coalesce(func.max(Message.id), 0))).one()
     due = iter(_stretches(session, since, now, again_for))
     while some := list(islice(due, STRETCHES_AT_ONCE)):
         for person in (Customer, Contact):
@@ -106,6 +109,9 @@ def decide_reminders(session: Session, now: datetime, again_for: int | None = No
                 .from_select([column.name for column in found.selected_columns], found)
                 .on_conflict_do_nothing(index_elements=[Message.key])
             )
+    # Jobs' pages show what is to be sent.
+    decided = select(Message.partner_id).where(Message.id > known, Message.created_at == now).distinct()
+    tell_pages(session, session.scalars(decided))
     if again_for is None:
         noted = insert_into(session, DecidedUntil).values(what=REMINDERS, at=now)
         session.execute(

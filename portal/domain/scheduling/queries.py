@@ -160,17 +160,21 @@ def controls_of(session: Session, partner_id: int) -> FeatureControls:
 OVERRIDING = (Owner.SERVICE_TYPE, Owner.CUSTOMER, Owner.JOB)
 
 
-def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
-    """Return ``query``, which reads ``Job``, with the job's override as last entity: a row for each, at least one."""
-    # One join for all of them: aliases could not be kept with a statement, since threads that compile it at once spoil
-    # them for their process.
+def is_over_job() -> ColumnElement[bool]:
+    """Return the condition that a row of ``ControlOverride`` is one that a row of ``Job`` stands under."""
+    # One condition for all of them: aliases could not be kept with a statement, since threads that compile it at once
+    # spoil them for their process.
     is_its = or_(
         ControlOverride.service_type_id == Job.service_type_id,
         ControlOverride.customer_id == Job.customer_id,
         ControlOverride.job_id == Job.id,
     )
-    on = and_(ControlOverride.partner_id == Job.partner_id, is_its)
-    return query.outerjoin(ControlOverride, on).add_columns(ControlOverride)
+    return and_(ControlOverride.partner_id == Job.partner_id, is_its)
+
+
+def with_overrides(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return ``query``, which reads ``Job``, with the job's override as last entity: a row for each, at least one."""
+    return query.outerjoin(ControlOverride, is_over_job()).add_columns(ControlOverride)
 
 
 def overrides_in(rows: Iterable[Sequence[Any]]) -> dict[Owner, ControlOverride | None]:
@@ -178,12 +182,6 @@ def overrides_in(rows: Iterable[Sequence[Any]]) -> dict[Owner, ControlOverride |
     found: dict[Owner, ControlOverride | None] = dict.fromkeys(OVERRIDING)
     found.update({row[-1].owner: row[-1] for row in rows if row[-1] is not None})
     return found
-
-
-def controls_over(session: Session, job_id: int) -> tuple[FeatureControls, dict[Owner, ControlOverride | None]]:
-    """Return the partner's controls and the overrides that a job stands under, as they are now, in one statement."""
-    found = rules_over(session, [job_id])[job_id]
-    return found.partners, found.overrides
 
 
 def controls_for(session: Session, job_id: int) -> Controls:

@@ -200,21 +200,6 @@ def list_questions(
     return page_of(session, query, order, cursor, limit)
 
 
-def responses_of_job(session: Session, job_id: int) -> list[SurveyResponse]:
-    """Return what was answered about the visits of a job, latest first, with visit and technician (P12)."""
-    query = (
-        select(SurveyResponse)
-        .where(SurveyResponse.job_id == job_id)
-        .options(
-            selectinload(SurveyResponse.answers),
-            joinedload(SurveyResponse.visit),
-            joinedload(SurveyResponse.technician),
-        )
-        .order_by(SurveyResponse.answered_at.desc(), SurveyResponse.id.desc())
-    )
-    return list(session.scalars(query))
-
-
 def list_responses(
     session: Session,
     wanted: ResponseFilter,

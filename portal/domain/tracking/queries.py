@@ -90,11 +90,6 @@ def arrival_of(
     return estimate(visit, position, address, speed_kmh, now) if visit.is_on_the_way else None
 
 
-def position_of(session: Session, visit_id: int) -> Position | None:
-    """Return the last known position of the technician on the way to a visit, if there is one."""
-    return session.scalars(select(Position).where(Position.appointment_id == visit_id)).one_or_none()
-
-
 class Followed(Way, Protocol):
     """What of a visit tells whether its technician is followed; an ``Appointment`` does."""
 
