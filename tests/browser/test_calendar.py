@@ -170,7 +170,7 @@ def test_a_day_on_paper_is_without_menu_and_buttons(page: Any, dispatcher: User)
     page.emulate_media(media="print")
     expect(page.locator("main").get_by_text("Helena Duarte")).to_be_visible()
     expect(page.locator("#menu")).to_be_hidden()
-    assert page.locator(".btn:visible").count() == 0
+    assert page.locator(".btn:visible, input:visible").count() == 0
     main = page.locator("main").bounding_box()
     assert main is not None
     assert (main["x"], main["width"]) == (0, page.evaluate("document.documentElement.clientWidth"))

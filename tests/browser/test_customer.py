@@ -211,6 +211,21 @@ def test_every_part_of_the_menu_is_in_sight_on_a_phone(open_window: Callable[...
     assert parts.count() == 4
     for part in parts.all():
         expect(part).to_be_in_viewport(ratio=1)
+    # In one row, which leaves the rest of the phone to what people came for.
+    assert len({part.bounding_box()["y"] for part in parts.all()}) == 1
+
+
+@pytest.mark.look
+@pytest.mark.row("C13")
+def test_a_visit_on_paper_is_without_menu_and_buttons(open_window: Callable[..., Any], home: Home) -> None:
+    page = open_window(viewport=PHONE)
+    sign_in(page, home.user)
+    page.locator(".rows a.row-link, .next a.btn").first.click()
+    expect(page.locator("main h1")).to_be_visible()
+    assert page.locator(".btn:visible, .back:visible, .nav:visible").count() > 2
+    page.emulate_media(media="print")
+    expect(page.locator("main h1")).to_be_visible()
+    assert page.locator(".btn:visible, .back:visible, .nav:visible").count() == 0
 
 
 @pytest.mark.look

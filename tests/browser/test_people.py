@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Any
 
 import pytest
+from PIL import Image
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Contact
-from tests.browser.looking import LOOKS, axe_complaints, overflow, sign_in
+from tests.browser.looking import LOOKS, PHONE, axe_complaints, overflow, sign_in
 from tests.factories import Create, save
 
 
@@ -47,3 +49,33 @@ def test_nothing_for_axe_to_complain_about(
     page.goto(f"/admin/customers/{twin.id}/")
     found.extend(axe_complaints(page))
     assert not found
+
+
+@pytest.mark.look
+@pytest.mark.row("P23")
+def test_a_table_wider_than_a_phone_shows_on_which_side_there_is_more(
+    page: Any,
+    create_partner: Create,
+    create_staff: Create,
+    create_customer: Create,
+    create_technician: Create,
+    create_installation: Create,
+) -> None:
+    partner = create_partner()
+    customer = create_customer(partner, name="Priya Raman")
+    create_installation(partner, customer, create_technician(partner, name="Ines Kowalski-Fitzgerald"))
+    sign_in(page, create_staff(partner))
+    page.set_viewport_size(PHONE)
+    page.goto(f"/admin/customers/{customer.id}/")
+    box = page.locator("#jobs > .scroll")
+
+    def shaded() -> list[bool]:
+        """Return whether the ground is another at the left and the right end than in the middle, beside the words."""
+        picture = Image.open(BytesIO(box.screenshot())).convert("RGB")
+        width, y = picture.width, picture.height - 10
+        ground = picture.getpixel((width // 2, y))
+        return [picture.getpixel((x, y)) != ground for x in (1, width - 2)]
+
+    assert shaded() == [False, True]
+    box.evaluate("table => table.scrollLeft = table.scrollWidth")
+    assert shaded() == [True, False]
