@@ -28,6 +28,7 @@ def create_app(settings: Settings) -> Flask:
         feeds,
         formats,
         forms,
+        front,
         health,
         http,
         i18n,
@@ -93,6 +94,8 @@ def create_app(settings: Settings) -> Flask:
         part.init_app(app)
     for area in (admin, customer, field):
         area.register(app)
+    front.init_app(app)
+    http.trust_proxies(app, settings)
     return app
 
 

@@ -16,7 +16,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
-from sqlalchemy import Engine, event, text
+from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
 
@@ -207,13 +207,12 @@ def statements(engine: Engine) -> Iterator[list[str]]:
     """Every SQL statement the application's engine has run since the test began, or since ``statements.clear()``."""
     seen: list[str] = []
 
-    def note(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+    def note(statement: str) -> None:
         if not statement.startswith("BEGIN"):
             seen.append(statement)
 
-    event.listen(engine, "before_cursor_execute", note)
-    yield seen
-    event.remove(engine, "before_cursor_execute", note)
+    with databases.heard(engine, note):
+        yield seen
 
 
 @pytest.fixture

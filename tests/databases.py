@@ -8,10 +8,15 @@ import getpass
 import os
 import tempfile
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
-from sqlalchemy import URL, create_engine, make_url, text
+import psycopg
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -129,3 +134,25 @@ def _administer(statement: str) -> None:
     engine = create_engine(_server(), poolclass=NullPool, isolation_level="AUTOCOMMIT")
     with engine.connect() as connection:
         connection.exec_driver_sql(statement)
+
+
+@contextmanager
+def heard(engine: Engine, note: Callable[[str], None]) -> Iterator[None]:
+    """Tell ``note`` each statement that ``engine`` runs; on PostgreSQL those past SQLAlchemy too, of any connection."""
+    if engine.dialect.name == "postgresql":
+        execute = psycopg.Cursor.execute
+
+        def noted(cursor: Any, query: Any, *args: Any, **options: Any) -> Any:
+            note(str(query))
+            return execute(cursor, query, *args, **options)
+
+        with mock.patch.object(psycopg.Cursor, "execute", noted):
+            yield
+        return
+
+    def before(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        note(statement)
+
+    event.listen(engine, "before_cursor_execute", before)
+    yield
+    event.remove(engine, "before_cursor_execute", before)

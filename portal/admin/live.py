@@ -42,7 +42,7 @@ def poll() -> ResponseReturnValue:
     known = request.headers.get("If-None-Match", "").removeprefix("W/").strip('"')
     issued, since = read(known)
     partner_id = the_partner_id(actor)
-    found = news(db.session(), partner_id, since or Mark(0, 0))
+    found = news(db.session().connection(), partner_id, since or Mark(0, 0))
     if since is not None and not found.changed and formats.now().timestamp() - issued < STALE.total_seconds():
         answer = make_response("", 304)
     else:

@@ -51,7 +51,7 @@ from portal.settings import Settings
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
 from portal.web.forms import Form, add_errors
-from portal.web.http import POLICY
+from portal.web.http import CONTENT_POLICY, headers_of
 from portal.web.i18n import BY_TAG, LANGUAGES, tag_of, translate
 from portal.web.letters.rendering import Renderer
 from portal.web.letters.segments import Size, size_of
@@ -357,7 +357,7 @@ class MessageWordsView(AdminPage):
         if shown.letter is not None and shown.letter.body_html:
             # The letter in its frame brings its own style, and this page knows exactly which.
             response.headers["Content-Security-Policy"] = (
-                f"{current_app.extensions[POLICY]}; style-src 'self' {_hash_of(shown.letter.body_html)}"
+                f"{dict(headers_of(current_app))[CONTENT_POLICY]}; style-src 'self' {_hash_of(shown.letter.body_html)}"
             )
         return response
 

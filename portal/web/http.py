@@ -18,7 +18,8 @@ BIGGEST_FORM_FIELDS = 1000
 WRAPPING = 64 * 1024
 A_YEAR = 365 * 24 * 3600
 BIGGER = "bigger_requests"
-POLICY = "policy"
+HEADERS = "headers"
+CONTENT_POLICY = "Content-Security-Policy"
 
 
 def policy(pictures_from: str | None = None) -> str:
@@ -39,17 +40,41 @@ def policy(pictures_from: str | None = None) -> str:
 def init_app(app: Flask, settings: Settings) -> None:
     """Install the checks and headers on ``app``."""
     app.config.update(MAX_CONTENT_LENGTH=BIGGEST_REQUEST, MAX_FORM_PARTS=BIGGEST_FORM_FIELDS)
-    if settings.proxy_hops:
-        hops = settings.proxy_hops
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
     app.extensions[BIGGER] = {}
-    app.extensions[POLICY] = policy(settings.map_tiles_host)
+    app.extensions[HEADERS] = _headers_for(settings)
     app.before_request(_name_request)
     app.before_request(_measure)
     app.before_request(_refuse_unreadable)
     app.after_request(_headers)
+
+
+def trust_proxies(app: Flask, settings: Settings) -> None:
+    """Believe the proxies in front of ``app`` where a request comes from: wrap it in this last of all."""
+    hops = settings.proxy_hops
+    if hops:
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+
+def _headers_for(settings: Settings) -> tuple[tuple[str, str], ...]:
+    headers = [
+        (CONTENT_POLICY, policy(settings.map_tiles_host)),
+        ("X-Content-Type-Options", "nosniff"),
+        ("Referrer-Policy", "same-origin"),
+    ]
     if settings.base_url.startswith("https://"):
-        app.after_request(_only_https)
+        headers.append(("Strict-Transport-Security", f"max-age={A_YEAR}"))
+    return tuple(headers)
+
+
+def headers_of(app: Flask) -> tuple[tuple[str, str], ...]:
+    """Return the headers that every answer of ``app`` has, unless it says otherwise itself."""
+    found: tuple[tuple[str, str], ...] = app.extensions[HEADERS]
+    return found
+
+
+def new_request_id() -> str:
+    """Return a name for a request by which its log lines are found."""
+    return secrets.token_hex(8)
 
 
 def private_picture(filename: str, mimetype: str, etag: str, read: Callable[[], bytes]) -> Response:
@@ -82,7 +107,7 @@ def _measure() -> None:
 
 
 def _name_request() -> None:
-    g.request_id = secrets.token_hex(8)
+    g.request_id = new_request_id()
 
 
 def _refuse_unreadable() -> None:
@@ -106,18 +131,12 @@ def _has_nul(pairs: Iterable[tuple[str, str]]) -> bool:
 
 
 def _headers(response: Response) -> Response:
-    response.headers.setdefault("Content-Security-Policy", current_app.extensions[POLICY])
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
-    response.headers.setdefault("Referrer-Policy", "same-origin")
+    for name, value in headers_of(current_app):
+        response.headers.setdefault(name, value)
     response.headers.setdefault("X-Request-ID", g.get("request_id", ""))
     if "v" in request.args and (request.endpoint or "").endswith("static"):
         response.headers["Cache-Control"] = f"public, max-age={A_YEAR}, immutable"
     elif response.mimetype == "text/html":
         # Pages are somebody's own: Back must ask again after sign-out.
         response.headers.setdefault("Cache-Control", "no-store" if g.get("actor") else "no-cache")
-    return response
-
-
-def _only_https(response: Response) -> Response:
-    response.headers.setdefault("Strict-Transport-Security", f"max-age={A_YEAR}")
     return response

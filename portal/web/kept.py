@@ -4,8 +4,8 @@ A page is kept in its process beside everything it was drawn from: the session w
 log-in's one statement says of who asks, as what, and of the partner's name, colour and words, the language, the
 address, what waits in the office's queues, and the time. Each request reads all that anew, and a page is only given
 out where it is the same and nothing of the partner's was written since the mark of the request that drew it: the mark
-is older than all the page shows. That is decided before anybody is put together from what was read, and before any of
-Flask's extensions looks at the request: most of what a request costs comes after it.
+is older than all the page shows. That is decided in front of Flask (``web.front``), since most of what a request costs
+comes after it.
 """
 
 from __future__ import annotations
@@ -23,29 +23,37 @@ from flask_security import current_user
 
 from portal.domain.actor import Actor, Permission
 from portal.domain.changes.queries import Mark, news
-from portal.domain.tenancy import set_scope
-from portal.extensions import db
-from portal.web import formats, looking
-from portal.web.attention import Counts, known_counts, queue_counts
-from portal.web.auth import Facts, LoginUser, current_actor, let_in, login_rows
+from portal.extensions import READING
+from portal.web import formats, logs, looking
+from portal.web.attention import Counts, queue_counts
+from portal.web.auth import Facts, LoginRows, LoginUser, current_actor, know_rows, let_in, login_rows
 from portal.web.partners import PartnerInfo, current_partner
 
 MOST_PAGES = 200
 # By these a page in the background asks for parts of itself.
 SAID_BY_PAGES = ("HTTP_HX_REQUEST", "HTTP_DOORSTEP_LIVE")
-# What else of a request a page may differ by: the last two because Flask-Login holds a session to them.
-SAID_BY_BROWSERS = ("HTTP_HOST", "HTTP_ACCEPT_LANGUAGE", "HTTP_USER_AGENT", "REMOTE_ADDR")
+# What else of a request a page may differ by: the last three because Flask-Login holds a session to them.
+SAID_BY_BROWSERS = (
+    "wsgi.url_scheme",
+    "HTTP_HOST",
+    "HTTP_ACCEPT_LANGUAGE",
+    "HTTP_USER_AGENT",
+    "HTTP_X_FORWARDED_FOR",
+    "REMOTE_ADDR",
+)
 # What is said once, and whose end is nobody's change.
 NEVER_KEPT_WITH = ("_flashes", looking.KEY)
 # Under which Flask-Login keeps whose session it is.
 STAMP = "_user_id"
-HTML = "text/html"
+HTML = "text/html; charset=utf-8"
 EXTENSION = "kept_pages"
+# Under which a request says what the front has read for it.
+FOUND = "doorstep.found"
 Draw = Callable[[], ResponseReturnValue]
 
 
 @dataclass(frozen=True, slots=True)
-class _Asker:
+class Asker:
     """Whose request it is: the session, what the log-in's rows say, and what was put together from these.
 
     ``counts`` is what waits in the queues, for who sees them.
@@ -60,21 +68,34 @@ class _Asker:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class Kept:
     """An answer, for whom, and while it is true (instants); up to ``mark`` the partner's changes are in it.
 
     ``etag`` tells it from others, for who asks with that; "" where nobody does. Without ``mark`` it is never given out
     as it is. ``again`` draws it anew for the same person, where that costs no more than asking what was written.
+    ``path`` is its address as the log has it.
     """
 
     body: bytes
-    mimetype: str
+    content_type: str
     etag: str
-    asker: _Asker
+    path: str
+    asker: Asker
     mark: Mark | None
     since: datetime
     until: datetime
     again: Draw | None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the front has read for a request: the log-in's rows by stamp, and the page kept for who asks.
+
+    It is theirs and of this time, but its queues have to be counted, or it is one that is drawn ``again``.
+    """
+
+    rows: Mapping[str, LoginRows]
+    page: Kept | None
 
 
 class Pages:
@@ -83,16 +104,16 @@ class Pages:
     def __init__(self, most: int) -> None:
         self._most = most
         self._lock = Lock()
-        self._pages: OrderedDict[Hashable, _Kept] = OrderedDict()
+        self._pages: OrderedDict[Hashable, Kept] = OrderedDict()
 
-    def get(self, key: Hashable) -> _Kept | None:
+    def get(self, key: Hashable) -> Kept | None:
         with self._lock:
             found = self._pages.get(key)
             if found is not None:
                 self._pages.move_to_end(key)
             return found
 
-    def put(self, key: Hashable, page: _Kept) -> None:
+    def put(self, key: Hashable, page: Kept) -> None:
         with self._lock:
             self._pages[key] = page
             self._pages.move_to_end(key)
@@ -115,25 +136,25 @@ def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -
     partner, actor = current_partner(), current_actor()
     if not _may_be_kept() or actor is None or partner is None:
         drawn = current_app.make_response(draw())
-        return _answer(drawn.get_data(), drawn.mimetype or HTML, drawn.get_etag()[0] or "")
-    key, now = _key(), formats.now()
-    # Again: the queues are counted by now.
+        return _answer(drawn.get_data(), drawn.content_type, drawn.get_etag()[0] or "")
     counts = queue_counts() if actor.may(Permission.SEE_JOBS) else None
-    page = _pages().get(key)
-    if page is None or not _is_same(page.asker) or not _is_true(key, page, counts):
+    found: Found | None = request.environ.get(FOUND)
+    page = found.page if found is not None else None
+    if page is None or page.asker.counts != counts or not is_true(pages_of(current_app), _key(), page):
         facts, user = login_rows(session[STAMP]).facts, current_user._get_current_object()
-        asker = _Asker({}, facts, user, actor, partner, counts)
-        until = until or now.replace(second=0, microsecond=0) + timedelta(minutes=1)
-        page = _drawn(key, asker, draw, until, is_cheap)
-    return _answer(page.body, page.mimetype, page.etag)
+        asker = Asker({}, facts, user, actor, partner, counts)
+        until = until or formats.now().replace(second=0, microsecond=0) + timedelta(minutes=1)
+        page = _drawn(asker, draw, until, is_cheap)
+    return _answer(page.body, page.content_type, page.etag)
 
 
-def _drawn(key: Hashable, asker: _Asker, draw: Draw, until: datetime, is_cheap: bool) -> _Kept:
+def _drawn(asker: Asker, draw: Draw, until: datetime, is_cheap: bool) -> Kept:
     drawn = current_app.make_response(draw())
-    page = _Kept(
+    page = Kept(
         drawn.get_data(),
-        drawn.mimetype or HTML,
+        drawn.content_type or HTML,
         drawn.get_etag()[0] or "",
+        logs.told_path(request),
         # As the page left it, which may have put the token of its forms there.
         replace(asker, session=dict(session)),
         None if "not_kept" in g else login_rows(session[STAMP]).marks[asker.partner.id],
@@ -142,7 +163,7 @@ def _drawn(key: Hashable, asker: _Asker, draw: Draw, until: datetime, is_cheap: 
         draw if is_cheap else None,
     )
     if page.mark is not None or page.again is not None:
-        _pages().put(key, page)
+        pages_of(current_app).put(_key(), page)
     return page
 
 
@@ -151,33 +172,55 @@ def not_kept() -> None:
     g.not_kept = True
 
 
-def _give() -> Response | None:
-    """Answer with the page as it is kept, unless it has to be drawn or its queues to be counted anew."""
-    page = _pages().get(key := _key()) if _may_be_kept() else None
-    if page is None or not page.since <= formats.now() < page.until or not _is_same(page.asker):
+def is_true(pages: Pages, key: Hashable, page: Kept) -> bool:
+    """Whether nothing was written since ``page`` was drawn that it would show, where all else is as it was.
+
+    What is known to be old is dropped from ``pages``.
+    """
+    if page.mark is None:
+        return False
+    partner_id = page.asker.partner.id
+    nothing_written = page.mark == login_rows(page.asker.session[STAMP]).marks[partner_id]
+    if nothing_written or page.again is not None:
+        return nothing_written
+    with current_app.extensions[READING].connect() as connection:
+        found = news(connection, partner_id, page.mark)
+    if found.changed:
+        pages.drop(key)
+    else:
+        # What is known to be old need not be looked through again.
+        pages.put(key, replace(page, mark=found.mark))
+    return not found.changed
+
+
+def _take_over() -> Response | None:
+    """Go on with what the front has read, and draw again for the same person what is cheap to draw."""
+    found: Found | None = request.environ.get(FOUND)
+    if found is None:
         return None
-    # They may see what they saw.
-    g.actor = page.asker.actor
-    if not _is_true(key, page, page.asker.counts and known_counts(page.asker.partner.id)):
-        if page.again is None:
-            return None
-        let_in(page.asker.user, page.asker.actor, page.asker.partner)
-        page = _drawn(key, page.asker, page.again, page.until, True)
-    return _answer(page.body, page.mimetype, page.etag)
+    know_rows(found.rows)
+    page = found.page
+    # In between they may have signed out.
+    if page is None or page.again is None or page.asker.session != dict(session):
+        return None
+    let_in(page.asker.user, page.asker.actor, page.asker.partner)
+    page = _drawn(page.asker, page.again, page.until, True)
+    return _answer(page.body, page.content_type, page.etag)
 
 
-def _answer(body: bytes, mimetype: str, etag: str) -> Response:
+def _answer(body: bytes, content_type: str | None, etag: str) -> Response:
     if not etag:
-        return Response(body, mimetype=mimetype)
+        return Response(body, content_type=content_type)
     unchanged = request.if_none_match.contains(etag)
-    answer = Response(status=304) if unchanged else Response(body, mimetype=mimetype)
+    answer = Response(status=304) if unchanged else Response(body, content_type=content_type)
     answer.set_etag(etag)
     answer.headers["Cache-Control"] = "no-store"
     return answer
 
 
-def _pages() -> Pages:
-    found: Pages = current_app.extensions[EXTENSION]
+def pages_of(app: Flask) -> Pages:
+    """Return where the pages of ``app`` are kept in this process."""
+    found: Pages = app.extensions[EXTENSION]
     return found
 
 
@@ -186,9 +229,13 @@ def _may_be_kept() -> bool:
 
 
 def _key() -> Hashable:
-    environ = request.environ
+    return key_of(getattr(session, "sid", None), request.environ)
+
+
+def key_of(session_id: str | None, environ: Mapping[str, Any]) -> Hashable:
+    """Return what tells the page that a request of a session asks for from all others."""
     return (
-        getattr(session, "sid", None),
+        session_id,
         environ["SCRIPT_NAME"],
         environ["PATH_INFO"],
         environ["QUERY_STRING"],
@@ -197,30 +244,7 @@ def _key() -> Hashable:
     )
 
 
-def _is_same(asker: _Asker) -> bool:
-    """Whether this request is of the session of ``asker``, and all is as it was with whose that is."""
-    return asker.session == dict(session) and asker.facts == login_rows(session[STAMP]).facts
-
-
-def _is_true(key: Hashable, page: _Kept, counts: Counts | None) -> bool:
-    """Whether ``page`` would be drawn the same now, with ``counts`` in the queues, for whom it was drawn."""
-    if page.mark is None or not page.since <= formats.now() < page.until or page.asker.counts != counts:
-        return False
-    partner_id = page.asker.partner.id
-    nothing_written = page.mark == login_rows(session[STAMP]).marks[partner_id]
-    if nothing_written or page.again is not None:
-        return nothing_written
-    set_scope(db.session(), page.asker.actor.scope)
-    found = news(db.session(), partner_id, page.mark)
-    if found.changed:
-        _pages().drop(key)
-    else:
-        # What is known to be old need not be looked through again.
-        _pages().put(key, replace(page, mark=found.mark))
-    return not found.changed
-
-
 def init_app(app: Flask) -> None:
     """Give ``app`` room to keep pages in, and look there first: register it before what loads people."""
     app.extensions[EXTENSION] = Pages(MOST_PAGES)
-    app.before_request(_give)
+    app.before_request(_take_over)

@@ -66,24 +66,28 @@ def init_app(app: Flask) -> None:
 
 def _begin() -> None:
     g.began = time.perf_counter()
+    name_request(g.get("request_id"))
+
+
+def name_request(request_id: str | None) -> None:
+    """Give what is logged from here on, in this thread, the id of a new request."""
     structlog.contextvars.clear_contextvars()
-    structlog.contextvars.bind_contextvars(request_id=g.get("request_id"))
+    structlog.contextvars.bind_contextvars(request_id=request_id)
 
 
 def _end(response: Response) -> Response:
     actor = g.get("actor")
-    log.info(
-        "request",
-        method=request.method,
-        path=_told(request),
-        status=response.status_code,
-        ms=round((time.perf_counter() - g.began) * 1000, 1) if "began" in g else None,
-        user=actor.id if actor else None,
-    )
+    tell(request.method, told_path(request), response.status_code, g.get("began"), actor.id if actor else None)
     return response
 
 
-def _told(request: Request) -> str:
+def tell(method: str, path: str, status: int, began: float | None, user_id: int | None) -> None:
+    """Write the line of a request that was answered; ``began`` is what ``time.perf_counter`` said at its begin."""
+    ms = round((time.perf_counter() - began) * 1000, 1) if began is not None else None
+    log.info("request", method=method, path=path, status=status, ms=ms, user=user_id)
+
+
+def told_path(request: Request) -> str:
     """Return the path of ``request`` for the log, without a token that opens something to whoever reads it."""
     if request.url_rule is not None and "token" in (request.view_args or {}):
         return request.url_rule.rule

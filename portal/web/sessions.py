@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ NO_LIMIT = 0
 # The file of what throttles count, which comes and goes with its journal.
 COUNTS = "throttle.sqlite3"
 LIFETIME = timedelta(days=14)
+COOKIE = "doorstep"
 
 
 def is_nobodys(request: Request) -> bool:
@@ -55,6 +57,14 @@ class _OnlyWhereNeeded:
             g.session_store_error = error
             raise
 
+    def stored(self, session_id: str) -> Mapping[str, Any] | None:
+        """Return what the store holds for the id of a session; ``None`` for nothing, or where the store is away."""
+        try:
+            found: Mapping[str, Any] | None = self._retrieve_session_data(self._get_store_id(session_id))  # type: ignore[attr-defined]
+        except redis.RedisError:
+            return None
+        return found
+
 
 class FileSessions(_OnlyWhereNeeded, CacheLibSessionInterface):
     """Sessions in files, for one machine."""
@@ -67,7 +77,7 @@ class RedisSessions(_OnlyWhereNeeded, RedisSessionInterface):
 def init_app(app: Flask, settings: Settings) -> None:
     """Keep the sessions of ``app`` in Redis if there is one, else in files under ``SESSION_DIR``."""
     app.config.update(
-        SESSION_COOKIE_NAME="doorstep",
+        SESSION_COOKIE_NAME=COOKIE,
         SESSION_COOKIE_SECURE=settings.base_url.startswith("https://"),
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
@@ -88,6 +98,13 @@ def _interface(app: Flask, settings: Settings) -> ServerSideSessionInterface:
     sweep(settings.session_dir)
     # Above a threshold cachelib throws away living entries, which would sign people out.
     return FileSessions(app, client=FileSystemCache(str(settings.session_dir), threshold=NO_LIMIT), key_prefix="")
+
+
+def stored(app: Flask, session_id: str) -> Mapping[str, Any] | None:
+    """Return what ``app`` has stored for the id of a session; ``None`` for nothing, or where the store is away."""
+    interface = app.session_interface
+    assert isinstance(interface, _OnlyWhereNeeded)
+    return interface.stored(session_id)
 
 
 def sweep(folder: Path) -> int:

@@ -8,6 +8,7 @@ import platform
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -20,7 +21,7 @@ from flask import Flask
 from flask_admin.contrib.sqla.filters import DateTimeBetweenFilter, FilterInList
 from rich.console import Console
 from rich.progress import Progress
-from sqlalchemy import event, make_url
+from sqlalchemy import make_url
 
 from portal.domain.jobs.queries import statuses_of
 from tests import databases
@@ -383,6 +384,7 @@ def _peer_filters(url: str, first: date, last: date) -> dict[str, str]:
 def statements_of(app: Flask, cookies: Mapping[str, str], path: str) -> int:
     """Return how many statements ``app`` runs for ``path``, the second time it is asked."""
     asked: Any = app.config.get("ASKED")
+    hearing: Any = nullcontext()
     client = app.test_client()
     for name, value in cookies.items():
         client.set_cookie(name, value)
@@ -390,10 +392,11 @@ def statements_of(app: Flask, cookies: Mapping[str, str], path: str) -> int:
         asked = []
         with app.app_context():
             engine = app.extensions["sqlalchemy"].engine
-        event.listen(engine, "before_cursor_execute", lambda *args: asked.append(args[2]))
-    for _ in range(2):
-        asked.clear()
-        client.get(path, base_url="https://localhost")
+        hearing = databases.heard(engine, asked.append)
+    with hearing:
+        for _ in range(2):
+            asked.clear()
+            client.get(path, base_url="https://localhost")
     return len(asked)
 
 

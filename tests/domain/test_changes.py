@@ -42,7 +42,7 @@ class Page:
 
     def ask(self) -> bool:
         self.session.rollback()
-        answer = news(self.session, self.partner.id, self.mark)
+        answer = news(self.session.connection(), self.partner.id, self.mark)
         if answer.changed:
             acts = acts_between(self.session, self.mark, answer.mark)
             self.told += [entry.action for act in acts for entry in act.entries]
@@ -165,8 +165,8 @@ def test_what_no_history_tells_is_noted_once_a_transaction_for_its_own_partner(
         session.add(ServiceType(partner_id=ours.id, name="Survey"))
     assert noted() == before + 1
     session.rollback()
-    assert news(session, ours.id, known).changed
-    assert not news(session, theirs.id, elsewhere).changed
+    assert news(session.connection(), ours.id, known).changed
+    assert not news(session.connection(), theirs.id, elsewhere).changed
 
     # A form saved as it was, and a job, whose history tells.
     with unit_of_work(session):
@@ -196,7 +196,7 @@ def test_numbers_of_another_server_do_not_keep_a_page_busy(
     save(session, entry)
     known = mark_now(session, partner)
     session.rollback()
-    assert not news(session, partner.id, known).changed
+    assert not news(session.connection(), partner.id, known).changed
     page.ask()
     assert not page.ask()
 

@@ -10,6 +10,10 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from sqlalchemy import Engine, create_engine
+from sqlalchemy.pool import NullPool
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
 
 from portal.domain.actor import Actor, Role
 from portal.domain.branding.models import PartnerLogo
@@ -89,6 +93,61 @@ def test_a_session_that_changed_is_drawn_for_anew(app: Flask, office: Office, wa
     assert site.token() != old
     assert site.submit(action="/logout").status_code == 200
     assert site.client.get(URL).status_code == 302
+
+
+def test_what_is_given_out_is_answered_and_told_like_what_is_drawn(app: Flask, office: Office, watch: Watch) -> None:
+    """Past Flask: with the headers of every page, and one line in the log under a request's own id."""
+    office.site.get("/admin/customers/")
+    answers = []
+    with capture_logs(processors=[merge_contextvars]) as told:
+        for is_drawn in (True, False, False):
+            assert watch.drawn(office.site) is is_drawn
+            assert office.site.last is not None
+            answers.append(dict(office.site.last.headers))
+    numbers = [headers.pop("X-Request-ID") for headers in answers]
+    assert len(set(numbers)) == 3
+    assert answers == [answers[0]] * 3
+    line = {"event": "request", "method": "GET", "path": URL, "status": 200, "user": office.dana.id}
+    assert [one.pop("request_id") for one in told] == numbers
+    assert all(one.pop("ms") >= 0 for one in told)
+    assert told == [line | {"log_level": "info"}] * 3
+
+
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "User-Agent", "Accept-Language"])
+def test_what_a_browser_says_of_itself_makes_another_page(office: Office, watch: Watch, header: str) -> None:
+    """By two of these Flask-Login knows a stolen session, which the front does not ask."""
+    assert watch.drawn(office.site)
+    assert not watch.drawn(office.site)
+    watch.statements.clear()
+    office.site.client.get(URL, headers={header: "elsewhere.test"})
+    assert any("jobs." in one for one in watch.statements)
+
+
+def test_a_page_is_kept_through_the_loss_of_the_database(
+    office: Office, watch: Watch, cut_off: Callable[[], None]
+) -> None:
+    """Who asks is read past SQLAlchemy on PostgreSQL; that connections were lost is found out all the same."""
+    assert watch.drawn(office.site)
+    cut_off()
+    statuses = [office.site.get(URL).status_code for _ in range(2)]
+    assert statuses[-1] == 200
+    assert statuses[0] in {200, 503}
+    assert not watch.drawn(office.site)
+
+
+@pytest.fixture
+def cut_off(engine: Engine, office: Office) -> Callable[[], None]:
+    """End every connection of the application, as a restart of PostgreSQL does; SQLite has none that could be cut."""
+
+    def cut() -> None:
+        office.session.close()
+        if engine.dialect.name == "postgresql":
+            other = create_engine(engine.url, poolclass=NullPool)
+            others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            with other.connect() as connection:
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+
+    return cut
 
 
 def _by_customer(office: Office) -> None:
