@@ -138,8 +138,7 @@ def kept(draw: Draw, until: datetime | None = None, *, is_cheap: bool = False) -
         drawn = current_app.make_response(draw())
         return _answer(drawn.get_data(), drawn.content_type, drawn.get_etag()[0] or "")
     counts = queue_counts() if actor.may(Permission.SEE_JOBS) else None
-    found: Found | None = request.environ.get(FOUND)
-    page = found.page if found is not None else None
+    page = _handed_on()
     if page is None or page.asker.counts != counts or not is_true(pages_of(current_app), _key(), page):
         facts, user = login_rows(session[STAMP]).facts, current_user._get_current_object()
         asker = Asker({}, facts, user, actor, partner, counts)
@@ -199,13 +198,19 @@ def _take_over() -> Response | None:
     if found is None:
         return None
     know_rows(found.rows)
-    page = found.page
-    # In between they may have signed out.
-    if page is None or page.again is None or page.asker.session != dict(session):
+    page = _handed_on()
+    if page is None or page.again is None:
         return None
     let_in(page.asker.user, page.asker.actor, page.asker.partner)
     page = _drawn(page.asker, page.again, page.until, True)
     return _answer(page.body, page.content_type, page.etag)
+
+
+def _handed_on() -> Kept | None:
+    """Return the page that the front has found for who asks; in between they may have signed out."""
+    found: Found | None = request.environ.get(FOUND)
+    page = found.page if found is not None else None
+    return page if page is not None and page.asker.session == dict(session) else None
 
 
 def _answer(body: bytes, content_type: str | None, etag: str) -> Response:
