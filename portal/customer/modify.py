@@ -21,6 +21,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
+from portal.web.kept import kept
 
 # What keeps somebody from coming then is nobody else's business: such a time is simply gone.
 GONE = frozenset({"booked", "buffer", "time_off"})
@@ -52,7 +53,7 @@ def times(visit_id: int) -> ResponseReturnValue:
     item = visit_of(visit_id)
     if not item.move.allowed:
         return _refused(item, 409)
-    return _times(item, _day(request.args.get("day")), _start(request.args.get("start")))
+    return kept(lambda: _times(item, _day(request.args.get("day")), _start(request.args.get("start"))))
 
 
 def check_move(visit_id: int) -> ResponseReturnValue:
