@@ -11,7 +11,8 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from flask import Flask
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, create_engine, text
+from sqlalchemy.pool import NullPool
 
 from portal import create_app
 from portal.domain.models import Base
@@ -74,11 +75,20 @@ def test_every_revision_keeps_the_guards(empty_app: Flask) -> None:
                 assert guards(connection) >= wanted, f"after {revision}"
 
 
+# What only PostgreSQL has, so that no model says it.
+SEARCHES = {"ix_customers_beginning", "ix_customers_trigrams", "ix_addresses_trigrams"}
+
+
+def _is_of_both(item: Any, name: str | None, kind: str, *rest: Any) -> bool:
+    return not (kind == "index" and name in SEARCHES)
+
+
 def test_models_and_migrations_say_the_same(empty_app: Flask) -> None:
     with empty_app.app_context():
         flask_migrate.upgrade()
         with db.engine.connect() as connection:
-            context = MigrationContext.configure(connection, opts={"compare_type": True})
+            opts = {"compare_type": True, "include_object": _is_of_both}
+            context = MigrationContext.configure(connection, opts=opts)
             assert compare_metadata(context, Base.metadata) == []
 
 
@@ -90,3 +100,39 @@ def test_the_way_back_leaves_nothing(empty_app: Flask) -> None:
             assert guards(connection) == set()
             assert set(db.inspect(connection).get_table_names()) <= {"alembic_version"}
         flask_migrate.upgrade()
+
+
+def _searches(connection: Connection) -> set[str]:
+    return SEARCHES & set(connection.scalars(text("SELECT indexname FROM pg_indexes")))
+
+
+def test_searches_do_without_an_extension_that_may_not_be_created(tmp_path: Path) -> None:
+    if databases.postgres_url() is None:
+        cannot(databases.postgres_reason())
+    name = f"doorstep_rights_{id(tmp_path)}"
+    url = databases.create_database(name)
+    may, may_not = create_app(make_settings(tmp_path, database_url=url)), None
+    try:
+        with may.app_context(), db.engine.begin() as connection:
+            there = connection.scalar(text("SELECT count(*) FROM pg_available_extensions WHERE name = 'pg_trgm'"))
+            # Somebody who owns every table, and may create nothing that belongs to no schema.
+            connection.execute(text(f"CREATE ROLE {name}"))
+            connection.execute(text(f"GRANT CREATE ON SCHEMA public TO {name}"))
+        may_not = create_app(make_settings(tmp_path, database_url=f"{url}?options=-c%20role%3D{name}"))
+        with may_not.app_context():
+            flask_migrate.upgrade()
+            with db.engine.connect() as connection:
+                assert _searches(connection) == {"ix_customers_beginning"}
+            flask_migrate.downgrade(revision="0026")
+        with may.app_context():
+            flask_migrate.upgrade()
+            with db.engine.connect() as connection:
+                assert _searches(connection) == (SEARCHES if there else {"ix_customers_beginning"})
+    finally:
+        for app in filter(None, (may, may_not)):
+            with app.app_context():
+                db.engine.dispose()
+        databases.drop_database(name)
+        server = create_engine(databases.postgres_url() or "", poolclass=NullPool)
+        with server.begin() as connection:
+            connection.execute(text(f"DROP ROLE IF EXISTS {name}"))

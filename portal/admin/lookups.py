@@ -12,7 +12,8 @@ from portal.admin.base import key_from, the_actor, the_partner_id
 from portal.domain.actor import Permission
 from portal.domain.errors import NotFound
 from portal.domain.lookup import find
-from portal.domain.people.queries import find_customers, find_technicians
+from portal.domain.people.queries import find_technicians
+from portal.domain.people.search import find_customers
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Wanted

@@ -11,7 +11,7 @@ from sqlalchemy import event, select, update
 
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
-from portal.domain.people.queries import find_customers
+from portal.domain.people.search import find_customers
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db

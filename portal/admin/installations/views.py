@@ -67,7 +67,8 @@ from portal.domain.jobs.situations import open_visit
 from portal.domain.jobs.states import EDITABLE, MOVABLE, NEEDING_VISIT
 from portal.domain.messages.models import MessageStatus
 from portal.domain.paging import PAGE_ROWS, Order, Page
-from portal.domain.people.queries import CustomerChoice, customer_choices, find_customers, find_technicians
+from portal.domain.people.queries import CustomerChoice, customer_choices, find_technicians
+from portal.domain.people.search import find_customers
 from portal.domain.photos.services import photo_refusal
 from portal.domain.requests.dates import Part
 from portal.domain.requests.new_service import answer_refusal, convert_into_installation

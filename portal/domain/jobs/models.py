@@ -57,6 +57,7 @@ def queue_index(name: str, where: str, *columns: str, on_sqlite: str = "") -> In
 
 APPOINTMENT_STATUSES = tuple(status.name for status in APPOINTMENT.statuses)
 MAX_QUANTITY = 100_000
+REPLACING = text("replaces_id IS NOT NULL")
 
 
 class Job(Tenant, CustomerOwned, Versioned, Base):
@@ -97,6 +98,7 @@ class Job(Tenant, CustomerOwned, Versioned, Base):
         Index("ix_jobs_status", "partner_id", "workflow", "status", "start_at", "id"),
         Index("ix_jobs_technician", "partner_id", "technician_id", "start_at", "id"),
         Index("ix_jobs_customer", "partner_id", "customer_id"),
+        Index("ix_jobs_replaces", "partner_id", "replaces_id", postgresql_where=REPLACING, sqlite_where=REPLACING),
         queue_index(
             "ix_jobs_needing_visit",
             f"{one_of('status', NEEDING_VISIT)} AND NOT visit_open",

@@ -288,8 +288,13 @@ class Address(Tenant, Versioned, CustomerOwned, Base):
     @property
     def one_line(self) -> str:
         """The address in one line: "14 Alder Close, Bristol BS6 5QT"."""
-        place = " ".join(part for part in (self.city, self.postcode) if part)
-        return ", ".join(part for part in (self.line, place) if part)
+        return one_line(self.line, self.city, self.postcode)
+
+
+def one_line(line: str, city: str, postcode: str) -> str:
+    """Return an address in one line: "14 Alder Close, Bristol BS6 5QT"."""
+    place = " ".join(part for part in (city, postcode) if part)
+    return ", ".join(part for part in (line, place) if part)
 
 
 OPEN_INVITATION = text("accepted_at IS NULL AND revoked_at IS NULL")

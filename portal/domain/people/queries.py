@@ -71,9 +71,14 @@ def first_steps(session: Session) -> list[FirstStep]:
     return [step for step, model in needed if session.scalar(select(model.id).where(model.active).limit(1)) is None]
 
 
+def words_of(text: str) -> list[str]:
+    """Return the words of ``text`` that are looked for."""
+    return text[:MAX_TEXT].split()[:MAX_WORDS]
+
+
 def each_word(text: str, condition: Callable[[str], ColumnElement[bool]]) -> ColumnElement[bool]:
     """Return that ``condition`` holds for each word of ``text``; true for a blank one."""
-    return and_(true(), *(condition(word) for word in text[:MAX_TEXT].split()[:MAX_WORDS]))
+    return and_(true(), *(condition(word) for word in words_of(text)))
 
 
 def has(word: str, *columns: SQLColumnExpression[str]) -> ColumnElement[bool]:
@@ -87,25 +92,6 @@ def has(word: str, *columns: SQLColumnExpression[str]) -> ColumnElement[bool]:
 def words_in(text: str, columns: Sequence[SQLColumnExpression[str]]) -> ColumnElement[bool]:
     """Return that each word of ``text`` stands in one of ``columns``."""
     return each_word(text, lambda word: has(word, *columns))
-
-
-def find_customers(session: Session, text: str, limit: int = CHOICES) -> list[CustomerChoice]:
-    """Return the active customers whose name, e-mail or address has every word of ``text`` (P2).
-
-    Each once for every address that is used for new visits.
-    """
-    searched = (Customer.name, Customer.email, *ADDRESS_TEXT)
-    query = (
-        select(Customer.name, Customer.email, Address)
-        .join(Address, Address.customer_id == Customer.id)
-        .where(Customer.active.is_(True), Address.active.is_(True), words_in(text, searched))
-        .order_by(Customer.name, Customer.id, Address.id)
-        .limit(limit)
-    )
-    return [
-        CustomerChoice(address.customer_id, address.id, name, email, address.one_line)
-        for name, email, address in session.execute(query)
-    ]
 
 
 def find_technicians(
