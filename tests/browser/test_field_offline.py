@@ -251,6 +251,7 @@ def test_what_waits_is_sent_by_nobody_else_and_photos_are_seen_where_they_should
     expect(bar).to_contain_text("2 waiting to send")
     page.context.set_offline(False)
     expect(bar).to_be_hidden()
+    expect(page.locator("#state .tag-wait")).to_have_count(0)
     assert [name for name, _ in steps(session, jobs[0])][-3:] == ["pause", "book", "continue_later"]
     planned = session.scalars(select(Appointment).where(Appointment.previous_id == visit.id)).one()
     assert f"{planned.start_at.astimezone(ZoneInfo(partner.timezone)):%Y-%m-%d %H:%M}" == f"{day} 10:30"
@@ -284,3 +285,39 @@ def test_what_answers_a_form_is_not_asked_for_as_a_page(page: Any, jobs: list[Jo
     expect(page.locator(".error-summary")).to_be_visible()
     expect(page.locator("html[data-offline-ready]")).to_be_attached()
     assert {method for method, status in asked if status >= 400} == {"POST"}
+
+
+@pytest.mark.look
+@pytest.mark.row("J8")
+def test_a_half_written_note_outlasts_a_step_and_the_signal_that_comes_back(
+    page: Any, jobs: list[Job], user: User
+) -> None:
+    page.set_viewport_size(PHONE)
+    sign_in(page, user)
+    page.goto(f"/field/visits/{jobs[0].appointments[0].id}")
+    note, dock = page.get_by_label("Add a note"), page.locator("#dock")
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    note.fill("Rafters are")
+    dock.get_by_role("button", name="Preparing").click()
+    expect(page.locator("#state")).to_contain_text("Preparing")
+    expect(note).to_have_value("Rafters are")
+    page.context.set_offline(True)
+    dock.get_by_role("button", name="On my way").click()
+    expect(page.locator("#sync")).to_contain_text("1 waiting to send")
+    note.fill("Rafters are 60 cm")
+    page.context.set_offline(False)
+    expect(page.locator("#sync")).to_be_hidden()
+    expect(page.locator("#state .tag-wait")).to_have_count(0)
+    expect(note).to_have_value("Rafters are 60 cm")
+    # What was sent is not on the page again.
+    page.get_by_role("button", name="Save note").click()
+    expect(page.locator("#note-list")).to_contain_text("Rafters are 60 cm")
+    expect(note).to_have_value("")
+    # What is refused later says why, in sentences.
+    page.context.set_offline(True)
+    odd = {"name": "roof.txt", "mimeType": "text/plain", "buffer": b"no picture"}
+    page.get_by_label("Photo", exact=True).set_input_files(odd)
+    page.get_by_role("button", name="Add photo").click()
+    expect(page.locator("#sync")).to_contain_text("1 waiting to send")
+    page.context.set_offline(False)
+    expect(page.locator("#sync")).to_contain_text("this file is none. If you did it all the same")

@@ -123,7 +123,7 @@
       show();
     });
     acts.append(element("a", words.open, { href: one.then }), remove);
-    item.append(element("p", `${one.refused} ${words.whatToDo}`), acts);
+    item.append(element("p", `${one.refused.replace(/[^.!?]$/, "$&.")} ${words.whatToDo}`), acts);
     return item;
   };
   const show = async () => {
@@ -236,11 +236,40 @@
     way.querySelector("input:not([type=hidden]), textarea").focus();
   });
 
+  // ---- What is typed and not sent yet ----
+
+  // The page shows itself anew when something arrived; what somebody is writing meanwhile is on it again afterwards.
+  const TYPED = "doorstep field typed";
+  const typed = (sent) =>
+    [...document.querySelectorAll("textarea, input[type=text]")]
+      .filter((one) => one.id && one.form?.dataset.queue && one.form !== sent && one.value !== one.defaultValue)
+      .map((one) => [one.id, one.value]);
+  const keepTyped = (sent) => sessionStorage.setItem(TYPED, JSON.stringify({ who, page, fields: typed(sent) }));
+  const showAnew = (sent) => {
+    keepTyped(sent);
+    location.reload();
+  };
+  const restore = () => {
+    const before = JSON.parse(sessionStorage.getItem(TYPED) ?? "{}");
+    sessionStorage.removeItem(TYPED);
+    if (!page || before.page !== page || before.who !== who) return;
+    for (const [id, value] of before.fields) {
+      const field = document.getElementById(id);
+      if (field?.form?.dataset.queue) field.value = value;
+    }
+  };
+  restore();
+  // A file cannot be put back where it was chosen.
+  const hasFile = () => [...document.querySelectorAll("form[data-queue] input[type=file]")].some((one) => one.files.length);
+
   // ---- What is sent ----
 
   document.addEventListener("submit", async (event) => {
     const form = event.target;
-    if (!form.dataset.queue || form.dataset.plain || event.submitter?.hasAttribute("data-later")) return;
+    if (!form.dataset.queue || form.dataset.plain || event.submitter?.hasAttribute("data-later")) {
+      keepTyped(form);
+      return;
+    }
     event.preventDefault();
     if (form.dataset.busy) return;
     form.dataset.busy = "yes";
@@ -259,7 +288,7 @@
     const left = await get(one.id);
     if (!left) {
       show();
-      if (location.pathname === then) location.reload();
+      if (location.pathname === then) showAnew(form);
       else location.assign(then);
       return;
     }
@@ -291,7 +320,7 @@
     await show();
     const left = (await everything()).filter((one) => !one.refused).length;
     // The page was made before what has arrived since; who is going elsewhere anyway is not held.
-    if (page && before && !left && !leaving && !document.querySelector("form[data-busy]")) location.reload();
+    if (page && before && !left && !leaving && !hasFile() && !document.querySelector("form[data-busy]")) showAnew();
   };
   again.addEventListener("click", sendAndShow);
   addEventListener("online", sendAndShow);
