@@ -18,6 +18,7 @@ from portal.web import formats
 from portal.web.auth import session_beyond
 from portal.web.links import Tampered, reader_to_unsubscribe
 from portal.web.partners import info_of
+from portal.web.throttles import guessing
 
 ONE_CLICK = {"List-Unsubscribe": "One-Click"}
 
@@ -25,6 +26,7 @@ pages = Blueprint("unsubscribe", __name__, url_prefix="/unsubscribe")
 
 
 @pages.get("/<token>")
+@guessing
 def show(token: str) -> ResponseReturnValue:
     """Say what the button does, or that it was done."""
     with session_beyond("token") as session:
@@ -33,6 +35,7 @@ def show(token: str) -> ResponseReturnValue:
 
 @pages.post("/<token>")
 @csrf.exempt
+@guessing
 def switch(token: str) -> ResponseReturnValue:
     """Switch e-mail off for whom the link is for; with a form's token also on again."""
     one_click = request.form.to_dict(flat=False) == {name: [value] for name, value in ONE_CLICK.items()}
@@ -44,6 +47,11 @@ def switch(token: str) -> ResponseReturnValue:
         wishes.switch_email(session, formats.now(), *key, off)
     with session_beyond("token") as session:
         return _page(token, wishes.reader_of(session, *key), done=True)
+
+
+@pages.errorhandler(NotFound)
+def _unknown(error: NotFound) -> ResponseReturnValue:
+    return render_template("customer/confirm_unknown.html"), 404
 
 
 def _named(token: str) -> tuple[int | None, int | None]:

@@ -182,7 +182,7 @@ def test_a_link_that_is_past_its_work_says_what_is_so_now(
     clock.move_to(TUESDAY - timedelta(seconds=1))
     expect(200, "This time is confirmed", posted=303)
     clock.move_to(TUESDAY)
-    expect(410, "This link has run out")
+    expect(410, "This link has run out", "It worked until somebody set off or the visit’s time came.")
     linked.do(services.cancel, linked.job.id, "No longer wanted")
     expect(410, "This visit is cancelled", "If you did not expect this, please call us.")
 

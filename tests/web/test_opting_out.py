@@ -139,6 +139,7 @@ def test_one_press_in_a_mail_program_switches_mail_off(
         assert nobody.client.post(link, data=body).status_code == 400
     assert nobody.client.post(f"{link}x", data={"List-Unsubscribe": "One-Click"}).status_code == 404
     assert nobody.get(f"{link[:-5]}AAAAA").status_code == 404
+    assert "This link is not known" in nobody.text
     assert off(office) == (False, False)
     answer = nobody.client.post(link, data={"List-Unsubscribe": "One-Click"})
     assert answer.status_code == 200
