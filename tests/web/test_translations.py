@@ -84,6 +84,13 @@ def complaints(catalog: Catalog) -> Iterator[str]:
                 yield f"ends otherwise: {ids[0]} → {text}"
 
 
+def test_no_german_sentence_ends_with_a_date_which_has_a_full_stop_of_its_own() -> None:
+    texts = [
+        text for one in read("de") if one.id for text in ([one.string] if isinstance(one.string, str) else one.string)
+    ]
+    assert [text for text in texts if re.search(r"%\(day\)s\.(\s|$)", text)] == []
+
+
 def test_the_finder_finds() -> None:
     catalog = Catalog(locale="de")
     catalog.add("Fine %(name)s.", "Gut, %(name)s.")
