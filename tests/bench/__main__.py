@@ -37,6 +37,7 @@ FREE_DAYS = 60
 POLL = "/my/live"
 # The same page where nothing is kept, since what changes all the time is drawn again all the time.
 DRAWN = "ours, drawn each time"
+WORKED_OUT = "ours, the call alone"
 TAKING, LAST_TIME = "taking a time", "many take one last time"
 GROUP = "Scheduled"
 LONDON = ZoneInfo("Europe/London")
@@ -137,7 +138,10 @@ def _django_works(url: str, today: date) -> dict[str, Work]:
         Work(
             "free times, one technician, one day",
             {peer: ("django", peers.slots(day, theirs.technician_id))},
-            [Goal(f"faster than {peer}", peer, "ours", least=10)],
+            [
+                Goal(f"faster than {peer}", peer, "ours", least=10),
+                Goal(f"worked out each time, faster than {peer}", peer, WORKED_OUT, least=10),
+            ],
         ),
         Work(
             "free times, any of many over 60 days",
@@ -273,16 +277,24 @@ def _customers_works(url: str, today: date) -> list[Work]:
     day, first = theirs.start_at.astimezone(LONDON).date(), today + timedelta(days=1)
     last = first + timedelta(days=FREE_DAYS - 1)
     schedule = {"owner": theirs.partner_id, "customer": theirs.customer_id}
+    week = f"/my/visits/{theirs.id}/move?day={day}"
     return [
         Work(
             "free times, one technician, one day",
             {
-                "ours": ("customer", theirs.free(day, 1)),
-                "ours, the page with its week": ("customer", f"/my/visits/{theirs.id}/move?day={day}"),
+                "ours": ("customer", week),
+                DRAWN: ("customer, drawn", week),
+                WORKED_OUT: ("customer, drawn", theirs.free(day, 1)),
                 "floor": ("floor", theirs.bare_free(day, day)),
             },
-            [Goal("against the floor", "ours", "floor", most=2)],
-            note="`ours` is the domain's call in a route of the bench, signed in; both `ours` and `floor` answer JSON.",
+            [
+                Goal("against the floor", "ours", "floor", most=2),
+                Goal("worked out each time, against the floor", WORKED_OUT, "floor", most=2),
+            ],
+            note=(
+                "`ours` is the customer's page with the week around the day. The call alone is the domain's in a route"
+                " of the bench, signed in; it and the floor answer JSON."
+            ),
         ),
         Work(
             "free times, any of many over 60 days",
