@@ -15,6 +15,14 @@ from portal.settings import Environment, Settings
 log = structlog.get_logger("portal.requests")
 
 
+class _Lines(structlog.WriteLogger):
+    """Writes our own lines by itself: through the standard library, as others' go, each takes three times as long."""
+
+    def __init__(self, name: str = "") -> None:
+        super().__init__(sys.stderr)
+        self.name = name
+
+
 def configure(settings: Settings) -> None:
     """Send every log line of this process to standard error at the level of the settings."""
     shared: list[Any] = [
@@ -23,15 +31,14 @@ def configure(settings: Settings) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    structlog.configure(
-        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        # Tests put other processors in, one after the other.
-        cache_logger_on_first_use=settings.doorstep_env is not Environment.TEST,
-    )
     if settings.doorstep_env is Environment.TEST:
-        # The test runner listens at the root already.
+        # The test runner listens at the root already, and tests put other processors in, one after the other.
+        structlog.configure(
+            processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+            logger_factory=structlog.stdlib.LoggerFactory(),
+            wrapper_class=structlog.stdlib.BoundLogger,
+            cache_logger_on_first_use=False,
+        )
         return
     last: list[Any] = (
         # Local variables hold passwords and addresses: never in a log.
@@ -43,6 +50,12 @@ def configure(settings: Settings) -> None:
         else [
             structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback)
         ]
+    )
+    structlog.configure(
+        processors=[*shared, *last],
+        logger_factory=_Lines,
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level),
+        cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler()
     handler.setFormatter(
