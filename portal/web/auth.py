@@ -22,6 +22,7 @@ from portal.domain import tenancy
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.changes.queries import POSTGRESQL, Mark, mark_column, mark_of
+from portal.domain.database import ask_driver
 from portal.domain.people.look_ins import end_look_in
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.tenancy import Scope, set_scope, system_scope
@@ -161,15 +162,7 @@ def _login_sql(dialect: Dialect) -> str:
 def _rows(connection: Connection, fs_uniquifier: str) -> Sequence[Sequence[Any]]:
     given = {"stamp": fs_uniquifier}
     if connection.dialect.name == POSTGRESQL:
-        # Its driver gives every type as it is wanted; what SQLAlchemy does beyond that takes longer than the database.
-        try:
-            rows: Sequence[Sequence[Any]] = (
-                connection.connection.cursor().execute(_login_sql(connection.dialect), given).fetchall()
-            )
-            return rows
-        except connection.dialect.loaded_dbapi.Error:
-            # A connection that was lost, say: asked once more below, where it is known what that means for the others.
-            pass
+        return ask_driver(connection, _login_sql(connection.dialect), given)
     return connection.execute(_login(connection.dialect.name), given).all()
 
 

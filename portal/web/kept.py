@@ -179,17 +179,18 @@ def is_true(pages: Pages, key: Hashable, page: Kept) -> bool:
     if page.mark is None:
         return False
     partner_id = page.asker.partner.id
-    nothing_written = page.mark == login_rows(page.asker.session[STAMP]).marks[partner_id]
+    mark = login_rows(page.asker.session[STAMP]).marks[partner_id]
+    nothing_written = page.mark == mark
     if nothing_written or page.again is not None:
         return nothing_written
     with current_app.extensions[READING].connect() as connection:
-        found = news(connection, partner_id, page.mark)
-    if found.changed:
+        is_changed = news(connection, partner_id, page.mark).changed
+    if is_changed:
         pages.drop(key)
     else:
-        # What is known to be old need not be looked through again.
-        pages.put(key, replace(page, mark=found.mark))
-    return not found.changed
+        # What is known to be old need not be looked through again. Not of this moment: so far the log-in was read.
+        pages.put(key, replace(page, mark=mark))
+    return not is_changed
 
 
 def _take_over() -> Response | None:
