@@ -157,15 +157,13 @@ def test_a_nul_is_refused_on_a_page(site: Site, dispatcher: User) -> None:
     assert site.status == 400
 
 
-def test_a_form_without_token_is_refused_with_a_way_back(client: FlaskClient, dispatcher: User) -> None:
-    answer = client.post(
-        "/login",
-        data={"email": dispatcher.email, "password": PASSWORD},
-        headers={"Referer": "http://localhost/login"},
-    )
+def test_a_form_without_token_is_refused_with_a_way_back(site: Site, dispatcher: User) -> None:
+    site.sign_in(dispatcher)
+    answer = site.client.post("/logout", headers={"Referer": "http://localhost/admin/"})
     assert answer.status_code == 400
     assert "Load it again" in answer.text
-    assert soup(answer).select_one("main a[href='/login']")
+    assert soup(answer).select_one("main a[href='/admin/']")
+    assert site.client.get("/admin/").status_code == 200
 
 
 def test_signing_in_leads_to_the_page_that_was_asked_for(site: Site, dispatcher: User) -> None:
