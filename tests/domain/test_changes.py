@@ -7,12 +7,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import Engine, func, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import SYSTEM
 from portal.domain.changes.models import Change
-from portal.domain.changes.queries import Mark, mark_column, mark_of, news
+from portal.domain.changes.queries import Mark, is_untouched, mark_column, mark_of, news
 from portal.domain.jobs.activity import acts_between
 from portal.domain.jobs.history import record
 from portal.domain.jobs.models import HistoryEntry, Job
@@ -206,3 +206,26 @@ def test_numbers_of_another_server_do_not_keep_a_page_busy(
 )
 def test_what_is_no_mark_is_none(text: str) -> None:
     assert Mark.read(text) is None
+
+
+def test_only_postgresql_can_say_that_nothing_at_all_was_written(
+    session: Session, engine: Engine, create_partner: Create, create_user: Create
+) -> None:
+    """Whoever wrote it, for whom, and whether pages are told."""
+    partner = create_partner()
+
+    def is_still(mark: Mark) -> bool:
+        with engine.connect() as connection:
+            return is_untouched(connection, mark)
+
+    def mark() -> Mark:
+        with engine.connect() as connection:
+            return news(connection, partner.id, Mark(0, 0)).mark
+
+    # Others of the server's databases count as well: until one moment in which none of them writes.
+    assert engine.dialect.name != "postgresql" or any(is_still(mark()) for _ in range(500))
+    for write in (create_user, create_partner):
+        before = mark()
+        write()
+        assert not is_still(before)
+    assert engine.dialect.name == "postgresql" or not is_still(mark())

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from flask import Flask
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Engine, create_engine, event
 from sqlalchemy.pool import NullPool
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
@@ -111,6 +111,32 @@ def test_what_is_given_out_is_answered_and_told_like_what_is_drawn(app: Flask, o
     assert [one.pop("request_id") for one in told] == numbers
     assert all(one.pop("ms") >= 0 for one in told)
     assert told == [line | {"log_level": "info"}] * 3
+
+
+def test_a_name_changed_while_it_is_asked_what_is_new_is_not_missed(
+    office: Office, watch: Watch, engine: Engine, create_partner: Create
+) -> None:
+    """One's own name leaves no mark: only that nothing at all was written since says that it is as it was."""
+    assert watch.drawn(office.site)
+    # Somebody else's doing, so that what is new to this partner has to be asked.
+    create_partner(name="Zenith")
+    change = _write(User, lambda office: office.dana.id, name="Dana Diaz")
+
+    def meanwhile(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        if " AS changed" in statement:
+            event.remove(engine, "before_cursor_execute", meanwhile)
+            change(office)
+
+    event.listen(engine, "before_cursor_execute", meanwhile)
+    if engine.dialect.name == "postgresql":
+        assert not watch.drawn(office.site)
+        assert not event.contains(engine, "before_cursor_execute", meanwhile)
+        assert "Dana Okafor" in office.site.text
+    else:
+        event.remove(engine, "before_cursor_execute", meanwhile)
+        change(office)
+    office.site.get(URL)
+    assert "Dana Diaz" in office.site.text
 
 
 @pytest.mark.parametrize("header", ["X-Forwarded-For", "User-Agent", "Accept-Language"])
