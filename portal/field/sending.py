@@ -88,7 +88,10 @@ def offline() -> str:
 
 def context() -> dict[str, object]:
     """Return what every field page tells its script."""
-    return {"field_who": who, "field_urls": {name: url_for(f"field.{name}") for name in ("token", "worker", "offline")}}
+    return {
+        "field_who": who,
+        "field_urls": {name: url_for(f"field.{name}") for name in ("token", "worker", "offline", "start")},
+    }
 
 
 pages.context_processor(context)

@@ -321,3 +321,29 @@ def test_a_half_written_note_outlasts_a_step_and_the_signal_that_comes_back(
     expect(page.locator("#sync")).to_contain_text("1 waiting to send")
     page.context.set_offline(False)
     expect(page.locator("#sync")).to_contain_text("this file is none. If you did it all the same")
+
+
+@pytest.mark.look
+@pytest.mark.row("J8")
+@pytest.mark.parametrize("signal", [False, True])
+def test_a_step_of_a_visit_that_went_to_somebody_else_is_refused_on_a_page_that_opens(
+    page: Any, session: Session, jobs: list[Job], user: User, partner: Partner, create_technician: Create,
+    create_staff: Create, signal: bool,
+) -> None:  # fmt: skip
+    page.set_viewport_size(PHONE)
+    sign_in(page, user)
+    page.goto(f"/field/visits/{jobs[0].appointments[0].id}")
+    expect(page.locator("html[data-offline-ready]")).to_be_attached()
+    page.context.set_offline(not signal)
+    if not signal:
+        page.locator("#dock").get_by_role("button", name="Preparing").click()
+        expect(page.locator("#sync")).to_contain_text("1 waiting to send")
+    dispatcher, other = actor_for(create_staff(partner), Role.DISPATCHER, partner), create_technician(partner)
+    with unit_of_work(session):
+        reassign(session, dispatcher, datetime.now(UTC), jobs[0].id, other.id, despite_warnings=True)
+    if signal:
+        page.locator("#dock").get_by_role("button", name="Preparing").click()
+    page.context.set_offline(False)
+    page.wait_for_url("**/field/")
+    expect(page.locator("#sync")).to_contain_text("This visit is not yours any more.")
+    assert steps(session, jobs[0]) == []

@@ -6,7 +6,7 @@
   const bar = document.querySelector("#sync");
   if (!bar || !window.indexedDB || !navigator.locks) return;
   // `page` is the address that opens this page again; what answers a form has none.
-  const { who, token: tokenUrl, worker, offline: offlineUrl, page } = bar.dataset;
+  const { who, token: tokenUrl, worker, offline: offlineUrl, start, page } = bar.dataset;
   const words = scriptWords.field;
   const part = (name) => bar.querySelector(`[data-${name}]`);
   const [said, signIn, again, all, list] = ["said", "sign-in", "again", "all", "list"].map(part);
@@ -46,6 +46,8 @@
 
   // How the last try went: "" for well, else a word of ours.
   let trouble = "";
+  // Visits that are somebody else's by now: their pages open no more.
+  const gone = new Set();
 
   const ask = async (url, options = {}) => {
     const answer = await fetch(url, { redirect: "manual", cache: "no-store", signal: AbortSignal.timeout(options.body ? PATIENCE_SENDING : PATIENCE), ...options, headers: { Accept: "application/json" } });
@@ -95,6 +97,7 @@
             answer = await post(one, greeting);
           }
           if (answer.status === 429 || answer.status === 403 || answer.status >= 500) throw Object.assign(new Error("busy"), { trouble: "busy" });
+          if (answer.status === 404) gone.add(one.visit);
           if (answer.ok) await drop(one.id);
           else await put({ ...one, refused: await reason(answer) });
         }
@@ -292,6 +295,10 @@
       else location.assign(then);
       return;
     }
+    if (gone.has(visit)) {
+      location.assign(start);
+      return;
+    }
     if (left.refused || (trouble && !form.checkValidity())) {
       // The page that the server makes of it says best what is wrong; without signal the browser does.
       await drop(one.id);
@@ -319,8 +326,10 @@
     if (before) await send();
     await show();
     const left = (await everything()).filter((one) => !one.refused).length;
+    // What was refused, and why, stands on the page of the day too.
+    if (gone.has(visit) && !leaving) location.assign(start);
     // The page was made before what has arrived since; who is going elsewhere anyway is not held.
-    if (page && before && !left && !leaving && !hasFile() && !document.querySelector("form[data-busy]")) showAnew();
+    else if (page && before && !left && !leaving && !hasFile() && !document.querySelector("form[data-busy]")) showAnew();
   };
   again.addEventListener("click", sendAndShow);
   addEventListener("online", sendAndShow);
