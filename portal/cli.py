@@ -39,6 +39,7 @@ from portal.extensions import db
 from portal.settings import Environment, Settings, SettingsError
 from portal.web.auth import hash_password
 from portal.web.health import what_is_missing
+from portal.web.i18n import BY_TAG, DEFAULT, say_in
 from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -88,14 +89,19 @@ def worker() -> None:
 @click.option("--name", prompt="Name of the company")
 @click.option("--timezone", prompt="Time zone, such as Europe/London")
 @click.option("--prefix", prompt="Letters before its job numbers, such as AC")
+@click.option("--language", type=click.Choice(sorted(BY_TAG)), default="en", show_default=True)
 @click.option("--admin-email", prompt="Email address of its first admin")
 @click.option("--admin-name", prompt="Their name")
 @click.password_option(envvar="DOORSTEP_ADMIN_PASSWORD", prompt="Their password, 12 characters or more")
-def create_partner(name: str, timezone: str, prefix: str, admin_email: str, admin_name: str, password: str) -> None:
+def create_partner(
+    name: str, timezone: str, prefix: str, language: str, admin_email: str, admin_name: str, password: str
+) -> None:
     """Add a company and its first admin, who can sign in at once."""
-    email = _usable(admin_email, password)
+    email, locale = _usable(admin_email, password), BY_TAG[language]
+    known = "" if locale == DEFAULT else locale
     with _written() as session:
-        found_partner(session, datetime.now(UTC), name, timezone, prefix, email, admin_name, hash_password(password))
+        password_hash, say = hash_password(password), say_in(locale)
+        found_partner(session, datetime.now(UTC), name, timezone, prefix, email, admin_name, password_hash, known, say)
     console.print(f"{name} is there; {email} can sign in.")
 
 

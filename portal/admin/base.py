@@ -299,7 +299,7 @@ class ScopedModelView(Guarded, ModelView):
             row = self.create_model(form)
             if row is not None:
                 flash(gettext("%(name)s is added.", name=self.label_of(row)), "ok")
-                return redirect(self.return_url())
+                return redirect(self.created_url(row))
         return self.form_page(self.create_template, form)
 
     @expose("/edit/", methods=("GET", "POST"))
@@ -370,6 +370,10 @@ class ScopedModelView(Guarded, ModelView):
         target = request.values.get("url", "")
         # A path below our own leads to no other host; a line break would end the header.
         return target if target.startswith(start) and target.isprintable() else start
+
+    def created_url(self, row: Any) -> str:
+        """Return where the person goes on who has just added ``row``."""
+        return self.return_url()
 
     # Export
 

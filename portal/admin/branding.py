@@ -9,7 +9,6 @@ from flask.typing import ResponseReturnValue
 from flask_admin import BaseView, expose
 from flask_babel import LazyString, gettext, lazy_gettext
 from wtforms import ColorField, FileField, SelectField, StringField, TelField
-from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 
 from portal.admin.base import AdminPage, VersionedForm, differences_of, the_actor, the_partner_id
 from portal.domain.actor import Permission
@@ -24,7 +23,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import branding, formats
 from portal.web.forms import Form, add_errors
-from portal.web.i18n import DEFAULT, LANGUAGES, translate
+from portal.web.i18n import language_choices, translate
 from portal.web.partners import partner_info
 from portal.web.statuses import customer_badge, customer_label
 
@@ -37,7 +36,7 @@ class BrandingFields(VersionedForm):
     locale = SelectField(
         lazy_gettext("Language of messages"),
         default="",
-        choices=[SelectChoice("" if name == DEFAULT else name, itself) for name, itself in LANGUAGES.items()],
+        choices=language_choices(),
     )
     colour = ColorField(lazy_gettext("Colour"), default="")
     staff_term = StringField(lazy_gettext("In the office"), default="", render_kw={"autocomplete": "off"})

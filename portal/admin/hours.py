@@ -504,7 +504,8 @@ class HoursView(AdminPage):
         form = ImportForm(sent if sent else None)
         if not sent:
             form.country.data = _usual_country()
-            form.first.data = form.last.data = str(this_year)
+            # Visits are planned into the next year long before this one is over.
+            form.first.data, form.last.data = str(this_year), str(this_year + 1)
         found = _found(form, this_year)
         outcome = Outcome()
         if request.method == "POST" and not form.errors:

@@ -39,8 +39,13 @@ OUTCOMES = {
 
 
 class MessageFilter(FilterForm):
-    """Text in name and address, and what became of the message."""
+    """Text in name and address, what the message is about, and what became of it."""
 
+    about = SelectField(
+        lazy_gettext("What"),
+        default=ANY,
+        choices=[SelectChoice(ANY, lazy_gettext("All")), *(SelectChoice(*one) for one in MESSAGE_KINDS.items())],
+    )
     status = SelectField(
         lazy_gettext("Status"),
         default=ANY,
@@ -76,8 +81,9 @@ class MessageView(ScopedModelView):
     filter_form = MessageFilter
 
     def get_list(self, asked: Asked, limit: int = PAGE_ROWS) -> Page[Any]:
-        wanted = asked.filters["status"] or None
-        return queries.message_log(db.session(), asked.filters["q"], wanted, asked.order, asked.cursor, limit)
+        text, kind, status = (asked.filters[name] for name in ("q", "about", "status"))
+        wanted = (text, status or None, kind or None)
+        return queries.message_log(db.session(), *wanted, asked.order, asked.cursor, limit)
 
     def export_columns(self) -> dict[str, Any]:
         return {

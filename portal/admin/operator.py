@@ -45,7 +45,7 @@ from portal.web import formats, looking
 from portal.web.auth import ROLE_NAMES, session_beyond, stop_looking
 from portal.web.forms import Form, add_errors
 from portal.web.health import what_is_missing
-from portal.web.i18n import within
+from portal.web.i18n import language_choices, say_in, within
 from portal.web.invitations import demo_link, invitation_key
 
 ANY = ""
@@ -118,6 +118,7 @@ class NewPartnerForm(VersionedForm):
         filters=[lambda text: (text or "").strip().upper()],
         render_kw={"autocomplete": "off", "maxlength": 6},
     )
+    locale = SelectField(lazy_gettext("Language of messages"), default="", choices=language_choices())
     admin_name = StringField(lazy_gettext("Name of its first admin"), default="", render_kw={"autocomplete": "off"})
     admin_email = EmailField(lazy_gettext("Their email address"), default="", render_kw={"autocomplete": "off"})
     reason = reason_field(lazy_gettext("Reason"))
@@ -217,8 +218,9 @@ class PartnersView(ScopedModelView):
             admin_name=form.admin_name.data,
             admin_email=form.admin_email.data,
             reason=form.reason.data,
+            locale=form.locale.data,
         )
-        return partners.found_by_invitation(session, actor, now, invitation_key(), typed)
+        return partners.found_by_invitation(session, actor, now, invitation_key(), typed, say_in(typed.locale))
 
     def update(self, session: Session, actor: Actor, now: datetime, key: int, form: Any) -> Partner:
         typed = partners.PartnerEdit(

@@ -242,6 +242,10 @@ class PeopleView(SwitchedView, ScopedModelView):
     filter_form = PeopleFilter
 
 
+# The forms from which a new customer is added, by what an address calls them.
+WANTED_BY = {"installation": "installations.schedule_view", "service": "service_jobs.draft_view"}
+
+
 class CustomerView(PeopleView):
     """Customers with their addresses."""
 
@@ -302,6 +306,11 @@ class CustomerView(PeopleView):
             form.contacts.append_entry({"gets_visits": True, "gets_reminders": True})
             return True
         return False
+
+    def created_url(self, row: Customer) -> str:
+        """Lead on to the form that lacked the customer, with the customer chosen."""
+        form = WANTED_BY.get(request.args.get("for", ""))
+        return str(self.get_url(form, customer=row.id)) if form else super().created_url(row)
 
     @expose("/edit/", methods=("GET", "POST"))
     def edit_view(self) -> ResponseReturnValue:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import lru_cache
 from typing import Any
 
 from flask import Flask, g, has_request_context, request
-from flask_babel import Domain, LazyString, get_locale, gettext
+from flask_babel import Domain, LazyString, force_locale, get_locale, gettext
 from flask_babel import _get_current_context as _of_request
 from jinja2 import pass_eval_context
 from jinja2.nodes import EvalContext
 from markupsafe import Markup, escape
+from wtforms.fields.choices import SelectChoice  # type: ignore[attr-defined]
 from wtforms.i18n import messages_path
 
 from portal.domain.errors import Sentence
@@ -111,6 +113,22 @@ def translate(sentence: Sentence | str, of: Any = None) -> str:
         return _label(str(get_locale()), sentence.msgid)
     params = {name: _param(value, of) for name, value in sentence.params.items()}
     return str(gettext(sentence.msgid, **params))
+
+
+def say_in(locale: str) -> Callable[[Sentence], str]:
+    """Return how a sentence is said in the language ``locale``, whoever reads the page; "" and an unknown: English."""
+    name = locale if locale in LANGUAGES else DEFAULT
+
+    def say(sentence: Sentence) -> str:
+        with force_locale(name):
+            return translate(sentence)
+
+    return say
+
+
+def language_choices() -> list[SelectChoice]:
+    """Return the languages that a company may speak, for a select: English, which is the usual one, has no name."""
+    return [SelectChoice("" if name == DEFAULT else name, itself) for name, itself in LANGUAGES.items()]
 
 
 def _param(value: object, of: Any) -> object:

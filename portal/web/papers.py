@@ -13,13 +13,13 @@ from sqlalchemy.orm import Session
 
 from portal.domain.contracts import queries, services
 from portal.domain.contracts.queries import ContractFile, PaperFacts
-from portal.domain.errors import NotFound, Sentence
+from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import session_beyond
-from portal.web.i18n import DEFAULT, LANGUAGES, translate
+from portal.web.i18n import DEFAULT, LANGUAGES, say_in
 from portal.web.partners import info_of
 
 PDF = "application/pdf"
@@ -30,13 +30,7 @@ SANDBOX = "default-src 'none'; sandbox"
 
 def say_for(partner: Partner) -> services.Say:
     """Return how the usual contract text is said in the language of a partner."""
-    locale = _locale(partner)
-
-    def say(sentence: Sentence) -> str:
-        with force_locale(locale):
-            return translate(sentence)
-
-    return say
+    return say_in(_locale(partner))
 
 
 def draw_at_once(session: Session, contract_id: int) -> None:

@@ -171,6 +171,9 @@ def test_time_off_is_given_changed_and_taken_back(office: Office, clock: Any) ->
 def test_holidays_are_the_country_s_and_the_company_s_own(office: Office, admin: Site) -> None:
     admin.get(f"{URL}holidays/import")
     assert admin.page.select_one("[name=country] [selected]")["value"] == "GB"  # type: ignore[index]
+    # This year's and the next one's from the start, and some more to choose.
+    assert [str(box["value"])[:4] for box in admin.page.select("[name=day]")].count("2027") > 0
+    assert [str(one["value"]) for one in admin.page.select("select[name=last] option")][:3] == ["2026", "2027", "2028"]
     admin.submit({"country": "GB", "region": "BY", "last": "2027"}, button="Show the holidays")
     # A region of another country is left out; Scotland is offered.
     assert "Scotland" in admin.text

@@ -539,9 +539,14 @@ def test_the_whole_visit_by_telephone(office: Office) -> None:
     office.site.get(office.at(job))
     assert f"{reason.label}: Back at two" in office.site.text
     office.site.submit(action="/resume")
-    press(office, job, "complete", service_notes="All warm")
+    # Who signed on paper is kept with what was done, as from the technician's phone.
+    assert press(office, job, "complete", service_notes="All warm", signed_name="x" * 200).status_code == 422
+    assert "All warm" in office.site.text
+    press(office, job, "complete", service_notes="All warm", signed_name=" Priya  Raman ")
+    assert (office.visits(job)[0].signed_name, office.visits(job)[0].drawing) == ("Priya Raman", None)
     assert (office.job(job).status, office.visits(job)[0].service_notes) == ("INSTALLATION_COMPLETED", "All warm")
     office.site.get(office.at(job))
+    assert "Priya Raman" in office.site.page.select_one("[aria-labelledby=a-h]").text  # type: ignore[union-attr]
     assert office.site.page.select_one(telephone) is None
     assert {entry.actor_name for entry in office.history(job)} == {"Dana Okafor"}
 

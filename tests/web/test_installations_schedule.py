@@ -487,3 +487,36 @@ def test_in_an_hour_that_comes_twice_every_time_says_which(office: Office) -> No
         assert [text for text in offered if text.startswith("1:")] == ["1:00 (UTC+1)", "1:30 (UTC+0)"], path
         assert [text for text in refused if text.startswith("1:")] == ["1:30 (UTC+1)", "1:00 (UTC+0)"], path
     assert job.id != moved.id
+
+
+@pytest.mark.row("P2")
+@pytest.mark.parametrize(
+    ("form", "title"), [(f"{URL}schedule", "Schedule installation"), ("/admin/service-jobs/draft", "New service job")]
+)
+def test_a_customer_who_is_missing_is_added_on_the_way(office: Office, form: str, title: str) -> None:
+    site = office.site
+    site.get(form)
+    site.submit({"customer_text": "Zenobia"}, button="Find")
+    assert "Nobody found" in site.text
+    (link,) = (one for one in site.page.select("main a") if one.text == "Add customer")
+    site.get(str(link["href"]))
+    # What is wrong is said first, and the way back is not forgotten over it.
+    assert site.submit({"name": ""}, button="Add customer").status_code == 422
+    site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+    assert site.url.split("?")[0] == form
+    assert title in site.text
+    assert "Zenobia Quist is added." in site.text
+    chosen = site.page.select_one("input[name=customer]")
+    assert chosen is not None
+    assert "Zenobia Quist" in site.text
+    assert chosen["value"] != ""
+
+
+@pytest.mark.row("P2")
+def test_who_is_added_for_no_form_is_led_back_to_the_list(office: Office) -> None:
+    for odd in ("", "?for=https://elsewhere.example", "?for=", "?for=nothing&for=service"):
+        office.site.get(f"/admin/customers/new/{odd}")
+        office.site.submit({"name": f"Zoe {odd[:9]}", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+        if "may be there already" in office.site.text:
+            office.site.submit({}, button="Add all the same")
+        assert office.site.url == "/admin/customers/"

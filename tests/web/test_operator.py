@@ -12,6 +12,7 @@ from sqlalchemy import select
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.messages.models import Message, MessageStatus
 from portal.domain.people.models import LookIn, Partner, PartnerEvent
+from portal.domain.scheduling.models import PauseReason, RejectReason
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create
 from tests.helpers import Site
@@ -51,6 +52,30 @@ def switch(site: Site, partner: Partner, act: str, reason: str = "Unpaid") -> An
 def look_into(site: Site, partner: Partner, reason: str = "A question about a visit") -> Any:
     site.get(f"{PARTNERS}{partner.id}")
     return site.submit({"look_reason": reason}, action="/look")
+
+
+def test_a_partner_starts_with_reasons_in_its_own_language_whoever_creates_it(platform: Platform) -> None:
+    robin = platform.browser(platform.robin)
+    form = {"timezone": "Europe/Berlin", "reason": "Contract 13", "admin_name": "Nils Berg"}
+    reasons = {}
+    for prefix, locale in (("DE", "de_DE"), ("EN", "")):
+        robin.get(f"{PARTNERS}new/")
+        own = {"name": f"Northwind {prefix}", "job_prefix": prefix, "admin_email": f"{prefix}@mail.example"}
+        robin.submit(form | own | {"locale": locale}, button="Create partner")
+        made = platform.session.scalars(select(Partner).where(Partner.name == own["name"])).one()
+        assert made.locale == locale
+        reasons[prefix] = [
+            set(platform.session.scalars(select(model.label).where(model.partner_id == made.id)))
+            for model in (PauseReason, RejectReason)
+        ]
+    assert reasons["EN"][0] >= {"Part needed", "Customer absent"}
+    assert reasons["DE"][0] >= {"Teil fehlt", "Kunde nicht da"}
+    assert "Außerhalb unseres Gebiets" in reasons["DE"][1]
+    assert all(not own & theirs for own, theirs in zip(reasons["DE"], reasons["EN"], strict=True))
+    robin.get(f"{PARTNERS}new/")
+    odd = form | {"name": "Odd", "job_prefix": "OD", "admin_email": "odd@mail.example", "locale": "xx"}
+    assert robin.submit(odd, button="Create partner").status_code == 422
+    assert len(problems(robin)) == 1
 
 
 @pytest.mark.row("C9")

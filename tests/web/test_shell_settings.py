@@ -152,7 +152,7 @@ def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, envir
     place = {"DATABASE_URL": sqlite_url(tmp_path / "x.sqlite3"), "SESSION_DIR": str(tmp_path / "sessions")}
     portal("upgrade", **place, **GOOD)
     words = ["--name", "Brightwell Solar", "--timezone", "Europe/London", "--prefix", "BW"]
-    words += ["--admin-email", "Marta@Brightwell.example", "--admin-name", "Marta Lindqvist"]
+    words += ["--language", "de", "--admin-email", "Marta@Brightwell.example", "--admin-name", "Marta Lindqvist"]
     secret = {"DOORSTEP_ADMIN_PASSWORD": "a long enough one"}
     made = portal("create-partner", *words, **place, **GOOD, **secret)
     assert made.returncode == 0, made.stderr
@@ -166,6 +166,7 @@ def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, envir
         ("--timezone", "Bristol", "Enter a time zone"),
         ("--prefix", "b/w", "capital letters"),
         ("--admin-email", "marta", "@-sign"),
+        ("--language", "xx", "'de', 'en'"),
     ):
         wrong = list(words)
         wrong[wrong.index(option) + 1] = value

@@ -729,8 +729,9 @@ class Complete(Step[CompleteForm]):
     template = "admin/installations/acts/complete.html"
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: CompleteForm) -> object:
-        notes = form.service_notes.data or ""
-        return fieldwork.complete(session, actor, now, target.visit_id, self.moves(form), notes)
+        notes, signature = form.service_notes.data or "", fieldwork.Signature(form.signed_name.data or "")
+        moves = self.moves(form)
+        return fieldwork.complete(session, actor, now, target.visit_id, moves, notes, signature=signature)
 
 
 class TurnBack(Step[TurnBackForm]):

@@ -32,7 +32,7 @@ from portal.extensions import db
 from portal.web import formats
 from portal.web.i18n import translate
 
-PICK, ALL, PART, SENT = "pick", "all", "part", "sent"
+PICK, ALL, PART, SENT, MORE = "pick", "all", "part", "sent", "more"
 # In the address of the list: the keys of rows that are ticked when it opens, and how many of them an address holds.
 PICKED, PICKED_AT_ONCE = "picked", 50
 # So many rows are done before the browser hears of it.
@@ -246,6 +246,8 @@ class BulkActions:
             form=form,
             form_has_errors=form.has_errors,
             picked=picked,
+            # Only the first of them are carried on, so what is sent after that says it itself.
+            more=picked.more or MORE in request.form,
             action=request.full_path.rstrip("?"),
             close=close,
             title=act.title,

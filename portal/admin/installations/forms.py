@@ -272,6 +272,7 @@ class CompleteForm(StepForm):
     """What was done."""
 
     service_notes = TextAreaField(lazy_gettext("Service notes"))
+    signed_name = StringField(lazy_gettext("Name of who signs"), default="", render_kw={"autocomplete": "off"})
 
 
 class TurnBackForm(StepForm):

@@ -22,7 +22,7 @@ from portal.domain.errors import Conflict, Invalid, Refusal, Sentence, changed_m
 from portal.domain.jobs.states import APPOINTMENT
 from portal.domain.people.contacts import NotUsable, clean_phone
 from portal.domain.people.models import Partner
-from portal.domain.people.partners import lock_partner
+from portal.domain.people.partners import LOCALE, lock_partner
 from portal.domain.settings_log.services import SettingKind, Subject, record_setting_change
 from portal.domain.texts import one_line
 
@@ -31,7 +31,6 @@ MAX_NAME = 120
 MAX_LABEL = 40
 MAX_TERM = 30
 COLOUR = re.compile(r"#[0-9a-f]{6}")
-LOCALE = re.compile(r"([a-z]{2}_[A-Z]{2})?")
 # What customers read of a visit, in the order of its life.
 WORDED = tuple(status.name for status in APPOINTMENT.statuses)
 

@@ -273,13 +273,15 @@ def message_log(
     session: Session,
     text: str = "",
     status: str | None = None,
+    kind: str | None = None,
     order: Order = NEWEST_FIRST,
     cursor: Cursor | None = None,
     limit: int = PAGE_ROWS,
 ) -> Page[Any]:
     """Return a page of the message log (N6) as tuples of the message's columns with ``name``, whom it is for.
 
-    ``text`` is looked for in name and recipient; ``status`` is a ``MessageStatus``. One statement, without the letters.
+    ``text`` is looked for in name and recipient; ``status`` is a ``MessageStatus`` and ``kind`` a ``MessageKind``.
+    One statement, without the letters.
     """
     query: Select[*tuple[Any, ...]] = select(
         Message.id,
@@ -296,6 +298,8 @@ def message_log(
     query = _with_name(query).where(words_in(text, (NAME, Message.recipient)))
     if status is not None:
         query = query.where(Message.status == status)
+    if kind is not None:
+        query = query.where(Message.kind == kind)
     return page_of(session, query, order, cursor, limit, scalars=False)
 
 

@@ -7,7 +7,7 @@ Use cases run within ``unit_of_work`` in a session that sees all partners; each 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Any
@@ -61,13 +61,28 @@ REMINDER_AT = time(18, 0)
 REMINDER_MINUTES_BEFORE = 2 * 60
 CONFIRM_MINUTES_BEFORE = 72 * 60
 QUIET_FROM, QUIET_UNTIL = time(21, 0), time(7, 0)
-PAUSE_REASONS = ("Part needed", "Customer absent", "Unsafe to work", "Weather", "Emergency elsewhere", "Other")
-REJECT_REASONS = ("Outside our area", "Not possible at this address", "Ordered twice", "Customer cannot be reached")
+PAUSE_REASONS = (
+    sentence("Part needed"),
+    sentence("Customer absent"),
+    sentence("Unsafe to work"),
+    sentence("Weather"),
+    sentence("Emergency elsewhere"),
+    sentence("Other"),
+)
+REJECT_REASONS = (
+    sentence("Outside our area"),
+    sentence("Not possible at this address"),
+    sentence("Ordered twice"),
+    sentence("Customer cannot be reached"),
+)
 WORKDAYS = range(5)
 DAY_BEGINS, DAY_ENDS = 8 * 60, 18 * 60
 MAX_NAME = 120
 WEEK = timedelta(days=7)
 KEEP, SHIFT = "keep", "shift"
+
+LOCALE = re.compile(r"([a-z]{2}_[A-Z]{2})?")
+Say = Callable[[Sentence], str]
 
 PARTNERS_BY = {"name": (Partner.name, Partner.id), "since": (Partner.created_at, Partner.id)}
 PARTNERS_BY_NAME = Order(PARTNERS_BY["name"])
@@ -77,7 +92,10 @@ NAME_TAKEN = sentence("There is a partner of that name already")
 
 @dataclass(frozen=True, slots=True)
 class NewPartner:
-    """The form of a new partner, as typed; its first admin is invited."""
+    """The form of a new partner, as typed; its first admin is invited.
+
+    ``locale`` is the language of its messages, such as ``de_DE``; "" for English.
+    """
 
     name: str
     timezone: str
@@ -85,6 +103,7 @@ class NewPartner:
     admin_name: str
     admin_email: str
     reason: str
+    locale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,11 +146,14 @@ def found_partner(
     admin_email: str,
     admin_name: str,
     password_hash: str,
+    locale: str = "",
+    say: Say = str,
 ) -> Partner:
     """Create a partner at ``now`` (an instant) together with its first admin, who signs in by ``admin_email`` (P20).
 
-    Raises ``Invalid`` for a name or address that is taken, an unknown ``timezone`` or an unusable ``job_prefix``. Runs
-    within ``unit_of_work``, in a session that sees all partners.
+    ``locale`` and ``say`` as in ``create_partner_with_defaults``. Raises ``Invalid`` for a name or address that is
+    taken, an unknown ``timezone`` or an unusable ``job_prefix``. Runs within ``unit_of_work``, in a session that sees
+    all partners.
     """
     require_unit_of_work(session)
     email = admin_email.strip().lower()
@@ -140,7 +162,9 @@ def found_partner(
         errors["admin_email"] = HAS_ACCOUNT
     if errors:
         raise Invalid(errors)
-    partner = create_partner_with_defaults(session, now, one_line(name), slug_of(name), timezone, job_prefix)
+    partner = create_partner_with_defaults(
+        session, now, one_line(name), slug_of(name), timezone, job_prefix, locale=locale, say=say
+    )
     user = User(email=email, name=admin_name.strip(), password=password_hash, created_at=now)
     session.add(user)
     session.flush()
@@ -160,10 +184,17 @@ def add_operator(session: Session, now: datetime, email: str, name: str, passwor
     return user
 
 
-def found_by_invitation(session: Session, actor: Actor, now: datetime, key: str, form: NewPartner) -> Partner:
-    """Create a partner and invite its first admin (P20); ``key`` as in ``invitations``. Raises ``Invalid``."""
+def found_by_invitation(
+    session: Session, actor: Actor, now: datetime, key: str, form: NewPartner, say: Say = str
+) -> Partner:
+    """Create a partner and invite its first admin (P20); ``key`` as in ``invitations``. Raises ``Invalid``.
+
+    ``say`` as in ``create_partner_with_defaults``.
+    """
     demand_permission(actor, Permission.MANAGE_PARTNERS)
     errors = _errors(session, form.name, form.timezone, form.job_prefix)
+    if not LOCALE.fullmatch(form.locale):
+        errors["locale"] = sentence("Choose a language")
     admin_name, email, reason = one_line(form.admin_name), "", ""
     if not admin_name:
         errors["admin_name"] = sentence("Enter a name")
@@ -183,7 +214,14 @@ def found_by_invitation(session: Session, actor: Actor, now: datetime, key: str,
         raise Invalid(errors)
     try:
         partner = create_partner_with_defaults(
-            session, now, one_line(form.name), slug_of(form.name), form.timezone, form.job_prefix
+            session,
+            now,
+            one_line(form.name),
+            slug_of(form.name),
+            form.timezone,
+            form.job_prefix,
+            locale=form.locale,
+            say=say,
         )
     except IntegrityError as error:
         # Somebody else was quicker with the same name; nothing else here can collide.
@@ -387,17 +425,21 @@ def create_partner_with_defaults(
     job_prefix: str,
     phone: str = "",
     brand_colour: str = "#2b4a6f",
+    locale: str = "",
+    say: Say = str,
 ) -> Partner:
     """Add a partner, created at ``now`` (an instant), and return it.
 
     It starts with the usual message rules (N1), quiet hours for texts from 21:00 to 7:00, the usual reasons for pausing
     and for rejecting, working hours from Monday to Friday, 8:00 to 18:00, self-service off (M2), and customers asked
     for a rating when their job is done (J6). Runs within ``unit_of_work``; ``timezone`` is a name such as
-    ``Europe/London``.
+    ``Europe/London``. ``locale`` is the language of its messages, such as ``de_DE``, "" for English; ``say`` gives what
+    it starts with in that language.
     """
     require_unit_of_work(session)
     partner = Partner(
         name=name,
+        locale=locale,
         slug=slug,
         timezone=timezone,
         job_prefix=job_prefix,
@@ -411,11 +453,11 @@ def create_partner_with_defaults(
     session.add(MessageSettings(partner_id=partner.id, quiet_from=QUIET_FROM, quiet_until=QUIET_UNTIL))
     session.add_all(_message_rules(partner))
     session.add_all(
-        PauseReason(partner_id=partner.id, label=label, position=position)
+        PauseReason(partner_id=partner.id, label=say(label), position=position)
         for position, label in enumerate(PAUSE_REASONS)
     )
     session.add_all(
-        RejectReason(partner_id=partner.id, label=label, position=position)
+        RejectReason(partner_id=partner.id, label=say(label), position=position)
         for position, label in enumerate(REJECT_REASONS)
     )
     session.add_all(
