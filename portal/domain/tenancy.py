@@ -6,7 +6,7 @@ is refused unless the statement says that it names the partner itself, see ``NAM
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -198,24 +198,22 @@ def _updated(statement: Update, parameters: Any) -> set[str]:
 
 def _criteria(scope: Scope) -> list[Any]:
     partners, people = scope.partner_ids, scope.customer_ids
-    options = [
-        with_loader_criteria(
-            PartnerScoped,
-            lambda cls: cls.partner_id.in_(partners),
-            include_aliases=True,
-            track_closure_variables=True,
-        )
-    ]
-    if people is not None:
-        options.append(
-            with_loader_criteria(
-                CustomerOwned,
-                lambda cls: cls.customer_id.in_(people),
-                include_aliases=True,
-                track_closure_variables=True,
-            )
-        )
+    if len(partners) == 1:
+        # Nearly everybody's; a list would be spelled out anew each time a statement is run.
+        (partner_id,) = partners
+        options = [_held_to(PartnerScoped, lambda cls: cls.partner_id == partner_id)]
+    else:
+        options = [_held_to(PartnerScoped, lambda cls: cls.partner_id.in_(partners))]
+    if people is not None and len(people) == 1:
+        (customer_id,) = people
+        options.append(_held_to(CustomerOwned, lambda cls: cls.customer_id == customer_id))
+    elif people is not None:
+        options.append(_held_to(CustomerOwned, lambda cls: cls.customer_id.in_(people)))
     return options
+
+
+def _held_to(mark: type, criterion: Callable[[Any], Any]) -> Any:
+    return with_loader_criteria(mark, criterion, include_aliases=True, track_closure_variables=True)
 
 
 def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:

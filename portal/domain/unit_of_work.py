@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 
-from sqlalchemy import Select, select
+from sqlalchemy import Select, bindparam, select
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Partner
@@ -60,9 +60,12 @@ def _suspended(session: Session) -> frozenset[int]:
     scope = session.info.get(SCOPE)
     if not isinstance(scope, Scope) or scope.exception or scope.past_suspension or not scope.partner_ids:
         return frozenset()
-    return frozenset(session.scalars(_suspended_partners()))
+    # Of the table, not the model: a number is all it takes, and every change begins with this.
+    return frozenset(session.connection().scalars(_suspended_partners(), {"partners": scope.partner_ids}))
 
 
 @cache
 def _suspended_partners() -> Select[int]:
-    return select(Partner.id).where(Partner.suspended_at.is_not(None))
+    partner = Partner.__table__.c
+    its = partner.id.in_(bindparam("partners", expanding=True))
+    return select(partner.id).where(its, partner.suspended_at.is_not(None))
