@@ -36,6 +36,7 @@ from portal.domain.requests.states import SERVICE_REQUEST
 # one whose address is corrected is not told twice; no address stands twice with a customer.
 KEY = "rule:{rule_id}|{recipient}|{channel}|{subject}|{occurrence}"
 TO_CUSTOMER, TO_CONTACT, TO_TECHNICIAN = "customer:", "contact:", "technician:"
+_RULES = "message_rules"
 
 NOT_MEANT = Refusal("not_meant", sentence("The recipient no longer gets such messages."))
 SWITCHED_OFF = Refusal("switched_off", sentence("The recipient has switched off such messages."))
@@ -241,14 +242,27 @@ def message_for(
 
 
 def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[MessageRule]:
-    return session.scalars(_rules_query(), {"partner": partner_id, "kind": kind}).all()
+    return [rule for rule in _enabled_rules(session, partner_id) if rule.kind == kind]
+
+
+def _enabled_rules(session: Session, partner_id: int) -> Sequence[MessageRule]:
+    """Return the partner's rules that are on, read once a transaction: most changes make messages of several kinds."""
+    inside = session.get_transaction()
+    known, by_partner = session.info.get(_RULES, (None, {}))
+    if known is not inside:
+        by_partner = {}
+        session.info[_RULES] = (inside, by_partner)
+    if partner_id not in by_partner:
+        by_partner[partner_id] = session.scalars(_rules_query(), {"partner": partner_id}).all()
+    found: Sequence[MessageRule] = by_partner[partner_id]
+    return found
 
 
 # Put together once: every change of a visit asks which messages it makes.
 @cache
 def _rules_query() -> Select[MessageRule]:
-    its = (MessageRule.partner_id == bindparam("partner"), MessageRule.kind == bindparam("kind"))
-    return select(MessageRule).where(*its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
+    its = MessageRule.partner_id == bindparam("partner")
+    return select(MessageRule).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
 
 
 def moment_of(rule: MessageRule) -> Moment:
