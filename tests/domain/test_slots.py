@@ -494,6 +494,11 @@ def test_offered_and_refused_together_are_all_candidates(board: Any) -> None:
                 candidates.setdefault(start, set()).add(entry.technician_id)
                 start += wanted.step
     assert [slot.start for slot in slots] == sorted(candidates)
+    # One asked about by itself is judged alike; what is no candidate is none then either.
+    for slot in slots:
+        assert free_times(calendars, wanted, [day], zone, holidays, limits, only=slot.start) == [slot]
+    between = slots[0].start + minutes(1) if slots else datetime.combine(day, time(9), UTC)
+    assert free_times(calendars, wanted, [day], zone, holidays, limits, only=between) == []
 
     in_turn = sorted(calendars, key=lambda entry: (_booked_minutes(entry, day, zone), entry.name, entry.technician_id))
     for slot in slots:

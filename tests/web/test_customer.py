@@ -608,6 +608,16 @@ def test_pressing_twice_moves_once(home: Home) -> None:
 
 
 @pytest.mark.row("M5")
+def test_taking_a_time_asks_for_nothing_twice(home: Home, statements: list[str]) -> None:
+    to_check(home)
+    statements.clear()
+    assert home.site.post(f"{home.at}/move", {"move_number": "1", "start": "2026-11-26T13:00Z"}).status_code == 303
+    assert sum("FROM message_rules" in one for one in statements) == 1
+    assert sum("feature_controls" in one for one in statements) == 1
+    assert sum(one.startswith("UPDATE appointments") for one in statements) == 1
+
+
+@pytest.mark.row("M5")
 def test_a_check_page_from_before_a_move_by_the_office_moves_nothing(home: Home) -> None:
     to_check(home)
     monday = TUESDAY + timedelta(days=6)

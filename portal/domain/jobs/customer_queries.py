@@ -33,12 +33,7 @@ from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import ServiceType
-from portal.domain.scheduling.queries import (
-    Board,
-    Rules,
-    board_for,
-    rules_over,
-)
+from portal.domain.scheduling.queries import Board, Rules, board_for, rules_in, with_rules
 from portal.domain.scheduling.rules import Controls, Decision
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
@@ -190,7 +185,7 @@ class Schedule:
 
 
 def schedule(session: Session, actor: Actor, now: datetime, past: int) -> Schedule:
-    """Return what My Schedule shows, with at most so many ``past`` visits, in two statements (C1)."""
+    """Return what My Schedule shows, with at most so many ``past`` visits, in one statement (C1)."""
     found = _found(session, _schedule_query(), {"past": past + 1})
     over = [one.visit for one in reversed(found) if one.visit.status not in OPEN]
     return Schedule(
@@ -263,7 +258,8 @@ def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refu
     if no_choice is not None:
         return no_choice
     day = local_day(start, item.asked.zone)
-    return slot_at(start, _Search(session, item, customer_limits(item.asked), day, day).slots(day)).refusal
+    search = _Search(session, item, customer_limits(item.asked), day, day)
+    return slot_at(start, search.slots(day, only=start)).refusal
 
 
 def start_before_move(session: Session, visit: Appointment) -> datetime | None:
@@ -399,23 +395,26 @@ class _Found(NamedTuple):
 
 
 def _found(session: Session, query: Select[*tuple[Any, ...]], asked: Mapping[str, Any]) -> list[_Found]:
-    """Return the visits that ``query``, one of the statements below, is about, in time order, by two statements."""
-    rows = session.execute(query, asked).all()
+    """Return the visits that ``query``, one of the statements below, is about, in time order."""
+    # Of a visit there is a row for each override of its job.
+    by_visit: dict[int, list[Any]] = defaultdict(list)
+    for row in session.execute(query, asked):
+        by_visit[row[0].id].append(row)
     of_job: dict[int, list[Appointment]] = defaultdict(list)
-    for row in rows:
-        of_job[row[0].job_id].append(row[0])
-    rules = rules_over(session, sorted(of_job)) if of_job else {}
+    for rows in by_visit.values():
+        of_job[rows[0][0].job_id].append(rows[0][0])
     found = []
-    for visit, is_asked, request, position in rows:
+    for rows in by_visit.values():
+        visit, is_asked, request, position = rows[0][:4]
         if is_asked:
             set_committed_value(visit.job, "appointments", of_job[visit.job_id])
-            found.append(_Found(visit, rules[visit.job_id], request, position))
+            found.append(_Found(visit, rules_in(rows), request, position))
     return found
 
 
 def _visits_query(is_asked: ColumnElement[bool], jobs: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     """Return the statement of the visits for which ``is_asked`` holds, and beside them all others of their ``jobs``."""
-    return (
+    query = (
         select(Appointment, is_asked, ChangeRequest, Position)
         .join(Job, Job.id == Appointment.job_id)
         .join(Address, Address.id == Job.address_id)
@@ -430,6 +429,7 @@ def _visits_query(is_asked: ColumnElement[bool], jobs: ColumnElement[bool]) -> S
         )
         .order_by(Appointment.start_at, Appointment.id)
     )
+    return with_rules(query)
 
 
 # Put together once: whatever customers do begins with one of these.
@@ -498,10 +498,10 @@ class _Search:
             without_visit=visit.id,
         )
 
-    def slots(self, day: date) -> list[Slot]:
-        """Return every candidate start of ``day``, offered or refused."""
+    def slots(self, day: date, only: datetime | None = None) -> list[Slot]:
+        """Return every candidate start of ``day``, offered or refused; ``only`` the one at an instant, if it is one."""
         times = self.board
-        return free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits)
+        return free_times(times.calendars, self.wanted, [day], times.zone, times.holidays, self.limits, only)
 
     def on(self, day: date) -> FreeDay:
         """Return the free starts of ``day``."""

@@ -14,13 +14,14 @@ from portal.domain.actor import Actor
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused, Sentence, sentence, too_long
 from portal.domain.jobs.history import record
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.situations import current_visit, visits_of
+from portal.domain.jobs.situations import current_visit, visits_of, visits_with_rules
 from portal.domain.jobs.states import APPOINTMENT, OPEN, WORKFLOWS, followed
 from portal.domain.lookup import MAX_KEY, find
 from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce, tell_technician
 from portal.domain.people.models import Technician
 from portal.domain.requests.lapsing import lapse_outdated
+from portal.domain.scheduling.queries import Rules
 from portal.domain.texts import shows
 from portal.domain.unit_of_work import require_unit_of_work
 
@@ -125,6 +126,13 @@ def lock_visit(session: Session, visit_id: int) -> tuple[Appointment, Job, list[
     return next(visit for visit in visits if visit.id == visit_id), job, visits
 
 
+def lock_customers_visit(session: Session, visit_id: int) -> tuple[Appointment, Job, list[Appointment], Rules]:
+    """Do the same for the visit's customer, and return what binds them as well."""
+    job = lock_job_of(session, visit_id)
+    visits, rules = visits_with_rules(session, job)
+    return next(visit for visit in visits if visit.id == visit_id), job, visits, rules
+
+
 def lock_job_of(session: Session, visit_id: int) -> Job:
     """Return the job of a visit, as ``lookup.lock`` does; raises ``NotFound``."""
     require_unit_of_work(session)
@@ -199,10 +207,15 @@ def follow_job(job: Job, visit: Appointment, visits: Sequence[Appointment]) -> N
 
 def touch(session: Session, job: Job, visits: Sequence[Appointment], now: datetime) -> None:
     """Note on the job that it, or one of its visits, was changed at ``now``; wishes that this outdates lapse."""
-    follow_visits(job, visits)
     # Before anything is read, so that it is written along with the rest.
-    job.updated_at = now
+    note_change(job, visits, now)
     lapse_outdated(session, now, job, visits)
+
+
+def note_change(job: Job, visits: Sequence[Appointment], now: datetime) -> None:
+    """Do what ``touch`` does to the job itself, for who has more to write before anything is read."""
+    follow_visits(job, visits)
+    job.updated_at = now
 
 
 def follow_visits(job: Job, visits: Sequence[Appointment]) -> None:

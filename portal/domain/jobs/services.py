@@ -44,7 +44,9 @@ from portal.domain.jobs.mechanics import (
     flush_booking,
     follow_job,
     follow_visits,
+    lock_customers_visit,
     lock_visit,
+    note_change,
     open_visits,
     required_text,
     start_errors,
@@ -60,6 +62,7 @@ from portal.domain.messages.models import MessageKind
 from portal.domain.messages.services import announce
 from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
+from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.scheduling.models import RejectReason, ServiceType
 from portal.domain.scheduling.queries import board, board_for, bookable_technicians, wanted_for, zone_of
 from portal.domain.scheduling.rules import Controls
@@ -276,9 +279,9 @@ def move_by_customer(
     where the time is not, or no longer, free; the old visit then stays as it was. ``move_number`` is the one that the
     customer saw; a page from before another move is refused, and so is a second press of the same button.
     """
-    visit, job, visits = lock_visit(session, visit_id)
+    visit, job, visits, rules = lock_customers_visit(session, visit_id)
     demand_role(actor.role is Role.CUSTOMER)
-    asked = situation(session, actor, now, job, visit, visits)
+    asked = situation(session, actor, now, job, visit, visits, rules=rules)
     demand(decide("reschedule", asked).refusal)
     demand_unmoved(visit, move_number)
     no_choice = choice_refusal(visit, start, now)
@@ -349,9 +352,9 @@ def cancel_by_customer(
     It takes effect after the partner's undo time, at the latest at the visit's start; until then nothing else moves.
     ``move_number`` is the one that the customer saw: ``Conflict`` where the visit was moved or reassigned since.
     """
-    visit, job, visits = lock_visit(session, visit_id)
+    visit, job, visits, rules = lock_customers_visit(session, visit_id)
     demand_role(actor.role is Role.CUSTOMER)
-    asked = situation(session, actor, now, job, visit, visits)
+    asked = situation(session, actor, now, job, visit, visits, rules=rules)
     demand(decide("cancel", asked).refusal)
     demand_unmoved(visit, move_number)
     text = cancel_reason(reason)
@@ -571,11 +574,13 @@ def _move_visit(
     if actor.role is Role.CUSTOMER:
         visit.customer_moves += 1
     visit.confirmed_at, visit.confirmed_by = confirmed
-    flush_booking(session, technician_id)
     after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
     record(session, actor, now, "reschedule", job, visit, before, after)
     follow_job(job, visit, visits)
-    touch(session, job, visits, now)
+    note_change(job, visits, now)
+    # All of the move is written by one flush.
+    flush_booking(session, technician_id)
+    lapse_outdated(session, now, job, visits)
 
 
 def _record_technician(
@@ -629,7 +634,8 @@ def _take_free_time(
     )
     limits = customer_limits(asked)
     day = local_day(start, times.zone)
-    slot = slot_at(start, free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits))
+    slots = free_times(times.calendars, wanted, [day], times.zone, times.holidays, limits, only=start)
+    slot = slot_at(start, slots)
     if slot.technician_id is None:
         raise Conflict(slot.refusal or not_offered())
     return wanted, locked[slot.technician_id]

@@ -16,7 +16,7 @@ from portal.domain.actor import Actor, Role
 from portal.domain.gathering import Gathering
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import ACTIVE, AT_WORK, MOVABLE, OPEN, UNDER_WAY, Situation
-from portal.domain.scheduling.queries import rules_over, zone_of
+from portal.domain.scheduling.queries import Rules, rules_in, rules_over, with_rules, zone_of
 from portal.domain.written import is_one_of
 
 
@@ -51,10 +51,23 @@ def visits_of(session: Session, job: Job) -> list[Appointment]:
     return list(session.scalars(_visits_query(), {"job_id": job.id}, execution_options=fresh))
 
 
+def visits_with_rules(session: Session, job: Job) -> tuple[list[Appointment], Rules]:
+    """Return the same with what binds the job's customer, for a job that has visits; by one statement."""
+    fresh = {"populate_existing": True}
+    rows = session.execute(_visits_with_rules(), {"job_id": job.id}, execution_options=fresh).all()
+    # Of a visit there is a row for each override.
+    return list(dict.fromkeys(row[0] for row in rows)), rules_in(rows)
+
+
 @cache
 def _visits_query() -> Select[Appointment]:
     visits = select(Appointment).where(Appointment.job_id == bindparam("job_id"))
     return visits.order_by(Appointment.start_at, Appointment.id)
+
+
+@cache
+def _visits_with_rules() -> Select[*tuple[Any, ...]]:
+    return with_rules(_visits_query().join(Job, Job.id == Appointment.job_id))
 
 
 def situation(
@@ -65,12 +78,21 @@ def situation(
     visit: Appointment | None = None,
     visits: Sequence[Appointment] | None = None,
     zone: ZoneInfo | None = None,
+    rules: Rules | None = None,
 ) -> Situation:
-    """Return the situation of ``job`` and ``visit`` (by default its open one) for ``actor`` at ``now`` (UTC)."""
+    """Return the situation of ``job`` and ``visit`` (by default its open one) for ``actor`` at ``now`` (UTC).
+
+    ``rules`` are what bind a customer, where they were read along with the visits.
+    """
     known = visits_of(session, job) if visits is None else visits
     asked_about = visit if visit is not None else open_visit(known)
-    busy, taken = elsewhere(session, [] if asked_about is None else [asked_about]).of(asked_about)
-    rules = rules_over(session, [job.id])[job.id] if actor.role is Role.CUSTOMER else None
+    # Nothing that a customer may do depends on what else the technician has, but for the time itself.
+    beside = [asked_about] if asked_about is not None and actor.role is not Role.CUSTOMER else []
+    busy, taken = elsewhere(session, beside).of(asked_about)
+    if actor.role is not Role.CUSTOMER:
+        rules = None
+    elif rules is None:
+        rules = rules_over(session, [job.id])[job.id]
     if zone is None:
         zone = rules.zone if rules is not None else zone_of(session, job.partner_id)
     return Situation(

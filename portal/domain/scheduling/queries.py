@@ -209,18 +209,28 @@ def rules_over(session: Session, job_ids: Sequence[int]) -> dict[int, Rules]:
     fresh = {"populate_existing": True}
     for row in session.execute(_rules_query(), {"job_ids": job_ids}, execution_options=fresh):
         by_job[row[0]].append(row)
-    return {key: Rules(ZoneInfo(rows[0][1]), rows[0][2], overrides_in(rows)) for key, rows in by_job.items()}
+    return {key: rules_in(rows) for key, rows in by_job.items()}
 
 
 @cache
 def _rules_query() -> Select[*tuple[Any, ...]]:
+    return with_rules(select(Job.id).where(Job.id.in_(bindparam("job_ids", expanding=True))))
+
+
+def with_rules(query: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    """Return ``query``, which reads ``Job``, with what ``rules_in`` finds in its rows: at least one for each of its."""
     query = (
-        select(Job.id, Partner.timezone, FeatureControls)
-        .join(Partner, Partner.id == Job.partner_id)
+        query.join(Partner, Partner.id == Job.partner_id)
         .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
-        .where(Job.id.in_(bindparam("job_ids", expanding=True)))
+        .add_columns(Partner.timezone, FeatureControls)
     )
     return with_overrides(query)
+
+
+def rules_in(rows: Sequence[Sequence[Any]]) -> Rules:
+    """Return what the customer of one job is bound by, from its rows of ``with_rules``."""
+    zone, partners, _ = rows[0][-3:]
+    return Rules(ZoneInfo(zone), partners, overrides_in(rows))
 
 
 def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> Wanted:

@@ -248,12 +248,13 @@ def free_times(
     zone: ZoneInfo,
     holidays: frozenset[date] = frozenset(),
     limits: Limits | None = None,
+    only: datetime | None = None,
 ) -> list[Slot]:
     """Return every candidate start of ``days`` (local dates), offered or refused, in time order.
 
     As ``free_times_by_day``.
     """
-    found = free_times_by_day(calendars, wanted, days, zone, holidays, limits)
+    found = free_times_by_day(calendars, wanted, days, zone, holidays, limits, only)
     return sorted(chain.from_iterable(found.values()), key=lambda slot: slot.start)
 
 
@@ -264,8 +265,11 @@ def free_times_by_day(
     zone: ZoneInfo,
     holidays: frozenset[date] = frozenset(),
     limits: Limits | None = None,
+    only: datetime | None = None,
 ) -> dict[date, list[Slot]]:
     """Return for each of ``days`` (local dates) every candidate start, offered or refused, in time order.
+
+    With ``only`` (an instant) just the candidate that starts then, if one does: the same slot, found sooner.
 
     Candidates count in steps from the start of each stretch of working hours, in elapsed time. Where several
     technicians are free the one with the least booked that day takes it, ties by name. Those who lack a skill count
@@ -282,7 +286,8 @@ def free_times_by_day(
         for calendar in sorted(by_name, key=lambda one: one.booked.within(span)):
             stretches = tuple(calendar.hours.get(day.weekday(), ()))
             if stretches not in weeks:
-                weeks[stretches] = sorted(_candidates(calendar, wanted, day, zone))
+                starts = _candidates(calendar, wanted, day, zone)
+                weeks[stretches] = sorted(start for start in starts if only is None or start == only)
             open_starts = weeks[stretches]
             if not open_starts:
                 continue
