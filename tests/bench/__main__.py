@@ -624,8 +624,8 @@ def report(outcomes: Sequence[Outcome | LastTime], missing: str, jobs: int, roun
         "Ratios are the median over the rounds, with the least and the most. `ours` is the whole page for somebody",
         "signed in; `stock` and `tuned` are Flask-Admin views without sign-in; `floor` is one bare statement and one",
         "small template. A list, a job, a schedule, free times and a field day are given out again until something",
-        "of the partner's is written (`portal/web/kept.py`): `ours` is such a page, and the targets are for it. What is",
-        "`drawn each time`, the deep list and the one of fewer jobs are drawn for each request.",
+        "of the partner's is written (`portal/web/kept.py`): `ours` is such a page, and the targets are for it. What",
+        "is `drawn each time`, the deep list and the one of fewer jobs are drawn for each request.",
         f"The peers on Django are left out: {missing}."
         if missing
         else "Django admin and django-appointment are signed in too, in an environment of their own.",
