@@ -46,9 +46,10 @@ $(VENDOR)/.installed: package.json package-lock.json | $(VENV)/.installed
 demo: setup  ## the whole product with example data, on one address (PORT to choose another)
 	@$(BIN)/portal demo
 
-# one more than the cores it is meant for: who drives a browser or asks PostgreSQL mostly waits
+# One more than the cores it is meant for: who drives a browser or asks PostgreSQL mostly waits. Each of them and every
+# process that a test starts would compile everything anew where the machine forbids Python to keep what it compiled.
 test: setup  ## every test on both databases; ARGS="tests/domain -k move" narrows
-	@$(BIN)/python -m pytest -n 3 --dist worksteal -rfExX $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 3 --dist worksteal -rfExX $(ARGS)
 
 bench: setup  ## the office's pages against their peers; BENCH_JOBS=1000000 for more data
 	@$(BIN)/python -m tests.bench $(ARGS)
