@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from sqlalchemy import Engine, select
 
 from portal.domain.actor import Actor, Role
@@ -33,7 +33,7 @@ from portal.domain.requests.new_service import ServiceWish
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import HOUR, Office
-from tests.domain.test_state_machine import PROFILE
+from tests.domain.test_state_machine import walk_at_random
 
 PLACE = AddressInput(None, "3 Engine Row")
 # act on a request -> whose it is, the statuses from which it is possible, and what it leads to
@@ -421,11 +421,9 @@ class WishWalk(RuleBasedStateMachine):
 @pytest.mark.row("J1")
 @pytest.mark.row("C5")
 def test_offers_and_requests_walked_at_random(shared_engine: Engine) -> None:
-    machine = type("Walk", (AskingWalk,), {"engine": shared_engine})
-    run_state_machine_as_test(machine, settings=PROFILE)
+    walk_at_random(AskingWalk, shared_engine)
 
 
 @pytest.mark.row("C6")
 def test_wishes_for_changes_walked_at_random(shared_engine: Engine) -> None:
-    machine = type("Walk", (WishWalk,), {"engine": shared_engine})
-    run_state_machine_as_test(machine, settings=PROFILE)
+    walk_at_random(WishWalk, shared_engine)

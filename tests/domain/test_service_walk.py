@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from sqlalchemy import Engine, select
 
 from portal.domain.errors import Refused
@@ -22,7 +22,7 @@ from portal.domain.jobs.models import Appointment
 from portal.domain.jobs.service_jobs import ServiceDraft
 from tests.domain.by_hand import HOLDS_ITS_TIME, SERVICE_TRANSITIONS, UNDER_WAY
 from tests.domain.office import HOUR, Office
-from tests.domain.test_state_machine import PROFILE
+from tests.domain.test_state_machine import walk_at_random
 
 LENGTH = 2 * HOUR
 PLANNED = ("SCHEDULED", "PREPARING")
@@ -281,5 +281,4 @@ class ServiceWalk(RuleBasedStateMachine):
 
 @pytest.mark.row("J2", "J3", "J5", "J7", "M7")
 def test_service_jobs_walked_at_random(shared_engine: Engine) -> None:
-    machine = type("Walk", (ServiceWalk,), {"engine": shared_engine})
-    run_state_machine_as_test(machine, settings=PROFILE)
+    walk_at_random(ServiceWalk, shared_engine)
