@@ -6,7 +6,14 @@ from tests import skips
 
 pytest_plugins = ["pytester"]
 
+# Loaded by its name: what else is installed only takes time.
+XDIST = ("-p", "xdist", "-n", "1")
 ROW_MARKER = ("-o", "markers=row(id): the row proved")
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
 
 
 @pytest.fixture
@@ -28,7 +35,7 @@ def suite(pytester: pytest.Pytester) -> pytest.Pytester:
     return pytester
 
 
-@pytest.mark.parametrize("parallel", [(), ("-n", "1")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("parallel", [(), XDIST], ids=["one process", "xdist"])
 @pytest.mark.parametrize(("ci", "result"), [("", pytest.ExitCode.OK), ("1", pytest.ExitCode.TESTS_FAILED)])
 def test_a_skip_is_told_and_fails_only_in_ci(
     suite: pytest.Pytester,
@@ -59,7 +66,7 @@ def test_an_allowed_skip_says_why() -> None:
         skips.read_allowed("test_it.py::test_skips\n")
 
 
-@pytest.mark.parametrize("parallel", [(), ("-n", "1")], ids=["one process", "xdist"])
+@pytest.mark.parametrize("parallel", [(), XDIST], ids=["one process", "xdist"])
 def test_a_test_that_names_no_row_of_the_product_fails(pytester: pytest.Pytester, parallel: tuple[str, ...]) -> None:
     pytester.makepyfile(
         test_it="""

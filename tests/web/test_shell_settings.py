@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,15 @@ def portal(*arguments: str, **environment: str) -> subprocess.CompletedProcess[s
     )
 
 
+@pytest.fixture
+def runner(environment: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[CliRunner]:
+    """The same command over a database of its own, without the price of a process."""
+    place = {"DATABASE_URL": sqlite_url(tmp_path / "x.sqlite3"), "SESSION_DIR": str(tmp_path / "sessions")}
+    yield CliRunner(env=place)
+    # Limiter and log are one for all applications of a process, as the last one was made.
+    create_app(make_settings(tmp_path, database_url=place["DATABASE_URL"]))
+
+
 @pytest.mark.parametrize("command", ["serve", "upgrade", "worker"])
 def test_every_command_stops_with_the_sentence(command: str) -> None:
     ended = portal(command)
@@ -125,16 +135,15 @@ def test_a_web_server_stops_with_the_sentence() -> None:
     assert ended.stderr.startswith("Doorstep does not start: SECRET_KEY is missing")
 
 
-def test_the_demo_never_runs_in_production() -> None:
-    ended = portal("demo", DOORSTEP_ENV="production", **GOOD)
-    assert ended.returncode != 0
+def test_the_demo_never_runs_in_production(runner: CliRunner) -> None:
+    ended = runner.invoke(main, ["demo"], env={"DOORSTEP_ENV": "production"})
+    assert ended.exit_code != 0
     assert "known passwords" in ended.stderr
 
 
-def test_example_people_never_get_into_production(tmp_path: Path) -> None:
-    place = {"DATABASE_URL": sqlite_url(tmp_path / "x.sqlite3"), "SESSION_DIR": str(tmp_path / "sessions")}
-    ended = portal("seed", **place, **GOOD)
-    assert ended.returncode != 0
+def test_example_people_never_get_into_production(runner: CliRunner) -> None:
+    ended = runner.invoke(main, ["seed"])
+    assert ended.exit_code != 0
     assert "no place in production" in ended.stderr
 
 
@@ -148,9 +157,9 @@ def test_upgrade_makes_a_database_where_there_was_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.row("P20")
-def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, environment: pytest.MonkeyPatch) -> None:
-    place = {"DATABASE_URL": sqlite_url(tmp_path / "x.sqlite3"), "SESSION_DIR": str(tmp_path / "sessions")}
-    portal("upgrade", **place, **GOOD)
+def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, runner: CliRunner) -> None:
+    place = dict(runner.env)
+    assert runner.invoke(main, ["upgrade"]).exit_code == 0
     words = ["--name", "Brightwell Solar", "--timezone", "Europe/London", "--prefix", "BW"]
     words += ["--language", "de", "--admin-email", "Marta@Brightwell.example", "--admin-name", "Marta Lindqvist"]
     secret = {"DOORSTEP_ADMIN_PASSWORD": "a long enough one"}
@@ -158,7 +167,7 @@ def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, envir
     assert made.returncode == 0, made.stderr
     assert "marta@brightwell.example can sign in" in made.stdout.lower()
     # Once as a process of its own, what is refused without the price of one.
-    runner = CliRunner(env={**place, **secret, "DOORSTEP_OPERATOR_PASSWORD": "a long enough one"})
+    runner.env = {**place, **secret, "DOORSTEP_OPERATOR_PASSWORD": "a long enough one"}
     again = runner.invoke(main, ["create-partner", *words])
     assert again.exit_code != 0
     assert "There is a partner of that name already" in again.stderr
@@ -190,7 +199,7 @@ def test_a_first_partner_and_its_admin_are_made_by_command(tmp_path: Path, envir
     assert site.url == "/admin/"
 
 
-def test_lifecycles_prints_every_table() -> None:
+def test_lifecycles_prints_every_table(runner: CliRunner) -> None:
     tables = json.loads(portal("lifecycles", "--json").stdout)
     assert list(tables) == [
         "installation",
@@ -200,4 +209,4 @@ def test_lifecycles_prints_every_table() -> None:
         "service_request",
         "change_request",
     ]
-    assert "| CUSTOMER_APPROVED |" in portal("lifecycles", "--markdown").stdout
+    assert "| CUSTOMER_APPROVED |" in runner.invoke(main, ["lifecycles", "--markdown"]).stdout
