@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import create_engine, select
+from sqlalchemy import create_engine, event, select
 from sqlalchemy.orm import Session
 
 from portal.domain.actor import Actor
@@ -30,6 +30,9 @@ STARTS = [NOW + timedelta(days=3, minutes=30 * number) for number in range(12)]
 
 # How the leader's turn ends when it got as far as to let the others start.
 LEADING = {"done", "nothing"}
+
+# How long somebody waits at most for the others to let go of the database.
+SECONDS = 60
 
 _gates: dict[int, Any] = {}
 
@@ -61,6 +64,11 @@ def gate(among: int) -> Any:
     return _gates[among]
 
 
+def _wait_longer(connection: Any, record: object) -> None:
+    """Let a busy machine take its time: SQLite gives the next turn to nobody in particular."""
+    connection.execute(f"PRAGMA busy_timeout = {SECONDS * 1000}")
+
+
 @dataclass(frozen=True)
 class Turn:
     """A use case to call, for whom, and at which instant."""
@@ -78,6 +86,8 @@ class Clerk:
     def __init__(self, url: str, people: People, locks: bool = True) -> None:
         engine = create_engine(url)
         self.engine = prepare_engine(engine) if locks else engine
+        if locks and engine.name == "sqlite":
+            event.listen(engine, "connect", _wait_longer)
         self.sessions = sessions_of(self.engine)
         self.people = people
         self.outcome = Outcome(Counter(), [])
