@@ -197,7 +197,9 @@ def _parts(item: CustomerVisit, starts: Iterable[datetime]) -> list[tuple[str, l
 def _refused(item: CustomerVisit, status: int) -> ResponseReturnValue:
     if item.is_cancelling:
         # From a page that was open before: the one way on is to take it back.
-        return go("my.cancelled", visit_id=item.visit.id)
+        if request.method == "GET":
+            return go("my.cancelled", visit_id=item.visit.id)
+        return page_of_visit("customer/cancel_done.html", item), status
     return page_of_visit("customer/refused.html", item, ask_form=ask_form), status
 
 

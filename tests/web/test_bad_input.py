@@ -510,7 +510,8 @@ def test_nobody_enters_an_area_of_others_and_nothing_is_done_without_a_token(wor
         for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"):
             answer = world.people[owner].open(method, path)
             if method == "POST" and method in rule.methods:
-                assert answer.status_code == 400, path
+                # A link that nobody sent has no form to show again.
+                assert answer.status_code == 400 or (answer.status_code == 404 and "token" in rule.arguments), path
             elif method not in {"OPTIONS", "HEAD"}:
                 assert 400 <= answer.status_code < 500, (method, path)
             answer.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -118,6 +118,7 @@ def test_a_name_changed_while_it_is_asked_what_is_new_is_not_missed(
     app: Flask, office: Office, engine: Engine, create_partner: Create
 ) -> None:
     """One's own name leaves no mark: only that nothing at all was written since says that it is as it was."""
+    app.extensions[kept.EXTENSION] = kept.Pages(kept.MOST_PAGES)
     office.site.get(URL)
     # Somebody else's doing, so that what is new to this partner has to be asked; SQLite's mark is of the partner alone.
     create_partner(name="Zenith")
@@ -166,7 +167,7 @@ def test_a_page_is_kept_through_the_loss_of_the_database(
 
 
 @pytest.fixture
-def cut_off(engine: Engine, office: Office) -> Callable[[], None]:
+def cut_off(engine: Engine, office: Office) -> Iterator[Callable[[], None]]:
     """End every connection of the application, as a restart of PostgreSQL does; SQLite has none that could be cut."""
 
     def cut() -> None:
@@ -175,9 +176,11 @@ def cut_off(engine: Engine, office: Office) -> Callable[[], None]:
             other = create_engine(engine.url, poolclass=NullPool)
             others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
             with other.connect() as connection:
-                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 60000) {others}")
 
-    return cut
+    yield cut
+    # Nobody after this test takes up what was cut.
+    engine.dispose()
 
 
 def _by_customer(office: Office) -> None:

@@ -128,7 +128,7 @@ def cut_off(session: Session) -> Callable[[], None]:
         session.rollback()
         if engine.dialect.name == "postgresql":
             with engine.connect() as connection:
-                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 5000) {others}")
+                connection.exec_driver_sql(f"SELECT pg_terminate_backend(pid, 60000) {others}")
             # Nobody here takes up what was cut.
             engine.dispose()
 
