@@ -10,9 +10,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from flask import Flask
+from sqlalchemy import select
+from sqlalchemy.orm import Session
 from werkzeug.exceptions import HTTPException
 
 from portal.domain.people.models import Partner, User
+from portal.domain.scheduling.models import PauseReason, RejectReason
+from portal.domain.unit_of_work import unit_of_work
 from tests.browser.looking import axe_complaints, overflow, sign_in
 from tests.factories import Create
 from tests.helpers import PASSWORD
@@ -59,6 +63,7 @@ TEXTS = """() => {
 
 @pytest.fixture
 def people(
+    session: Session,
     create_partner: Create,
     create_user: Create,
     create_staff: Create,
@@ -70,6 +75,12 @@ def people(
 ) -> dict[str, User]:
     """A partner's people by the area that is theirs, with an installation in each status."""
     partner: Partner = create_partner(name="Kälte & Wärme", phone="+49 30 901820", brand_colour="#86304b")
+    words = read("de")
+    with unit_of_work(session):
+        # As a company that speaks German is founded with.
+        for model in (PauseReason, RejectReason):
+            for reason in session.scalars(select(model).where(model.partner_id == partner.id)):
+                reason.label = str(words[reason.label].string)
     set_controls(partner, self_service=True, cancel_confirmed=True, cancel_unconfirmed=True, cancel_cutoff_hours=0)
     priya, tomas = create_user(name="Priya Raman"), create_user(name="Tomás Reyes")
     customer, technician = create_customer(partner, priya), create_technician(partner, tomas)

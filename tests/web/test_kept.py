@@ -32,6 +32,8 @@ from tests.web.platform import Platform, platform
 __all__ = ["clock", "office", "platform"]
 
 pytestmark = pytest.mark.row("P8")
+# As many connections as lie ready at most.
+MOST_POOLED = 5
 OWN = re.compile(r'name="csrf_token" value="[^"]+"|data-revision="[^"]+"')
 
 
@@ -160,9 +162,10 @@ def test_a_page_is_kept_through_the_loss_of_the_database(
     """Who asks is read past SQLAlchemy on PostgreSQL; that connections were lost is found out all the same."""
     assert watch.drawn(office.site)
     cut_off()
-    statuses = [office.site.get(URL).status_code for _ in range(2)]
+    # One after the other is found to be lost: that they all are is told by the clock, which stands still here.
+    statuses = [office.site.get(URL).status_code for _ in range(MOST_POOLED + 1)]
     assert statuses[-1] == 200
-    assert statuses[0] in {200, 503}
+    assert set(statuses) <= {200, 503}
     assert not watch.drawn(office.site)
 
 
