@@ -196,6 +196,26 @@ def test_nobody_found_is_said_and_the_choice_can_be_changed(page: Any, desk: Des
     expect(field).to_be_focused()
     field.press_sequentially("gone ham")
     expect(page.get_by_role("option").filter(has_text="Nobody found")).to_be_visible()
+    # Whoever is missing can be added from there: by the next key, and below what was typed.
+    add = page.get_by_role("link", name="Add customer")
+    assert add.bounding_box()["y"] > field.bounding_box()["y"]
+    page.keyboard.press("Tab")
+    expect(add).to_be_focused()
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/admin/customers/new/**")
+
+
+@pytest.mark.look
+@pytest.mark.row("P2")
+def test_who_is_chosen_is_not_to_be_added(page: Any, desk: Desk) -> None:
+    sign_in(page, desk.dana)
+    page.goto(f"{URL}schedule")
+    add = page.get_by_role("link", name="Add customer")
+    expect(add).to_be_visible()
+    page.get_by_role("combobox", name="Customer").press_sequentially("priya")
+    page.get_by_role("option").first.click()
+    expect(page.locator(".chosen strong").first).to_have_text("Priya Raman")
+    expect(add).to_be_hidden()
 
 
 @pytest.mark.look

@@ -24,6 +24,7 @@ from portal.domain.scheduling.models import ServiceType
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import READING
 from portal.web import auth, kept
+from portal.web.sessions import COOKIE
 from tests.factories import Create
 from tests.helpers import Site
 from tests.web.office import NOW, TUESDAY, URL, Office, clock, office
@@ -80,8 +81,14 @@ def test_the_same_page_again_is_not_drawn_and_its_forms_are_the_askers(
     assert len(theirs) == 1
     assert token not in other.last.text
     # It is their own, so that what they send is accepted.
+    copied = other.client.get_cookie(COOKIE)
+    assert copied is not None
+    assert not watch.drawn(other)
     assert other.submit(action="/logout").status_code == 200
     assert site.client.get(URL).status_code == 200
+    assert other.client.get(URL).status_code == 302
+    # Nor is it given to whoever has a copy of the cookie.
+    other.client.set_cookie(COOKIE, copied.value)
     assert other.client.get(URL).status_code == 302
 
 

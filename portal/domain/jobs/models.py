@@ -33,6 +33,7 @@ from portal.domain.jobs.states import (
     EXPECTED,
     INSTALLATION,
     NEEDING_VISIT,
+    ON_THE_WAY,
     SERVICE,
     TRACKED,
 )
@@ -254,7 +255,7 @@ class Appointment(Tenant, CustomerOwned, Versioned, Base):
     @property
     def is_on_the_way(self) -> bool:
         """Whether the technician has set off and not arrived yet."""
-        return self.status == "ON_THE_WAY"
+        return self.status == ON_THE_WAY
 
     @property
     def is_tracked(self) -> bool:

@@ -579,13 +579,15 @@ APPOINTMENT: Workflow[Situation] = Workflow(
 
 WORKFLOWS = {workflow.name: workflow for workflow in (INSTALLATION, SERVICE)}
 
-ACTIVE = frozenset({"SCHEDULED", "PREPARING", "ON_THE_WAY", "ARRIVED", "WORK_IN_PROGRESS"})
-UNDER_WAY = frozenset({"ON_THE_WAY", "ARRIVED", "WORK_IN_PROGRESS"})
+# Set off and not arrived.
+ON_THE_WAY = "ON_THE_WAY"
+ACTIVE = frozenset({"SCHEDULED", "PREPARING", ON_THE_WAY, "ARRIVED", "WORK_IN_PROGRESS"})
+UNDER_WAY = frozenset({ON_THE_WAY, "ARRIVED", "WORK_IN_PROGRESS"})
 MOVABLE = frozenset({"SCHEDULED", "PREPARING"})
 OPEN = ACTIVE | {"PAUSED"}
-TRACKED = frozenset({"ON_THE_WAY", "ARRIVED"})
+TRACKED = frozenset({ON_THE_WAY, "ARRIVED"})
 # In which nobody has arrived yet, and in which somebody has and is not done; each sorted, for conditions of indexes.
-EXPECTED = ("ON_THE_WAY", "PREPARING", "SCHEDULED")
+EXPECTED = (ON_THE_WAY, "PREPARING", "SCHEDULED")
 AT_WORK = tuple(sorted(OPEN - MOVABLE))
 # Where an installation stays when work has begun and its last visit ended without completing it (lifecycles.md).
 BEGUN = INSTALLATION.transition("start_work").targets

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session, joinedload
 from portal.domain.branding.models import PartnerLogo
 from portal.domain.errors import NotFound
 from portal.domain.jobs.models import Appointment, Job
-from portal.domain.jobs.states import OPEN, TRACKED
+from portal.domain.jobs.states import ON_THE_WAY, OPEN, TRACKED
 from portal.domain.lookup import MAX_KEY
 from portal.domain.people.models import Address, Customer, Partner
 from portal.domain.tracking.arrival import Estimate, Place, Seen, Way, distance_km, estimate
@@ -125,7 +125,7 @@ class _Row(NamedTuple):
 
     @property
     def is_on_the_way(self) -> bool:
-        return self.status == "ON_THE_WAY"
+        return self.status == ON_THE_WAY
 
     @property
     def is_tracked(self) -> bool:

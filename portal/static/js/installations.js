@@ -70,7 +70,9 @@
     const form = box.closest("form");
     const label = box.querySelector("label, .lab");
     const wrong = box.querySelector(".invalid-feedback");
-    const hint = box.querySelector(".form-text:not([data-found])");
+    const hint = box.querySelector(".form-text:not([data-found], [data-after])");
+    // What stands below the field while nobody is chosen.
+    const after = box.querySelector("[data-after]");
     let parts = [];
     let query = "";
     let waiting = false;
@@ -83,7 +85,8 @@
     const show = (...nodes) => {
       parts.forEach((part) => part.remove());
       parts = nodes;
-      nodes.forEach((node) => (wrong ? wrong.before(node) : box.append(node)));
+      const end = after ?? wrong;
+      nodes.forEach((node) => (end ? end.before(node) : box.append(node)));
     };
     const sayWhoComes = (choice) => {
       const button = form.querySelector("[data-act]");
@@ -98,6 +101,7 @@
       heading.append(...[...label.childNodes].map((node) => node.cloneNode(true)));
       label.remove();
       if (hint) hint.hidden = false;
+      if (after) after.hidden = false;
       show(heading, place);
       if (hint) heading.after(hint);
       accessibleAutocomplete({
@@ -152,6 +156,7 @@
       heading.append(...[...label.childNodes].map((node) => node.cloneNode(true)));
       label.remove();
       if (hint) hint.hidden = true;
+      if (after) after.hidden = true;
       const line = element("div", "chosen");
       line.setAttribute("role", "group");
       line.setAttribute("aria-label", box.dataset.label);
