@@ -64,12 +64,14 @@ def check_move(visit_id: int) -> ResponseReturnValue:
     start = _start(request.args.get("start"))
     if start is None:
         return _times(item, _day(request.args.get("day")), None, error=gettext("Choose a time")), 422
-    gone = customer_queries.time_refusal(session(), item, start)
+    slot = customer_queries.slot_for_move(session(), item, start)
+    gone = slot.refusal
     if gone is not None:
         taken = gone.code in GONE
         return _times(item, _day_of(item, start), None, gone=_words(item, start, gone), taken=taken), 409
     day = _day_of(item, start)
-    return page_of_visit("customer/modify_check.html", item, start=start, day=day)
+    keeps = slot.technician_id == item.visit.technician_id
+    return page_of_visit("customer/modify_check.html", item, start=start, day=day, keeps_technician=keeps)
 
 
 def move(visit_id: int) -> ResponseReturnValue:

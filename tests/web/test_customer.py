@@ -454,6 +454,24 @@ def test_moving_goes_one_question_a_page_and_comes_back_to_the_result(home: Home
     assert home.session.scalars(told).first() == "technician_moved"
 
 
+@pytest.mark.row("M1", "M4")
+def test_times_of_somebody_else_are_offered_where_the_technician_is_gone(home: Home, create_technician: Create) -> None:
+    home.site.get(f"{home.at}/move?day=2026-11-26")
+    assert "Times shown are when Tomás Reyes is free for the whole visit" in home.site.text
+    create_technician(home.partner, name="Ines Kowalski")
+    with unit_of_work(home.session):
+        home.session.get_one(Technician, home.technician.id).active = False
+    home.site.get(f"{home.at}/move?day=2026-11-26")
+    assert "Times shown are when somebody is free for the whole visit" in home.site.text
+    home.site.submit({"start": "2026-11-26T13:00Z"}, button="Continue")
+    assert "Somebody who is free then" in home.site.text
+    assert "as before" not in home.site.text
+    home.site.submit(button="Move to Thu 26 Nov, 13:00–15:00")
+    assert home.site.url == f"{home.at}/moved"
+    assert "Ines Kowalski" in home.site.text
+    assert home.history()[-2:] == [("reschedule", "customer"), ("reassign", "system")]
+
+
 @pytest.mark.row("M6")
 def test_a_partner_may_want_the_customers_own_choice_confirmed_again(home: Home, set_controls: Create) -> None:
     set_controls(home.partner, own_choice_confirms=False)

@@ -33,7 +33,7 @@ from portal.domain.policy import decide
 from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import ServiceType
-from portal.domain.scheduling.queries import Board, Rules, board_for, rules_in, with_rules
+from portal.domain.scheduling.queries import Board, Rules, rules_in, times_for_customer, with_rules
 from portal.domain.scheduling.rules import Controls, Decision
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
@@ -124,8 +124,12 @@ class FreeDay:
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A week of days to choose from. ``chosen`` has free times; ``next_free`` is set where the week has none."""
+    """A week of days to choose from. ``chosen`` has free times; ``next_free`` is set where the week has none.
 
+    ``by_technician`` says that they are times of the visit's technician; else of whoever is free.
+    """
+
+    by_technician: bool
     days: Sequence[FreeDay]
     chosen: FreeDay | None
     earlier: date | None
@@ -235,7 +239,7 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
     limits = customer_limits(item.asked)
     first, last = _first_day(item, limits), limits.last_day
     if last is None or last < first:
-        return Offer([], None, None, None, None)
+        return Offer(False, [], None, None, None, None)
     wanted_day = day if day is not None and first <= day <= last else first
     begin = first + timedelta(days=(wanted_day - first).days // DAYS_SHOWN * DAYS_SHOWN)
     end = min(begin + timedelta(days=DAYS_SHOWN - 1), last)
@@ -244,6 +248,7 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
     free = [entry for entry in days if entry.starts]
     chosen = next((entry for entry in free if entry.day == wanted_day), free[0] if free else None)
     return Offer(
+        search.by_technician,
         days,
         chosen,
         earlier=begin - timedelta(days=DAYS_SHOWN) if begin > first else None,
@@ -252,14 +257,17 @@ def offered_times(session: Session, item: CustomerVisit, day: date | None) -> Of
     )
 
 
-def time_refusal(session: Session, item: CustomerVisit, start: datetime) -> Refusal | None:
-    """Say why ``start`` (an instant) is not, or no longer, offered for a move; the taking itself decides again."""
+def slot_for_move(session: Session, item: CustomerVisit, start: datetime) -> Slot:
+    """Return ``start`` (an instant) as offered for a move, with who would come, or why it is not, or no longer.
+
+    The taking itself decides again.
+    """
     no_choice = choice_refusal(item.visit, start, item.asked.now)
     if no_choice is not None:
-        return no_choice
+        return Slot(start, None, no_choice)
     day = local_day(start, item.asked.zone)
     search = _Search(session, item, customer_limits(item.asked), day, day)
-    return slot_at(start, search.slots(day, only=start)).refusal
+    return slot_at(start, search.slots(day, only=start))
 
 
 def start_before_move(session: Session, visit: Appointment) -> datetime | None:
@@ -487,16 +495,18 @@ class _Search:
         self.limits = limits
         self.wanted: Wanted
         self.board: Board
-        self.wanted, self.board = board_for(
+        self.wanted, self.board = times_for_customer(
             session,
             visit.partner_id,
             item.job.service_type_id,
-            [visit.technician_id] if visit.technician_id is not None else None,
+            visit.technician_id,
             day_span(first, zone)[0],
             day_span(last, zone)[1],
             visit.end_at - visit.start_at,
-            without_visit=visit.id,
+            visit.id,
         )
+        # Whoever has the visit keeps it, since nobody else's times are there.
+        self.by_technician = visit.technician_id in self.board.fit
 
     def slots(self, day: date, only: datetime | None = None) -> list[Slot]:
         """Return every candidate start of ``day``, offered or refused; ``only`` the one at an instant, if it is one."""

@@ -64,7 +64,7 @@ from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.scheduling.models import RejectReason, ServiceType
-from portal.domain.scheduling.queries import board, board_for, bookable_technicians, wanted_for, zone_of
+from portal.domain.scheduling.queries import board, board_for, lock_takers, wanted_for, zone_of
 from portal.domain.scheduling.rules import Controls
 from portal.domain.scheduling.slots import (
     Limits,
@@ -291,8 +291,9 @@ def move_by_customer(
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     previous, before = visit.technician_id, job.status
     _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician.id, confirmed)
-    if previous is None:
-        _record_technician(session, SYSTEM, now, "assign", job, before, None, visit)
+    if technician.id != previous:
+        act = "assign" if previous is None else "reassign"
+        _record_technician(session, SYSTEM, now, act, job, before, previous, visit)
     announce(session, MessageKind.MOVED, visit, now)
     tell_of_change(session, actor, now, visit, previous, moved=True)
     return visit
@@ -626,8 +627,7 @@ def _take_free_time(
     session: Session, job: Job, visit: Appointment, asked: Situation, start: datetime
 ) -> tuple[Wanted, Technician]:
     """Return what the visit needs and who takes it at ``start``, locked along with everybody else who might have."""
-    people = bookable_technicians(session, job.partner_id) if visit.technician_id is None else [visit.technician_id]
-    locked = {technician.id: technician for technician in lock_technicians(session, people)}
+    locked = lock_takers(session, job.partner_id, job.service_type_id, visit.technician_id)
     length = visit.end_at - visit.start_at
     wanted, times = board_for(
         session, job.partner_id, job.service_type_id, list(locked), start, start + length, length, visit.id

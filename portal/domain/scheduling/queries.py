@@ -54,6 +54,7 @@ from portal.domain.scheduling.models import (
 from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
 from portal.domain.tenancy import NAMES_PARTNER
+from portal.domain.unit_of_work import require_unit_of_work
 
 REACH = timedelta(days=2)
 # No visit is longer, so one that started before this is over.
@@ -72,11 +73,15 @@ Stretches = dict[Weekday, list[tuple[int, int]]]
 
 @dataclass(frozen=True)
 class Board:
-    """The calendars of some technicians over a stretch of time, with the partner's holidays and zone."""
+    """The calendars of some technicians over a stretch of time, with the partner's holidays and zone.
+
+    ``fit`` are the keys of those who were asked for by name and to whom a customer may give a time, see ``_is_fit``.
+    """
 
     zone: ZoneInfo
     holidays: frozenset[date]
     calendars: Sequence[Calendar]
+    fit: frozenset[int]
 
 
 def list_service_types(
@@ -247,14 +252,70 @@ def wanted_for(service_type: ServiceType, duration: timedelta | None = None) -> 
     )
 
 
-def bookable_technicians(session: Session, partner_id: int) -> list[int]:
-    """Return the keys of those whom a time may be given to: active and set to Available."""
-    query = select(Technician.id).where(Technician.partner_id == partner_id, *_is_available(Technician))
-    return list(session.scalars(query))
-
-
 def _is_available(technician: Any) -> tuple[ColumnElement[bool], ...]:
     return technician.active.is_(True), technician.status == TechnicianStatus.AVAILABLE
+
+
+def _is_fit(technician: Any, kind_id: Any) -> ColumnElement[bool]:
+    """Return the condition that a customer may give a time to a technician: Available, with every skill it takes.
+
+    Staff may tick past a skill and let somebody keep what they have, Available or not; customers are bound by both.
+    """
+    need, skill, known = ServiceTypeSkill.__table__.c, Skill.__table__.c, TechnicianSkill.__table__.c
+    has = select(known.id).where(known.technician_id == technician.id, known.skill_id == need.skill_id)
+    lacks = (
+        select(need.id)
+        .join_from(ServiceTypeSkill.__table__, Skill.__table__, skill.id == need.skill_id)
+        .where(need.service_type_id == kind_id, skill.active.is_(True))
+        .where(~has.correlate(ServiceTypeSkill.__table__, Technician.__table__).exists())
+    )
+    return and_(*_is_available(technician), ~lacks.correlate(Technician.__table__).exists())
+
+
+def lock_takers(
+    session: Session, partner_id: int, service_type_id: int, technician_id: int | None
+) -> dict[int, Technician]:
+    """Lock whose times ``times_for_customer`` offers, and return them by their keys in that order; by one statement."""
+    require_unit_of_work(session)
+    given = {"partner": partner_id, "kind": service_type_id, "own": technician_id}
+    locked = session.scalars(_takers_query(), given, execution_options={"populate_existing": True})
+    return {technician.id: technician for technician in locked}
+
+
+@cache
+def _takers_query() -> Select[Technician]:
+    own, person = bindparam("own", type_=Key), Technician.__table__.c
+    keeps = select(person.id).where(person.id == own, _is_fit(person, bindparam("kind", type_=Key))).correlate(None)
+    return (
+        select(Technician)
+        .where(Technician.partner_id == bindparam("partner", type_=Key), *_is_available(Technician))
+        .where(or_(Technician.id == own, ~keeps.exists()))
+        .order_by(Technician.id)
+        .with_for_update(of=Technician, key_share=True)
+        .execution_options(**NAMES_PARTNER)
+    )
+
+
+def times_for_customer(
+    session: Session,
+    partner_id: int,
+    service_type_id: int,
+    technician_id: int | None,
+    start: datetime,
+    end: datetime,
+    duration: timedelta,
+    visit_id: int,
+) -> tuple[Wanted, Board]:
+    """Return what ``board_for`` does, of whose times a customer may choose from when moving a visit (M4).
+
+    That is its technician, with the key ``technician_id``, as long as a time may be given to them; else everybody whom
+    a time may be given to. ``lock_takers`` locks the same ones. One statement, two where somebody else is to come.
+    """
+    if technician_id is not None:
+        wanted, times = board_for(session, partner_id, service_type_id, [technician_id], start, end, duration, visit_id)
+        if technician_id in times.fit:
+            return wanted, times
+    return board_for(session, partner_id, service_type_id, None, start, end, duration, visit_id)
 
 
 def board(
@@ -319,6 +380,7 @@ class _Gathered:
 
     zone: str = ""
     names: dict[int, str] = field(default_factory=dict)
+    fit: set[int] = field(default_factory=set)
     own: dict[int, dict[int, list[tuple[int, int]]]] = field(default_factory=lambda: defaultdict(_week))
     shared: dict[int, list[tuple[int, int]]] = field(default_factory=lambda: _week())
     absences: dict[int, list[Span]] = field(default_factory=lambda: defaultdict(list))
@@ -346,6 +408,7 @@ class _Gathered:
                 )
                 for key, name in names.items()
             ],
+            fit=frozenset(self.fit),
         )
 
     def _agenda(self, technician_id: int) -> Agenda:
@@ -387,6 +450,8 @@ def _gather(
             kinds.append(first)
         elif part == _TECHNICIAN:
             found.names[owner] = name
+            if first:
+                found.fit.add(owner)
         elif part == _TIME_OFF:
             found.absences[owner].append(Span(since, until))
         elif part == _HOURS:
@@ -434,6 +499,7 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
         # Of a partner most people are available, so that whoever is not is read along rather than looked up each time.
         return true() if anybody else column.in_(bindparam("people", type_=Key, expanding=True))
 
+    is_fit = () if anybody else (case((_is_fit(person, kind_id), 1), else_=0),)
     # A visit's job is looked up only where some kind of work has buffers at all; most have none.
     buffers = select(kind.id).where(
         kind.partner_id == partner_id, (kind.buffer_before_minutes > 0) | (kind.buffer_after_minutes > 0)
@@ -453,7 +519,7 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
             visit.start_at < end,
             visit.id.is_distinct_from(moved),
         ),
-        part(_TECHNICIAN, person.id, name=person.name).where(
+        part(_TECHNICIAN, person.id, numbers=is_fit, name=person.name).where(
             person.partner_id == partner_id, *(_is_available(person) if anybody else (theirs(person.id),))
         ),
         part(_TIME_OFF, absence.technician_id, (absence.start_at, absence.end_at)).where(
