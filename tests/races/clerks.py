@@ -21,6 +21,7 @@ from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
 from portal.domain.lookup import lock_technicians
 from portal.domain.people.models import Technician
+from portal.domain.scheduling.queries import lock_takers
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import NOW, People, sessions_of
@@ -93,6 +94,7 @@ class Clerk:
         self.outcome = Outcome(Counter(), [])
         mechanics.lock_job_of = lock_job_of if locks else _look_at_job_of
         services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
+        services.lock_takers = lock_takers if locks else look_at_takers  # type: ignore[attr-defined]
 
     def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         """Call a use case; being told no, with a sentence, is an end like any other. Anything else is an error."""
@@ -232,3 +234,10 @@ def look_without_locking(session: Any, keys: Any) -> list[Technician]:
     """Return technicians as the real lock does, without one."""
     query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
     return list(session.scalars(query))
+
+
+def look_at_takers(session: Session, partner_id: int, service_type_id: int, technician_id: int | None) -> Any:
+    """Do what ``lock_takers`` does without the lock; in these races whoever has a visit can come."""
+    anybody = select(Technician.id)
+    people = anybody if technician_id is None else anybody.where(Technician.id == technician_id)
+    return {technician.id: technician for technician in look_without_locking(session, session.scalars(people))}

@@ -11,7 +11,7 @@ from typing import Any
 
 from portal.domain import database
 from portal.domain.jobs import services
-from tests.races.clerks import look_without_locking
+from tests.races.clerks import look_at_takers, look_without_locking
 
 SECONDS = 30
 # Of all requests the first two, whichever process has them: each goes on only when the other has looked as well, so
@@ -31,4 +31,5 @@ def look_together(*args: Any, **kwargs: Any) -> Any:
 # As if nobody had thought of any: the driver's own transactions, and a look where the lock would be.
 database.prepare_engine = lambda engine: engine
 services.lock_technicians = look_without_locking  # type: ignore[attr-defined]
+services.lock_takers = look_at_takers  # type: ignore[attr-defined]
 services.board_for = look_together  # type: ignore[attr-defined]
