@@ -40,7 +40,8 @@ def fields_of(form: Tag) -> dict[str, list[str]]:
             options = control.select("option[selected]") or control.select("option")[:1]
             values.setdefault(name, []).extend(str(option.get("value", option.text)) for option in options)
         elif control.name == "textarea":
-            values.setdefault(name, []).append(control.text)
+            # A browser leaves out the line break that a text area begins with.
+            values.setdefault(name, []).append(control.text.removeprefix("\n"))
         else:
             values.setdefault(name, []).append(str(control.get("value", "")))
     return values

@@ -294,8 +294,9 @@ class ScopedModelView(Guarded, ModelView):
     def create_view(self) -> ResponseReturnValue:
         if not self.can_create:
             raise NotFound
-        form = self._create_form_class(request.form if request.method == "POST" else None)
-        if request.method == "POST" and not self.rearranged(form) and form.validate():
+        sent = request.method == "POST"
+        form = self._create_form_class(request.form) if sent else self._create_form_class(data=self.first_values())
+        if sent and not self.rearranged(form) and form.validate():
             row = self.create_model(form)
             if row is not None:
                 flash(gettext("%(name)s is added.", name=self.label_of(row)), "ok")
@@ -351,6 +352,7 @@ class ScopedModelView(Guarded, ModelView):
             row=row,
             differences=differences,
             form_has_errors=bool(form.errors) or differences is not None,
+            list_url=self.list_left(),
             return_url=self.return_url(),
             **self.form_context(row),
         )
@@ -364,8 +366,16 @@ class ScopedModelView(Guarded, ModelView):
         form.renew(row.version)
         return self.form_page(self.edit_template, form, row, found)
 
+    def first_values(self) -> dict[str, Any]:
+        """Return what the form of a new row begins with, by the names of its fields."""
+        return {}
+
     def return_url(self) -> str:
-        """Return where the person came from within this list, else the list."""
+        """Return where the person came from: the list, unless a view knows better."""
+        return self.list_left()
+
+    def list_left(self) -> str:
+        """Return where in this list the person was, else the list."""
         start = str(self.get_url(".index_view"))
         target = request.values.get("url", "")
         # A path below our own leads to no other host; a line break would end the header.

@@ -40,6 +40,7 @@ from portal.admin.base import (
 )
 from portal.admin.controls import own_rules
 from portal.admin.hours import SeenForm, save
+from portal.admin.set_aside import taken_up
 from portal.admin.skills import SkillTicks
 from portal.domain.actor import Actor, Permission
 from portal.domain.delivery.unreachable import try_corrected
@@ -242,10 +243,6 @@ class PeopleView(SwitchedView, ScopedModelView):
     filter_form = PeopleFilter
 
 
-# The forms from which a new customer is added, by what an address calls them.
-WANTED_BY = {"installation": "installations.schedule_view", "service": "service_jobs.draft_view"}
-
-
 class CustomerView(PeopleView):
     """Customers with their addresses."""
 
@@ -307,10 +304,21 @@ class CustomerView(PeopleView):
             return True
         return False
 
+    def first_values(self) -> dict[str, Any]:
+        """Begin with what the form that lacks the customer looked for."""
+        form = taken_up()
+        typed = form.typed.get("customer_text", "").strip() if form is not None else ""
+        return {"email" if "@" in typed else "name": typed}
+
+    def return_url(self) -> str:
+        """Lead back to the form that lacks the customer, if that is where the person came from."""
+        form = taken_up()
+        return form.url() if form is not None else super().return_url()
+
     def created_url(self, row: Customer) -> str:
-        """Lead on to the form that lacked the customer, with the customer chosen."""
-        form = WANTED_BY.get(request.args.get("for", ""))
-        return str(self.get_url(form, customer=row.id)) if form else super().created_url(row)
+        """Lead on to the form that lacked the customer, with the customer chosen and everything else as it was."""
+        form = taken_up()
+        return form.url(customer=row.id) if form is not None else super().created_url(row)
 
     @expose("/edit/", methods=("GET", "POST"))
     def edit_view(self) -> ResponseReturnValue:

@@ -191,18 +191,26 @@ def test_nobody_found_is_said_and_the_choice_can_be_changed(page: Any, desk: Des
     sign_in(page, desk.dana)
     page.goto(f"{URL}schedule?customer={desk.customer.id}")
     expect(page.locator(".chosen strong").first).to_have_text("Priya Raman")
+    page.get_by_label("Notes").fill("Ring twice")
     page.get_by_role("button", name="Change Customer").click()
     field = page.get_by_role("combobox", name="Customer")
     expect(field).to_be_focused()
     field.press_sequentially("gone ham")
     expect(page.get_by_role("option").filter(has_text="Nobody found")).to_be_visible()
     # Whoever is missing can be added from there: by the next key, and below what was typed.
-    add = page.get_by_role("link", name="Add customer")
+    add = page.get_by_role("button", name="Add customer")
     assert add.bounding_box()["y"] > field.bounding_box()["y"]
     page.keyboard.press("Tab")
     expect(add).to_be_focused()
     page.keyboard.press("Enter")
     page.wait_for_url("**/admin/customers/new/**")
+    # What was looked for, and what else the form held, is not typed again.
+    expect(page.locator("#name")).to_have_value("gone ham")
+    page.locator("#name").fill("Gone Hamilton")
+    page.get_by_label("Street and number").fill("3 Elm Row")
+    page.get_by_role("button", name="Add customer", exact=True).click()
+    expect(page.locator(".chosen strong").first).to_have_text("Gone Hamilton")
+    expect(page.get_by_label("Notes")).to_have_value("Ring twice")
 
 
 @pytest.mark.look
@@ -210,7 +218,7 @@ def test_nobody_found_is_said_and_the_choice_can_be_changed(page: Any, desk: Des
 def test_who_is_chosen_is_not_to_be_added(page: Any, desk: Desk) -> None:
     sign_in(page, desk.dana)
     page.goto(f"{URL}schedule")
-    add = page.get_by_role("link", name="Add customer")
+    add = page.get_by_role("button", name="Add customer")
     expect(add).to_be_visible()
     page.get_by_role("combobox", name="Customer").press_sequentially("priya")
     page.get_by_role("option").first.click()

@@ -6,21 +6,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from flask import Flask
 from sqlalchemy import select
 
 from portal.domain.jobs import services
 from portal.domain.jobs.models import JobItem
 from portal.domain.messages.models import Message
-from portal.domain.people.models import Address, Technician, TechnicianStatus
+from portal.domain.people.models import Address, Customer, Technician, TechnicianStatus
 from portal.domain.scheduling.models import TimeOff, WorkingHours
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create, save
+from tests.helpers import Site, fields_of
 from tests.web.office import TUESDAY, URL, Office, clock, office
 
 __all__ = ["clock", "office"]
 
 FORM = f"{URL}schedule"
 HOUR = timedelta(hours=1)
+HX = {"HX-Request": "true"}
 
 
 def typed(office: Office, **more: Any) -> dict[str, Any]:
@@ -498,23 +501,128 @@ def test_a_customer_who_is_missing_is_added_on_the_way(office: Office, form: str
     site.get(form)
     site.submit({"customer_text": "Zenobia"}, button="Find")
     assert "Nobody found" in site.text
-    (link,) = (one for one in site.page.select("main a") if one.text == "Add customer")
-    site.get(str(link["href"]))
+    site.submit({"notes": "Gate code 4711", "items-0-name": "Inverter", "items-0-quantity": "3"}, button="Add customer")
+    assert site.url.split("?")[0] == "/admin/customers/new/"
+    # Who was looked for is not typed again; nothing of the form stands in an address, where logs would repeat it.
+    assert fields_of(site.form())["name"] == ["Zenobia"]
+    assert not any(word in site.url for word in ("4711", "Inverter", "Zenobia"))
     # What is wrong is said first, and the way back is not forgotten over it.
     assert site.submit({"name": ""}, button="Add customer").status_code == 422
     site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
     assert site.url.split("?")[0] == form
     assert title in site.text
     assert "Zenobia Quist is added." in site.text
-    chosen = site.page.select_one("input[name=customer]")
+    chosen = site.page.select_one(".chosen strong")
     assert chosen is not None
-    assert "Zenobia Quist" in site.text
-    assert chosen["value"] != ""
+    assert chosen.text == "Zenobia Quist"
+    kept = fields_of(site.form())
+    assert kept["customer"] != [""]
+    assert (kept["notes"], kept["items-0-name"], kept["items-0-quantity"]) == (["Gate code 4711"], ["Inverter"], ["3"])
+
+
+def _customers_form(office: Office, path: str = f"{URL}schedule", **typed: str) -> None:
+    """Go from the form, filled in, to where a customer is added."""
+    office.site.get(path)
+    office.site.submit(typed, button="Add customer")
+
+
+@pytest.mark.row("P1", "P2")
+def test_everything_typed_is_there_after_adding_a_customer_and_is_what_is_scheduled(office: Office) -> None:
+    site, lines = office.site, {"items-0-name": "Inverter", "items-1-name": "Cable", "items-1-quantity": "2"}
+    site.get(f"{URL}schedule")
+    site.submit({}, button="Add item")
+    typed = {
+        **lines,
+        "date": "2026-11-26",
+        "time": "14:30",
+        "duration": "90",
+        "service_type": str(office.kind.id),
+        "technician": str(office.ines.id),
+        "notes": "Ring twice",
+    }
+    site.submit(typed, button="Add customer")
+    site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+    kept = fields_of(site.form())
+    assert {name: kept[name] for name in typed} == {name: [value] for name, value in typed.items()}
+    site.submit(button="Schedule and assign Ines Kowalski")
+    (job,) = office.jobs()
+    assert (job.title, job.notes) == ("Inverter, Cable", "Ring twice")
+    assert office.session.get_one(Customer, job.customer_id).name == "Zenobia Quist"
+    assert job.technician_id == office.ines.id
+
+
+@pytest.mark.row("P2")
+def test_the_way_back_without_adding_keeps_what_was_typed_as_well(office: Office) -> None:
+    _customers_form(office, customer_text="zoe@mail.example", notes="Ring twice")
+    assert fields_of(office.site.form())["email"] == ["zoe@mail.example"]
+    (back,) = (one for one in office.site.page.select("main a") if one.text == "Back without saving")
+    office.site.get(str(back["href"]))
+    assert office.site.url.split("?")[0] == f"{URL}schedule"
+    kept = fields_of(office.site.form())
+    assert (kept["customer_text"], kept["notes"]) == (["zoe@mail.example"], ["Ring twice"])
+    # Once more, as after a reload.
+    office.site.get(office.site.url)
+    assert fields_of(office.site.form())["notes"] == ["Ring twice"]
+
+
+@pytest.mark.row("P2", "P10")
+def test_a_replacement_is_still_one_after_adding_a_customer(office: Office) -> None:
+    job = office.create()
+    office.do(services.reject, job.id, "Roof too steep")
+    path = f"{URL}{job.id}/replacement"
+    office.site.get(path)
+    office.site.submit({}, button="Change")
+    office.site.submit({"notes": "Flat part only"}, button="Add customer")
+    office.site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+    assert office.site.url.split("?")[0] == path
+    assert "This replaces" in office.site.text
+    assert fields_of(office.site.form())["notes"] == ["Flat part only"]
+
+
+@pytest.mark.row("P1", "P2")
+def test_a_dialog_leads_to_the_customers_form_as_a_page_does(office: Office) -> None:
+    office.site.get(f"{URL}schedule", headers=HX)
+    answer = office.site.submit({"notes": "Ring twice"}, button="Add customer", headers=HX)
+    assert answer.status_code == 204
+    office.site.get(answer.headers["HX-Redirect"])
+    office.site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+    assert fields_of(office.site.form())["notes"] == ["Ring twice"]
+
+
+@pytest.mark.row("P2", "C7")
+def test_a_form_set_aside_is_nobody_elses_and_forgotten_at_sign_out(
+    office: Office, app: Flask, create_staff: Create
+) -> None:
+    _customers_form(office, notes="Ring twice")
+    office.site.submit({"name": "Zenobia Quist", "addresses-0-line": "3 Elm Row"}, button="Add customer")
+    again = office.site.url
+    other = Site(app.test_client())
+    other.sign_in(create_staff(office.partner))
+    other.get(again)
+    assert fields_of(other.form())["notes"] == [""]
+    office.site.submit(action="/logout")
+    office.site.sign_in(office.dana)
+    office.site.get(again)
+    assert fields_of(office.site.form())["notes"] == [""]
+
+
+@pytest.mark.row("P2")
+def test_of_many_forms_set_aside_the_latest_are_kept(office: Office) -> None:
+    pages = []
+    for number in range(4):
+        _customers_form(office, notes=f"Note {number}")
+        (back,) = (one for one in office.site.page.select("main a") if one.text == "Back without saving")
+        pages.append(str(back["href"]))
+    kept = []
+    for page in pages:
+        office.site.get(page)
+        kept += fields_of(office.site.form())["notes"]
+    assert kept == ["", "Note 1", "Note 2", "Note 3"]
 
 
 @pytest.mark.row("P2")
 def test_who_is_added_for_no_form_is_led_back_to_the_list(office: Office) -> None:
-    for odd in ("", "?for=https://elsewhere.example", "?for=", "?for=nothing&for=service"):
+    for odd in ("", "?form=https://elsewhere.example", "?form=", "?form=nothing&form=x"):
         office.site.get(f"/admin/customers/new/{odd}")
         office.site.submit({"name": f"Zoe {odd[:9]}", "addresses-0-line": "3 Elm Row"}, button="Add customer")
         if "may be there already" in office.site.text:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, time, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from flask import current_app, flash, make_response, redirect, request, url_for
@@ -51,6 +51,7 @@ from portal.admin.installations.kinds import Kind
 from portal.admin.installations.listing import GROUP_NAMES, filter_form, term, wanted_of
 from portal.admin.installations.photos import PhotoActions
 from portal.admin.installations.timeline import moments
+from portal.admin.set_aside import NAMED, set_aside, taken_up
 from portal.domain.actor import Permission
 from portal.domain.errors import Conflict, Invalid, NotFound, Refusal, Refused
 from portal.domain.jobs import queries
@@ -84,7 +85,11 @@ from portal.web.i18n import TypedText
 from portal.web.kept import kept, not_kept
 from portal.web.statuses import GROUP_CSS, MESSAGE_CHANNELS, MESSAGE_KINDS, badge, message_badge
 
+WithCustomer = TypeVar("WithCustomer", ScheduleForm, DraftForm)
+
 MINUTE = timedelta(minutes=1)
+# The button of a form that lacks a customer.
+NEW_CUSTOMER = "new_customer"
 OWNER_NAMES = {
     Owner.JOB: lazy_gettext("this job"),
     Owner.CUSTOMER: lazy_gettext("this customer"),
@@ -392,7 +397,9 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
         """Draft a job that is approved before it is scheduled (J2)."""
         self._begins_with("draft")
         if request.method != "POST":
-            return self._draft_page(DraftForm(data=self._customer_values()))
+            return self._draft_page(self._left_before(DraftForm) or DraftForm(data=self._customer_values()))
+        if NEW_CUSTOMER in request.form:
+            return self._add_customer()
         form = DraftForm(request.form)
         if only_show(request.form):
             form.rearrange(request.form)
@@ -450,10 +457,13 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
         replaces_id = replaced.job.id if replaced is not None else None
         answered = None if replaced is not None else _answered()
         if request.method != "POST":
-            form = ScheduleForm(data=self._first_values(replaced, answered))
-            if replaced is not None:
+            left = self._left_before(ScheduleForm)
+            form = left or ScheduleForm(data=self._first_values(replaced, answered))
+            if left is None and replaced is not None:
                 fill_items(form, replaced.job.items)
             return self._schedule_page(form, replaces_id)
+        if NEW_CUSTOMER in request.form:
+            return self._add_customer()
         form = ScheduleForm(request.form)
         if only_show(request.form):
             form.rearrange(request.form)
@@ -512,6 +522,21 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             return {}
         # With several addresses there is a choice to make.
         return {"customer": _value(found[0])} if len(found) == 1 else {"customer_text": found[0].name}
+
+    def _add_customer(self) -> ResponseReturnValue:
+        """Lead to where a missing customer is added; what was typed here waits."""
+        return self._go(self.get_url("customers.create_view", **{NAMED: set_aside(NEW_CUSTOMER)}))
+
+    def _left_before(self, form_type: type[WithCustomer]) -> WithCustomer | None:
+        """Return the form that was left to add a customer, with them chosen if they were added."""
+        left = taken_up()
+        if left is None or left.path != request.path:
+            return None
+        form = form_type(left.typed)
+        values = self._customer_values()
+        if values:
+            form.customer.data, form.customer_text.data = values.get("customer", ""), values.get("customer_text", "")
+        return form
 
     def _schedule_page(self, form: ScheduleForm, replaces_id: int | None) -> ResponseReturnValue:
         session = db.session()
