@@ -11,13 +11,14 @@ from sqlalchemy import Connection, Engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.orm import Session
 
+POSTGRESQL = "postgresql"
 SQLITE_WAIT_MS = 15_000
 
 
 def normalise_url(url: str) -> str:
     """Return ``url`` with psycopg 3 as the driver of PostgreSQL, however the host spells it."""
     parsed = make_url(url)
-    if parsed.drivername in {"postgres", "postgresql"}:
+    if parsed.drivername in {"postgres", POSTGRESQL}:
         parsed = parsed.set(drivername="postgresql+psycopg")
     return parsed.render_as_string(hide_password=False)
 
@@ -42,7 +43,7 @@ def reading(engine: Engine) -> Engine:
     That saves a BEGIN and a ROLLBACK a request and changes nothing, since READ COMMITTED gives every statement a
     snapshot of its own. SQLite keeps its transactions, which cost nothing there.
     """
-    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == "postgresql" else engine
+    return engine.execution_options(isolation_level="AUTOCOMMIT") if engine.dialect.name == POSTGRESQL else engine
 
 
 def ask_driver(connection: Connection, statement: str, values: Mapping[str, Any] | None = None) -> Sequence[Any]:

@@ -218,17 +218,24 @@ def _held_to(mark: type, criterion: Callable[[Any], Any]) -> Any:
 
 def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
     for row in (*session.new, *session.dirty, *session.deleted):
-        if not isinstance(row, PartnerScoped):
-            continue
-        scope = scope_of(session)
-        if scope.exception is not None:
-            continue
-        if row.partner_id not in scope.partner_ids:
-            raise ScopeError(f"{type(row).__name__} of another partner in this session")
-        if row.partner_id in session.info.get(SUSPENDED, ()):
-            raise Refused(suspended())
-        if not isinstance(row, CustomerOwned) or scope.customer_ids is None:
-            continue
-        unseen = row.adds_unseen and row.customer_id is None and row in session.new
-        if not unseen and row.customer_id not in scope.customer_ids:
-            raise ScopeError(f"{type(row).__name__} of another customer in this session")
+        if isinstance(row, PartnerScoped):
+            check_write(session, row)
+
+
+def check_write(session: Session, row: PartnerScoped) -> None:
+    """Raise ``ScopeError`` for a row that is not the session's to write, ``Refused`` for a suspended partner's (P20).
+
+    A flush asks for each of its rows; who writes past the session asks here.
+    """
+    scope = scope_of(session)
+    if scope.exception is not None:
+        return
+    if row.partner_id not in scope.partner_ids:
+        raise ScopeError(f"{type(row).__name__} of another partner in this session")
+    if row.partner_id in session.info.get(SUSPENDED, ()):
+        raise Refused(suspended())
+    if not isinstance(row, CustomerOwned) or scope.customer_ids is None:
+        return
+    unseen = row.adds_unseen and row.customer_id is None and row in session.new
+    if not unseen and row.customer_id not in scope.customer_ids:
+        raise ScopeError(f"{type(row).__name__} of another customer in this session")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Partner
+from portal.domain.prepared import Prepared, among
 from portal.domain.tenancy import SCOPE, SUSPENDED, Scope
 
 WRITES = {"writes": True}
@@ -60,12 +60,12 @@ def _suspended(session: Session) -> frozenset[int]:
     scope = session.info.get(SCOPE)
     if not isinstance(scope, Scope) or scope.exception or scope.past_suspension or not scope.partner_ids:
         return frozenset()
-    # Of the table, not the model: a number is all it takes, and every change begins with this.
-    return frozenset(session.connection().scalars(_suspended_partners(), {"partners": scope.partner_ids}))
+    found = _SUSPENDED.rows(session.connection(), {"partners": list(scope.partner_ids)})
+    return frozenset(partner_id for (partner_id,) in found)
 
 
-@cache
-def _suspended_partners() -> Select[int]:
-    partner = Partner.__table__.c
-    its = partner.id.in_(bindparam("partners", expanding=True))
-    return select(partner.id).where(its, partner.suspended_at.is_not(None))
+def _suspended_partners(dialect: str) -> Select[int]:
+    return select(Partner.id).where(among(Partner.id, "partners", dialect), Partner.suspended_at.is_not(None))
+
+
+_SUSPENDED = Prepared(_suspended_partners)

@@ -21,8 +21,8 @@ from sqlalchemy.orm import Session, make_transient_to_detached, sessionmaker
 from portal.domain import tenancy
 from portal.domain.actor import Actor, Permission, Role
 from portal.domain.branding.models import PartnerLogo
-from portal.domain.changes.queries import POSTGRESQL, Mark, mark_column, mark_of
-from portal.domain.database import ask_driver
+from portal.domain.changes.queries import Mark, mark_column, mark_of
+from portal.domain.database import POSTGRESQL, ask_driver
 from portal.domain.people.look_ins import end_look_in
 from portal.domain.people.models import Customer, Membership, Partner, Technician, User
 from portal.domain.tenancy import Scope, set_scope, system_scope

@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 from portal.domain.actor import Actor
 from portal.domain.database import prepare_engine
 from portal.domain.errors import Conflict, Invalid, Refused
-from portal.domain.jobs import mechanics, services
+from portal.domain.jobs import mechanics, services, taking
 from portal.domain.jobs.mechanics import lock_job_of
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
+from portal.domain.jobs.taking import lock_job
 from portal.domain.lookup import lock_technicians
 from portal.domain.people.models import Technician
 from portal.domain.scheduling.queries import lock_takers
@@ -93,6 +94,7 @@ class Clerk:
         self.people = people
         self.outcome = Outcome(Counter(), [])
         mechanics.lock_job_of = lock_job_of if locks else _look_at_job_of
+        taking.lock_job = lock_job if locks else look_at_job
         services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
         services.lock_takers = lock_takers if locks else look_at_takers  # type: ignore[attr-defined]
 
@@ -230,6 +232,12 @@ def _look_at_job_of(session: Session, visit_id: int) -> Job:
     return session.scalars(query, execution_options={"populate_existing": True}).one()
 
 
+def look_at_job(session: Session, visit_id: int) -> tuple[int, int]:
+    """Do what ``taking.lock_job`` does without the lock."""
+    job = _look_at_job_of(session, visit_id)
+    return job.id, job.partner_id
+
+
 def look_without_locking(session: Any, keys: Any) -> list[Technician]:
     """Return technicians as the real lock does, without one."""
     query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
@@ -240,4 +248,4 @@ def look_at_takers(session: Session, partner_id: int, service_type_id: int, tech
     """Do what ``lock_takers`` does without the lock; in these races whoever has a visit can come."""
     anybody = select(Technician.id)
     people = anybody if technician_id is None else anybody.where(Technician.id == technician_id)
-    return {technician.id: technician for technician in look_without_locking(session, session.scalars(people))}
+    return {technician.id: technician.name for technician in look_without_locking(session, session.scalars(people))}

@@ -29,12 +29,11 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from portal.domain.changes.models import Change
-from portal.domain.database import ask_driver
+from portal.domain.database import POSTGRESQL, ask_driver
 from portal.domain.jobs.models import HistoryEntry
 from portal.domain.lookup import MAX_KEY
 from portal.domain.people.models import Partner
 
-POSTGRESQL = "postgresql"
 # More than a server has connections.
 MOST_RUNNING = 2_000
 

@@ -26,9 +26,25 @@ def record(
     reason: str = "",
 ) -> HistoryEntry:
     """Add an entry about ``job`` or, if given, ``visit``; only values that differ are kept. ``now`` is an instant."""
+    entry = entry_of(actor, now, action, job, visit, before, after, reason)
+    session.add(entry)
+    return entry
+
+
+def entry_of(
+    actor: Actor,
+    now: datetime,
+    action: str,
+    job: Job,
+    visit: Appointment | None = None,
+    before: Values | None = None,
+    after: Values | None = None,
+    reason: str = "",
+) -> HistoryEntry:
+    """Return the entry that ``record`` adds, for who writes it otherwise."""
     old, new = dict(before or {}), dict(after or {})
     changed = [name for name in {**old, **new} if old.get(name) != new.get(name)]
-    entry = HistoryEntry(
+    return HistoryEntry(
         partner_id=job.partner_id,
         customer_id=job.customer_id,
         job_id=job.id,
@@ -43,8 +59,6 @@ def record(
         after={name: plain(new[name]) for name in changed if name in new},
         reason=reason,
     )
-    session.add(entry)
-    return entry
 
 
 def plain(value: Any) -> Any:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import cache
 
@@ -108,15 +109,22 @@ def flush_booking(session: Session, technician_id: int | None) -> str | None:
     with session.no_autoflush:
         technician = session.get(Technician, technician_id) if technician_id is not None else None
     name = technician.name if technician is not None else None
-    try:
+    with telling_if_booked(name):
         session.flush()
+    return name
+
+
+@contextmanager
+def telling_if_booked(name: str | None) -> Iterator[None]:
+    """Raise ``Conflict`` where the database says, while a booking is written, that the technician of ``name`` is."""
+    try:
+        yield
     except (IntegrityError, OperationalError) as error:
         # The database's own guard: another booking was quicker than the check above. On PostgreSQL two that wait for
         # each other there are told so by a deadlock.
         if not any(sign in str(error.orig) for sign in ("technician_overlap", "checking exclusion constraint")):
             raise
         raise Conflict(Refusal("booked", sentence("%(name)s is booked at that time.", name=name or ""))) from error
-    return name
 
 
 def lock_visit(session: Session, visit_id: int) -> tuple[Appointment, Job, list[Appointment]]:

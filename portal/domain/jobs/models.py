@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -348,19 +347,22 @@ def _append_deltas(session: Session, context: Any, instances: Any) -> None:
             _append(session, row.partner_id, row.workflow, row.status, row.technician_id, 1)
     for row in list(session.dirty):
         if isinstance(row, Job):
-            for key, number in _changes(row):
-                _append(session, row.partner_id, row.workflow, *key, number)
+            count_change(session, row, _before(row, "status"), _before(row, "technician_id"))
 
 
-def _changes(job: Job) -> Iterator[tuple[tuple[str, int | None], int]]:
-    old = {}
-    for name in ("status", "technician_id"):
-        history = inspect(job).attrs[name].history
-        old[name] = history.deleted[0] if history.deleted else getattr(job, name)
-    before, after = (old["status"], old["technician_id"]), (job.status, job.technician_id)
-    if (before[0], before[1] is None) != (after[0], after[1] is None):
-        yield before, -1
-        yield after, 1
+def _before(job: Job, name: str) -> Any:
+    history = inspect(job).attrs[name].history
+    return history.deleted[0] if history.deleted else getattr(job, name)
+
+
+def count_change(session: Session, job: Job, status: str, technician_id: int | None) -> None:
+    """Count ``job`` as what it is now, where it was counted with that status and technician (P7).
+
+    A flush does so for each of its jobs; who writes past the session does it here.
+    """
+    if (status, technician_id is None) != (job.status, job.technician_id is None):
+        _append(session, job.partner_id, job.workflow, status, technician_id, -1)
+        _append(session, job.partner_id, job.workflow, job.status, job.technician_id, 1)
 
 
 def _append(

@@ -31,7 +31,8 @@ from portal.domain.errors import (
     suspended,
     too_long,
 )
-from portal.domain.jobs.history import record
+from portal.domain.jobs import taking
+from portal.domain.jobs.history import entry_of, record
 from portal.domain.jobs.mechanics import (
     MAX_AHEAD,
     MAX_TEXT,
@@ -54,7 +55,7 @@ from portal.domain.jobs.mechanics import (
     tell_of_change,
     touch,
 )
-from portal.domain.jobs.models import MAX_QUANTITY, Appointment, Job, JobItem
+from portal.domain.jobs.models import MAX_QUANTITY, Appointment, HistoryEntry, Job, JobItem
 from portal.domain.jobs.situations import current_visit, open_visit, situation, visits_of
 from portal.domain.jobs.states import APPOINTMENT, EDITABLE, INSTALLATION, WORK_DONE, WORKFLOWS, Situation, job_refusal
 from portal.domain.lookup import find, lock, lock_customer, lock_technicians
@@ -261,7 +262,10 @@ def reschedule(
         check_staff_choice(session, job.partner_id, chosen, wanted, start, visit.id, despite_warnings, "start", newly)
     confirmed = (now, actor.role.value) if agreed_with_customer else (None, "")
     previous = visit.technician_id
-    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, chosen, confirmed)
+    session.add(_move_visit(actor, now, job, visit, visits, asked, start, wanted, chosen, confirmed))
+    # All of the move is written by one flush.
+    flush_booking(session, chosen)
+    lapse_outdated(session, now, job, visits)
     if chosen != previous:
         _record_technician(session, actor, now, "reschedule", job, job.status, previous, visit)
     if notify:
@@ -279,19 +283,23 @@ def move_by_customer(
     where the time is not, or no longer, free; the old visit then stays as it was. ``move_number`` is the one that the
     customer saw; a page from before another move is refused, and so is a second press of the same button.
     """
-    visit, job, visits, rules = lock_customers_visit(session, visit_id)
     demand_role(actor.role is Role.CUSTOMER)
-    asked = situation(session, actor, now, job, visit, visits, rules=rules)
+    held = taking.hold(session, visit_id)
+    visit, job, visits = held.visit, held.job, held.visits
+    asked = situation(session, actor, now, job, visit, visits, rules=held.rules)
     demand(decide("reschedule", asked).refusal)
     demand_unmoved(visit, move_number)
     no_choice = choice_refusal(visit, start, now)
     if no_choice is not None:
         raise Conflict(no_choice)
-    wanted, technician = _take_free_time(session, job, visit, asked, start)
+    wanted, technician_id, name = _take_free_time(session, job, visit, asked, start)
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     previous, before = visit.technician_id, job.status
-    _move_visit(session, actor, now, job, visit, visits, asked, start, wanted, technician.id, confirmed)
-    if technician.id != previous:
+    entry = _move_visit(actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
+    held.write(session, entry, name)
+    if held.has_wishes:
+        lapse_outdated(session, now, job, visits)
+    if technician_id != previous:
         act = "assign" if previous is None else "reassign"
         _record_technician(session, SYSTEM, now, act, job, before, previous, visit)
     announce(session, MessageKind.MOVED, visit, now)
@@ -552,7 +560,6 @@ def _plan_follow_up(
 
 
 def _move_visit(
-    session: Session,
     actor: Actor,
     now: datetime,
     job: Job,
@@ -563,7 +570,7 @@ def _move_visit(
     wanted: Wanted,
     technician_id: int | None,
     confirmed: tuple[datetime | None, str],
-) -> None:
+) -> HistoryEntry:
     before = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
     APPOINTMENT.move(visit, "reschedule", asked)
     visit.start_at = start
@@ -576,12 +583,9 @@ def _move_visit(
         visit.customer_moves += 1
     visit.confirmed_at, visit.confirmed_by = confirmed
     after = {"start": visit.start_at, "end": visit.end_at, "confirmed": visit.is_confirmed, "status": visit.status}
-    record(session, actor, now, "reschedule", job, visit, before, after)
     follow_job(job, visit, visits)
     note_change(job, visits, now)
-    # All of the move is written by one flush.
-    flush_booking(session, technician_id)
-    lapse_outdated(session, now, job, visits)
+    return entry_of(actor, now, "reschedule", job, visit, before, after)
 
 
 def _record_technician(
@@ -625,8 +629,8 @@ def _finish_cancel(
 
 def _take_free_time(
     session: Session, job: Job, visit: Appointment, asked: Situation, start: datetime
-) -> tuple[Wanted, Technician]:
-    """Return what the visit needs and who takes it at ``start``, locked along with everybody else who might have."""
+) -> tuple[Wanted, int, str]:
+    """Return what the visit needs, and key and name of who takes it at ``start``, locked with all who might have."""
     locked = lock_takers(session, job.partner_id, job.service_type_id, visit.technician_id)
     length = visit.end_at - visit.start_at
     wanted, times = board_for(
@@ -638,7 +642,7 @@ def _take_free_time(
     slot = slot_at(start, slots)
     if slot.technician_id is None:
         raise Conflict(slot.refusal or not_offered())
-    return wanted, locked[slot.technician_id]
+    return wanted, slot.technician_id, locked[slot.technician_id]
 
 
 def chosen_visit(visits: Sequence[Appointment], visit_id: int | None) -> Appointment | None:

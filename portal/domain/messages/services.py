@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Select, bindparam, select
@@ -29,6 +29,7 @@ from portal.domain.messages.models import (
 )
 from portal.domain.messages.timing import Moment, Quiet, out_of_quiet
 from portal.domain.people.models import Contact, Customer, Invitation, Partner, Technician, User
+from portal.domain.prepared import Copies, Prepared
 from portal.domain.requests.models import ServiceRequest
 from portal.domain.requests.states import SERVICE_REQUEST
 
@@ -253,16 +254,22 @@ def _enabled_rules(session: Session, partner_id: int) -> Sequence[MessageRule]:
         by_partner = {}
         session.info[_RULES] = (inside, by_partner)
     if partner_id not in by_partner:
-        by_partner[partner_id] = session.scalars(_rules_query(), {"partner": partner_id}).all()
+        rows = _ENABLED.rows(session.connection(), {"partner": partner_id})
+        by_partner[partner_id] = [_RULE_ROWS.of(row) for row in rows]
     found: Sequence[MessageRule] = by_partner[partner_id]
     return found
 
 
-# Put together once: every change of a visit asks which messages it makes.
-@cache
-def _rules_query() -> Select[MessageRule]:
+_RULE_ROWS = Copies(MessageRule)
+
+
+def _rules_query(dialect: str) -> Select[*tuple[Any, ...]]:
     its = MessageRule.partner_id == bindparam("partner")
-    return select(MessageRule).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
+    return select(*_RULE_ROWS.columns).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
+
+
+# Every change of a visit asks which messages it makes.
+_ENABLED = Prepared(_rules_query)
 
 
 def moment_of(rule: MessageRule) -> Moment:

@@ -16,6 +16,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Integer, Select, String, and_, bindparam, case, func, literal, select, union_all
 from sqlalchemy.orm import Session
 
+from portal.domain.database import POSTGRESQL
 from portal.domain.people.models import Address, Customer, one_line
 from portal.domain.people.queries import CHOICES, CustomerChoice, words_of
 from portal.domain.written import written
@@ -24,7 +25,6 @@ from portal.domain.written import written
 CANDIDATES = 100
 # With fewer letters and digits in a row there is no trigram to look for.
 TRIGRAM = 3
-POSTGRESQL = "postgresql"
 # On PostgreSQL alone, by migration: no model can say them for both.
 INDEXES = frozenset({"ix_customers_beginning", "ix_customers_trigrams", "ix_addresses_trigrams"})
 _ESCAPE = "/"

@@ -6,8 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from functools import cache
-from itertools import chain
+from functools import cache, partial
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -37,6 +36,7 @@ from portal.domain.jobs.states import ACTIVE
 from portal.domain.lookup import MAX_KEY
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
 from portal.domain.people.models import Partner, Technician, TechnicianStatus
+from portal.domain.prepared import Prepared, among
 from portal.domain.scheduling.hits import ComingVisit, Rota
 from portal.domain.scheduling.models import (
     ControlOverride,
@@ -53,7 +53,6 @@ from portal.domain.scheduling.models import (
 )
 from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
-from portal.domain.tenancy import NAMES_PARTNER
 from portal.domain.unit_of_work import require_unit_of_work
 
 REACH = timedelta(days=2)
@@ -272,28 +271,26 @@ def _is_fit(technician: Any, kind_id: Any) -> ColumnElement[bool]:
     return and_(*_is_available(technician), ~lacks.correlate(Technician.__table__).exists())
 
 
-def lock_takers(
-    session: Session, partner_id: int, service_type_id: int, technician_id: int | None
-) -> dict[int, Technician]:
-    """Lock whose times ``times_for_customer`` offers, and return them by their keys in that order; by one statement."""
+def lock_takers(session: Session, partner_id: int, service_type_id: int, technician_id: int | None) -> dict[int, str]:
+    """Lock whose times ``times_for_customer`` offers, and return their names by keys, in that order; one statement."""
     require_unit_of_work(session)
     given = {"partner": partner_id, "kind": service_type_id, "own": technician_id}
-    locked = session.scalars(_takers_query(), given, execution_options={"populate_existing": True})
-    return {technician.id: technician for technician in locked}
+    return dict(_TAKERS.rows(session.connection(), given))
 
 
-@cache
-def _takers_query() -> Select[Technician]:
+def _takers_query(dialect: str) -> Select[int, str]:
     own, person = bindparam("own", type_=Key), Technician.__table__.c
     keeps = select(person.id).where(person.id == own, _is_fit(person, bindparam("kind", type_=Key))).correlate(None)
     return (
-        select(Technician)
+        select(Technician.id, Technician.name)
         .where(Technician.partner_id == bindparam("partner", type_=Key), *_is_available(Technician))
         .where(or_(Technician.id == own, ~keeps.exists()))
         .order_by(Technician.id)
         .with_for_update(of=Technician, key_share=True)
-        .execution_options(**NAMES_PARTNER)
     )
+
+
+_TAKERS = Prepared(_takers_query)
 
 
 def times_for_customer(
@@ -435,14 +432,16 @@ def _gather(
     start, end = start - REACH, end + REACH
     given = {"partner": partner_id, "since": start, "until": end, "moved": without_visit, "kind": service_type_id}
     given |= {"begun": start - LONGEST_VISIT, "first_day": start.date(), "last_day": end.date()}
+    given["active"] = sorted(ACTIVE)
+    which = _ANYBODY if people is None else _SOME
     if people is not None:
-        given["people"] = people
+        given["people"] = list(people)
+        if len(people) == 1:
+            which, given["person"] = _ONE, people[0]
     found = _Gathered()
-    rows = session.execute(_board_query(anybody=people is None), given)
     # By parts, since tens of thousands of rows at once would keep the garbage collector busy.
-    for part, owner, since, until, first, second, third, fourth, day, name in chain.from_iterable(
-        rows.partitions(ROWS_AT_ONCE)
-    ):
+    rows = _BOARDS[which].parts(session.connection(), given, ROWS_AT_ONCE)
+    for part, owner, since, until, first, second, third, fourth, day, name in rows:
         if part == _VISIT:
             starts, ends, kinds = found.visits[owner]
             starts.append(since)
@@ -473,10 +472,10 @@ def _gather(
 _VISIT, _TECHNICIAN, _TIME_OFF, _HOURS, _SKILL, _HOLIDAY, _KIND, _NEEDED, _ZONE = range(9)
 
 
-@cache
-def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
+def _board_query(people: str, dialect: str) -> CompoundSelect[*tuple[Any, ...]]:
     # A customer's session sees only their own visits, but free times depend on everyone's: so this statement names the
     # partner itself and reads nothing but times, and the names that refusals say.
+    anybody = people == _ANYBODY
     partner_id, kind_id = bindparam("partner", type_=Key), bindparam("kind", type_=Key)
     start, end = bindparam("since", type_=UtcDateTime()), bindparam("until", type_=UtcDateTime())
     moved = bindparam("moved", type_=Integer())
@@ -497,7 +496,10 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
 
     def theirs(column: Any) -> ColumnElement[bool]:
         # Of a partner most people are available, so that whoever is not is read along rather than looked up each time.
-        return true() if anybody else column.in_(bindparam("people", type_=Key, expanding=True))
+        if anybody:
+            return true()
+        # For one alone PostgreSQL goes by their index, which for a list of unknown length it thinks too much.
+        return column == bindparam("person", type_=Key) if people == _ONE else among(column, "people", dialect)
 
     is_fit = () if anybody else (case((_is_fit(person, kind_id), 1), else_=0),)
     # A visit's job is looked up only where some kind of work has buffers at all; most have none.
@@ -512,7 +514,7 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
             visit.partner_id == partner_id,
             theirs(visit.technician_id),
             visit.technician_id.is_not(None),
-            visit.status.in_(sorted(ACTIVE)),
+            among(visit.status, "active", dialect),
             visit.end_at > start,
             # Says nothing more, but where in the index to begin.
             visit.start_at > bindparam("begun", type_=UtcDateTime()),
@@ -548,7 +550,11 @@ def _board_query(anybody: bool) -> CompoundSelect[*tuple[Any, ...]]:
         .where(need.partner_id == partner_id, need.service_type_id == kind_id, skill.active.is_(True)),
         part(_ZONE, name=partner.timezone).where(partner.id == partner_id),
     ]
-    return union_all(*parts).execution_options(**NAMES_PARTNER)
+    return union_all(*parts)
+
+
+_ANYBODY, _ONE, _SOME = "anybody", "one", "some"
+_BOARDS = {people: Prepared(partial(_board_query, people)) for people in (_ANYBODY, _ONE, _SOME)}
 
 
 def week_of(session: Session, partner_id: int, technician_id: int | None) -> Stretches:
