@@ -5,13 +5,16 @@ What was drawn is never drawn again, so that everybody reads the same bytes as t
 
 from __future__ import annotations
 
-from datetime import UTC
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import NamedTuple
 
 from flask import Response
 from flask_babel import force_locale, gettext
 from sqlalchemy.orm import Session
 
 from portal.domain.contracts import queries, services
+from portal.domain.contracts.models import Contract
 from portal.domain.contracts.queries import ContractFile, PaperFacts
 from portal.domain.errors import NotFound
 from portal.domain.people.models import Partner
@@ -33,9 +36,43 @@ def say_for(partner: Partner) -> services.Say:
     return say_in(_locale(partner))
 
 
-def draw_at_once(session: Session, contract_id: int) -> None:
-    """Draw the PDF of a version in the unit of work that sends it, so that none is out without."""
-    services.keep_pdf(session, contract_id, _draw(queries.paper_facts(session, contract_id)))
+class Source(NamedTuple):
+    """Everything that a PDF is drawn from, in the language of ``locale``."""
+
+    locale: str
+    partner: str
+    number: str
+    revision: int
+    body: str
+    at: datetime
+    below: str
+    logo: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A PDF, and what it was drawn from."""
+
+    source: Source
+    pdf: bytes
+
+
+def draw_ahead(session: Session, contract: Contract) -> Drawn:
+    """Draw the PDF of a version that is about to be sent, before the unit of work that sends it.
+
+    Rare letters take seconds, in which on SQLite nobody else could write anything.
+    """
+    return _draw(_source(queries.paper_facts_of(session, contract)))
+
+
+def keep_drawn(session: Session, contract_id: int, ahead: Drawn | None) -> None:
+    """Keep the PDF of a version in the unit of work that sends it, so that none is out without.
+
+    It is drawn there only where ``ahead`` was drawn from something else, which was changed meanwhile.
+    """
+    source = _source(queries.paper_facts(session, contract_id))
+    drawn = ahead if ahead is not None and ahead.source == source else _draw(source)
+    services.keep_pdf(session, contract_id, drawn.pdf)
 
 
 def fingerprint_of(contract_id: int) -> str:
@@ -85,7 +122,7 @@ def sent_pdf(contract_id: int) -> bytes:
         facts = queries.paper_facts(session, contract_id)
     if facts.contract.pdf is not None:
         return facts.contract.pdf
-    pdf = _draw(facts)
+    pdf = _draw(_source(facts)).pdf
     with session_beyond("system") as session, unit_of_work(session):
         return services.keep_pdf(session, contract_id, pdf)
 
@@ -105,17 +142,25 @@ def signed_pdf(contract_id: int) -> bytes:
         return services.keep_signed_pdf(session, contract_id, pdf)
 
 
-def _draw(facts: PaperFacts) -> bytes:
+def _source(facts: PaperFacts) -> Source:
+    contract, partner, locale = facts.contract, info_of(facts.partner), _locale(facts.partner)
+    with force_locale(locale):
+        sent = formats.day(contract.sent_at, partner, year=True)
+        below = gettext("Version %(version)s, sent %(day)s", version=contract.revision, day=sent)
+    return Source(
+        locale, partner.name, facts.job.number, contract.revision, contract.body, contract.sent_at, below, facts.logo
+    )
+
+
+def _draw(source: Source) -> Drawn:
     # Takes half a second to load, which a page without a contract need not wait for.
     from portal.web.pdf import draw_contract
 
-    contract, partner = facts.contract, info_of(facts.partner)
-    with force_locale(_locale(facts.partner)):
-        sent = formats.day(contract.sent_at, partner, year=True)
-        below = gettext("Version %(version)s, sent %(day)s", version=contract.revision, day=sent)
-        return draw_contract(
-            partner.name, facts.job.number, contract.revision, contract.body, contract.sent_at, below, facts.logo
+    with force_locale(source.locale):
+        pdf = draw_contract(
+            source.partner, source.number, source.revision, source.body, source.at, source.below, source.logo
         )
+    return Drawn(source, pdf)
 
 
 def _certify(facts: PaperFacts, sent: bytes) -> bytes:

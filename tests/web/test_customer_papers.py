@@ -28,6 +28,7 @@ from portal.domain.contracts.text import PLACEHOLDERS
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs.models import Job
 from portal.domain.people.models import Partner
+from portal.domain.people.search import POSTGRESQL
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.pdf import FONTS, draw_certificate, draw_contract
 from portal.web.typefaces import MOST_PARTS, parts_for
@@ -94,6 +95,26 @@ def finished(
     return Finished(site, session, partner, job)
 
 
+class WhileItIsDrawn:
+    """Draws contracts as ever, and lets somebody else write while that is done."""
+
+    def __init__(self, finished: Finished, writes: Callable[[Session], None]) -> None:
+        self._finished, self._writes = finished, writes
+        self.drawn = 0
+
+    def __call__(self, *args: Any) -> bytes:
+        self.drawn += 1
+        if self.drawn == 1:
+            session = self._finished.session
+            session.rollback()
+            with unit_of_work(session):
+                if session.get_bind().dialect.name == POSTGRESQL:
+                    # Where the other has the row, this would wait for it in vain, since both run in one thread.
+                    session.execute(text("SET LOCAL lock_timeout = 1"))
+                self._writes(session)
+        return draw_contract(*args)
+
+
 def drawn(width: int = 300, height: int = 120, ground: tuple[int, ...] = (0, 0, 0, 0), stroke: bool = True) -> str:
     """Return a drawing as the page sends it."""
     picture = Image.new("RGBA", (width, height), ground)
@@ -107,6 +128,34 @@ def drawn(width: int = 300, height: int = 120, ground: tuple[int, ...] = (0, 0, 
 def pdf_text(data: bytes) -> str:
     """Return the words of a PDF in one line."""
     return " ".join(" ".join(page.extract_text() for page in PdfReader(BytesIO(data)).pages).split())
+
+
+@pytest.mark.row("J10")
+@pytest.mark.parametrize("meanwhile", ["the same job", "the partner's name"])
+def test_others_write_while_a_contract_is_drawn_and_what_they_change_is_drawn_again(
+    finished: Finished, app: Flask, create_staff: Create, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    def write(session: Session) -> None:
+        if meanwhile == "the same job":
+            session.get_one(Job, finished.job.id).notes = "Ring twice"
+        else:
+            session.get_one(Partner, finished.partner.id).name = "Brightwell & Daughters"
+
+    office = Site(app.test_client())
+    office.sign_in(create_staff(finished.partner))
+    spy = WhileItIsDrawn(finished, write)
+    monkeypatch.setattr("portal.web.pdf.draw_contract", spy)
+    office.get(f"/admin/installations/{finished.job.id}/send_contract")
+    assert office.submit(action="/send_contract").status_code == 200
+    kept = finished.contract(finished.newest)
+    assert kept.pdf is not None
+    if meanwhile == "the same job":
+        assert spy.drawn == 1
+    else:
+        assert spy.drawn == 2
+        assert "Brightwell & Daughters carried out the following work" in pdf_text(kept.pdf)
+    assert kept.pdf_sha256 == hashlib.sha256(kept.pdf).hexdigest()
+    assert finished.session.get_one(Job, finished.job.id, populate_existing=True).status == "CONTRACT_SENT"
 
 
 @pytest.mark.row("C11", "J10")

@@ -54,6 +54,7 @@ from portal.domain.requests.models import ChangeRequest
 from portal.domain.requests.queries import pending_requests
 from portal.domain.scheduling.queries import wanted_for
 from portal.domain.scheduling.slots import Slot
+from portal.domain.texts import shows
 from portal.extensions import db
 from portal.web import formats, papers
 from portal.web.i18n import translate
@@ -96,6 +97,9 @@ class Act(Generic[F]):
         """Return the words of the button that does it."""
         return str(self.button)
 
+    def prepare(self, session: Session, actor: Actor, now: datetime, target: Target, form: F) -> None:
+        """Do what takes long and writes nothing, before the unit of work that ``run`` is called in at ``now``."""
+
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: F) -> object:
         """Call the use case. Reading errors are in ``form`` before; they end it with ``Invalid``."""
         raise NotImplementedError
@@ -115,6 +119,8 @@ class Target:
         self.chosen_id = self._visit_id if target.chosen else None
         self.zone = target.asked.zone
         self.names_technician = services.names_technician(target.job)
+        # The contract that the act sends, once it is drawn.
+        self.drawn: papers.Drawn | None = None
 
     @property
     def visit_id(self) -> int:
@@ -505,7 +511,16 @@ class Edit(Act[EditForm]):
         return services.edit(session, actor, now, target.job_id, edit)
 
 
-class SendContract(Act[InstallationForm]):
+class SendsContract(Act[F]):
+    """What sends a version of the contract."""
+
+    def prepare(self, session: Session, actor: Actor, now: datetime, target: Target, form: F) -> None:
+        """Draw it as it stands, while nobody has to wait for it."""
+        contract = contracts.contract_to_be(session, now, target.job_id, partners_words(session, actor))
+        target.drawn = papers.draw_ahead(session, contract)
+
+
+class SendContract(SendsContract[InstallationForm]):
     name = "send_contract"
     title = lazy_gettext("Send contract")
     button = lazy_gettext("Send contract")
@@ -514,11 +529,11 @@ class SendContract(Act[InstallationForm]):
 
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: InstallationForm) -> object:
         contract = contracts.send_contract(session, actor, now, target.job_id, partners_words(session, actor))
-        papers.draw_at_once(session, contract.id)
+        papers.keep_drawn(session, contract.id, target.drawn)
         return contract
 
 
-class SendCorrectedContract(Act[ReasonForm]):
+class SendCorrectedContract(SendsContract[ReasonForm]):
     name = "send_corrected_contract"
     title = lazy_gettext("Send corrected contract")
     button = lazy_gettext("Send corrected contract")
@@ -526,10 +541,15 @@ class SendCorrectedContract(Act[ReasonForm]):
     lead = lazy_gettext("The version that is out becomes void and can no longer be signed.")
     form = ReasonForm
 
+    def prepare(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> None:
+        """Draw nothing that is not sent without a reason."""
+        if shows(form.reason.data or ""):
+            super().prepare(session, actor, now, target, form)
+
     def run(self, session: Session, actor: Actor, now: datetime, target: Target, form: ReasonForm) -> object:
         reason, say = form.reason.data or "", partners_words(session, actor)
         contract = contracts.send_corrected_contract(session, actor, now, target.job_id, reason, say)
-        papers.draw_at_once(session, contract.id)
+        papers.keep_drawn(session, contract.id, target.drawn)
         return contract
 
 

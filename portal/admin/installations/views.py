@@ -346,10 +346,11 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
             _rearrange(form)
         else:
             form.validate()
-            keys, number = Target(target), target.job.number
+            keys, number, now = Target(target), target.job.number, formats.now()
             try:
+                act.prepare(db.session(), the_actor(), now, keys, form)
                 with unit_of_work(db.session()) as session:
-                    result = act.run(session, the_actor(), formats.now(), keys, form)
+                    result = act.run(session, the_actor(), now, keys, form)
             except Invalid as error:
                 form.refuse(error)
             except Conflict as error:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
+from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
 from sqlalchemy.orm import Session, undefer
 
 from portal.domain.branding.models import PartnerLogo
@@ -88,18 +89,25 @@ def stored_file(session: Session, contract_id: int, file: ContractFile) -> bytes
 
 def paper_facts(session: Session, contract_id: int) -> PaperFacts:
     """Return what the paper of a version is drawn from, in one statement; raises ``NotFound``."""
-    query = (
-        select(Contract, Job, Partner, PartnerLogo.picture)
-        .join(Job, Job.id == Contract.job_id)
-        .join(Partner, Partner.id == Contract.partner_id)
-        .outerjoin(PartnerLogo, PartnerLogo.partner_id == Contract.partner_id)
-        .where(Contract.id == contract_id)
-        .options(undefer(Contract.pdf), undefer(Contract.drawing))
-    )
-    found = session.execute(query).one_or_none()
+    query = _around().join(Contract, Contract.job_id == Job.id).add_columns(Contract).where(Contract.id == contract_id)
+    found = session.execute(query.options(undefer(Contract.pdf), undefer(Contract.drawing))).one_or_none()
     if found is None:
         raise NotFound
-    return PaperFacts(*found)
+    job, partner, logo, contract = found
+    return PaperFacts(contract, job, partner, logo)
+
+
+def paper_facts_of(session: Session, contract: Contract) -> PaperFacts:
+    """Return the same of a version that is not written yet; one statement."""
+    return PaperFacts(contract, *session.execute(_around().where(Job.id == contract.job_id)).one())
+
+
+def _around() -> Select[*tuple[Any, ...]]:
+    return (
+        select(Job, Partner, PartnerLogo.picture)
+        .join(Partner, Partner.id == Job.partner_id)
+        .outerjoin(PartnerLogo, PartnerLogo.partner_id == Job.partner_id)
+    )
 
 
 def findings(session: Session) -> Iterator[Finding]:

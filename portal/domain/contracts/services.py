@@ -98,6 +98,16 @@ def send_corrected_contract(
     return contract
 
 
+def contract_to_be(session: Session, now: datetime, job_id: int, say: Say = str) -> Contract:
+    """Return the next version of a contract as it would be sent at ``now``, for drawing it ahead; nothing is written.
+
+    Reads without a lock, so that what is sent may say something else after all.
+    """
+    job, current = find(session, Job, job_id), current_contract(session, job_id)
+    revision = current.revision + 1 if current is not None else 1
+    return _version(session, now, job, visits_of(session, job), revision, say)
+
+
 def sign_contract(
     session: Session,
     actor: Actor,
@@ -246,8 +256,18 @@ def _current(session: Session, job: Job) -> Contract:
 
 def _draw_up(session: Session, now: datetime, job: Job, revision: int, say: Say) -> Contract:
     visits = visits_of(session, job)
+    contract = _version(session, now, job, visits, revision, say)
+    session.add(contract)
+    session.flush()
+    announce(session, MessageKind.CONTRACT, visits[-1], now, subject=f"contract:{contract.id}")
+    return contract
+
+
+def _version(
+    session: Session, now: datetime, job: Job, visits: Sequence[Appointment], revision: int, say: Say
+) -> Contract:
     body = _body(session, now, job, visits, revision, say)
-    contract = Contract(
+    return Contract(
         partner_id=job.partner_id,
         customer_id=job.customer_id,
         job_id=job.id,
@@ -256,10 +276,6 @@ def _draw_up(session: Session, now: datetime, job: Job, revision: int, say: Say)
         sha256=fingerprint(body.encode()),
         sent_at=now,
     )
-    session.add(contract)
-    session.flush()
-    announce(session, MessageKind.CONTRACT, visits[-1], now, subject=f"contract:{contract.id}")
-    return contract
 
 
 def _body(session: Session, now: datetime, job: Job, visits: Sequence[Appointment], revision: int, say: Say) -> str:
