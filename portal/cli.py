@@ -30,8 +30,10 @@ from portal.domain.contracts.queries import findings
 from portal.domain.delivery import settings as delivery
 from portal.domain.errors import Invalid
 from portal.domain.jobs import attention, counts
+from portal.domain.people import search_indexes
 from portal.domain.people.models import Partner
 from portal.domain.people.partners import add_operator, found_partner
+from portal.domain.people.search_indexes import NotAllowed
 from portal.domain.tenancy import set_scope, system_scope
 from portal.domain.unit_of_work import unit_of_work
 from portal.domain.vault import Unreadable
@@ -164,7 +166,29 @@ def doctor() -> None:
         ]
     if found:
         raise click.ClickException("\n".join(found))
-    console.print("Everything is as it should be.")
+    with db.engine.connect() as connection:
+        slow = search_indexes.missing(connection)
+    if slow:
+        console.print(
+            f"Customers are found, but slower than need be: not there are the indexes {' and '.join(slow)}. "
+            "Create them by: portal index-searches",
+            soft_wrap=True,
+        )
+    console.print("Everything else is as it should be." if slow else "Everything is as it should be.")
+
+
+@main.command()
+def index_searches() -> None:
+    """Create the indexes that PostgreSQL finds customers by, where the upgrade could not; others go on working."""
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        try:
+            made = search_indexes.create_missing(connection)
+        except NotAllowed as error:
+            extensions = " ".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in search_indexes.EXTENSIONS)
+            raise click.ClickException(
+                f"The database said: {error}. Before this is called again, somebody who may has to run: {extensions}"
+            ) from None
+    console.print(f"Created: {', '.join(made)}." if made else "Nothing is missing.")
 
 
 @main.command()

@@ -28,7 +28,7 @@ from portal.domain.contracts.text import PLACEHOLDERS
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs.models import Job
 from portal.domain.people.models import Partner
-from portal.domain.people.search import POSTGRESQL
+from portal.domain.people.search_indexes import POSTGRESQL
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.pdf import FONTS, draw_certificate, draw_contract
 from portal.web.typefaces import MOST_PARTS, parts_for

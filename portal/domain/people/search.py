@@ -19,6 +19,7 @@ from sqlalchemy.orm import Session
 from portal.domain.database import POSTGRESQL
 from portal.domain.people.models import Address, Customer, one_line
 from portal.domain.people.queries import CHOICES, CustomerChoice, words_of
+from portal.domain.people.search_indexes import POSTGRESQL, TRIGRAMS
 from portal.domain.written import written
 
 # What is found in the middle is put in order among so many: who finds more types on.
@@ -26,7 +27,7 @@ CANDIDATES = 100
 # With fewer letters and digits in a row there is no trigram to look for.
 TRIGRAM = 3
 # On PostgreSQL alone, by migration: no model can say them for both.
-INDEXES = frozenset({"ix_customers_beginning", "ix_customers_trigrams", "ix_addresses_trigrams"})
+INDEXES = frozenset({"ix_customers_beginning", *TRIGRAMS})
 _ESCAPE = "/"
 _LAST_LETTER = "\U0010ffff"
 
