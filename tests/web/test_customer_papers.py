@@ -25,10 +25,10 @@ from portal.domain.actor import Actor, Role
 from portal.domain.contracts import services as contracts
 from portal.domain.contracts.models import Contract
 from portal.domain.contracts.text import PLACEHOLDERS
+from portal.domain.database import POSTGRESQL
 from portal.domain.jobs import fieldwork
 from portal.domain.jobs.models import Job
 from portal.domain.people.models import Partner
-from portal.domain.people.search_indexes import POSTGRESQL
 from portal.domain.unit_of_work import unit_of_work
 from portal.web.pdf import FONTS, draw_certificate, draw_contract
 from portal.web.typefaces import MOST_PARTS, parts_for

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 from portal.domain.database import POSTGRESQL
 from portal.domain.people.models import Address, Customer, one_line
 from portal.domain.people.queries import CHOICES, CustomerChoice, words_of
-from portal.domain.people.search_indexes import POSTGRESQL, TRIGRAMS
+from portal.domain.people.search_indexes import TRIGRAMS
 from portal.domain.written import written
 
 # What is found in the middle is put in order among so many: who finds more types on.

@@ -9,7 +9,8 @@ from __future__ import annotations
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-POSTGRESQL = "postgresql"
+from portal.domain.database import POSTGRESQL
+
 EXTENSIONS = ("pg_trgm", "btree_gin")
 TRIGRAMS = {
     "ix_customers_trigrams": "customers USING gin (partner_id, lower(name || ' ' || email) gin_trgm_ops)",
