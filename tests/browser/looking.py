@@ -36,9 +36,25 @@ def axe_complaints(page: Any) -> list[str]:
     ]
 
 
+# What can be used, or says what went wrong, and reaches out of a box that shows only what fits into it.
+CUT_OFF = """() => {
+    const beyond = [document.documentElement.scrollWidth - document.documentElement.clientWidth];
+    for (const one of document.querySelectorAll("a, button, input, select, textarea, .error, .invalid-feedback")) {
+        const shown = one.getBoundingClientRect();
+        if (shown.width <= 1 || !one.checkVisibility() || one.closest(".visually-hidden")) continue;
+        for (let box = one.parentElement; box && box !== document.body; box = box.parentElement) {
+            const flow = getComputedStyle(box).overflowX;
+            if (flow === "auto" || flow === "scroll") break;
+            if (flow !== "visible") beyond.push(Math.floor(shown.right - box.getBoundingClientRect().right));
+        }
+    }
+    return Math.max(...beyond);
+}"""
+
+
 def overflow(page: Any) -> int:
-    """Return by how many pixels the page is wider than its window."""
-    width: int = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    """Return by how many pixels the page is wider than its window, or something on it than the box that cuts it off."""
+    width: int = page.evaluate(CUT_OFF)
     return width
 
 

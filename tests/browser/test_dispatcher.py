@@ -385,6 +385,38 @@ def test_the_main_way_with_javascript_off(plain: Any, desk: Desk) -> None:
 
 
 @pytest.mark.look
+@pytest.mark.row("P8")
+def test_every_button_of_a_row_is_in_sight_beside_the_side_menu(page: Any, desk: Desk) -> None:
+    sign_in(page, desk.dana)
+    for width in (1000, 1100, 1200, 1270):
+        page.set_viewport_size({"width": width, "height": 768})
+        page.goto(URL)
+        assert overflow(page) == 0, width
+        hidden = page.locator(".scroll").first.evaluate("box => box.scrollWidth - box.clientWidth")
+        assert hidden <= 0, width
+
+
+@pytest.mark.row("P4")
+def test_a_long_word_stays_within_what_is_said_of_it(page: Any, desk: Desk) -> None:
+    sign_in(page, desk.dana)
+    page.goto(URL)
+    page.get_by_role("link", name="Schedule installation").first.click()
+    settled(page)
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_role("combobox", name="Customer").press_sequentially("raman")
+    expect(dialog.get_by_role("option").filter(has_text="Priya")).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    dialog.locator("#items-0-name").fill("W" * 150)
+    dialog.locator("#items-0-quantity").fill("0")
+    page.locator("dialog [data-act]").click()
+    expect(dialog.locator(".error-summary")).to_be_focused()
+    for said in (dialog.locator(".error-summary"), dialog.locator(".invalid-feedback").last):
+        expect(said).to_contain_text("WWW")
+        assert said.evaluate("box => box.scrollWidth - box.clientWidth") <= 0
+
+
+@pytest.mark.look
 @pytest.mark.row("P1")
 @pytest.mark.row("P12")
 @pytest.mark.parametrize(("size", "scheme"), LOOKS)

@@ -49,7 +49,7 @@ def test_a_request_is_made_on_a_phone_answered_with_another_date_and_accepted(
     expect(page.get_by_label("Street and number")).to_be_hidden()
     page.get_by_label("Another address").check()
     page.get_by_label("Street and number").fill("9 Quay Street")
-    page.get_by_label("Tell us more").fill("No hot water since Monday.")
+    page.get_by_label("Tell us more").fill("No hot water since Monday, and the boiler hums at night.")
     first = page.get_by_role("group", name="Choice 1")
     first.get_by_label("Date").fill("2020-01-01")
     page.get_by_role("button", name="Send request").click()
@@ -57,6 +57,10 @@ def test_a_request_is_made_on_a_phone_answered_with_another_date_and_accepted(
     at_both_sizes(page)
     first.get_by_label("Date").fill(day.isoformat())
     first.get_by_label("Time of day").select_option(label="Morning")
+    for number in (2, 3):
+        page.get_by_role("group", name=f"Choice {number}").get_by_label("Date").fill(
+            (day + timedelta(days=number)).isoformat()
+        )
     page.get_by_role("button", name="Send request").click()
     expect(page.get_by_text("We have your request and will write to you.")).to_be_visible()
     at_both_sizes(page)
@@ -65,6 +69,10 @@ def test_a_request_is_made_on_a_phone_answered_with_another_date_and_accepted(
     sign_in(desk, dana)
     desk.goto("/admin/requests/")
     at_both_sizes(desk)
+    # Three dates leave room for who asks, and for the buttons.
+    for size in (DESK, PHONE):
+        desk.set_viewport_size(size)
+        assert desk.locator(".scroll").first.evaluate("box => box.scrollWidth - box.clientWidth") <= 0, size
     desk.get_by_role("link", name="Open Boiler repair, Priya Raman").click()
     at_both_sizes(desk)
     desk.get_by_role("link", name="Offer another date").click()
