@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from flask import Flask
@@ -435,6 +436,24 @@ def test_the_look_ups_give_what_the_type_aheads_show(office: Office) -> None:
     asked = "/admin/api/technicians?q=&start=2026-11-24T09:00&minutes=60"
     notes = {one["name"]: one["note"] for one in office.site.client.get(asked).get_json()}
     assert notes == {"Ines Kowalski": "Ines Kowalski is booked at that time.", "Tomás Reyes": "Free then"}
+
+
+@pytest.mark.row("P5")
+@pytest.mark.parametrize("when", ["", "&start=2026-11-24T09:00&minutes=60"])
+def test_those_whose_name_begins_so_come_before_those_who_have_it_within(
+    office: Office, create_technician: Create, when: str
+) -> None:
+    for name in ("Nils Aalto", "Al%to Zorn"):
+        create_technician(office.partner, name=name)
+    for text, names in (
+        ("to", ["Tomás Reyes", "Al%to Zorn", "Nils Aalto"]),
+        ("AA", ["Nils Aalto"]),
+        ("aal n", ["Nils Aalto"]),
+        ("l%", ["Al%to Zorn"]),
+        ("", ["Al%to Zorn", "Ines Kowalski", "Nils Aalto", "Tomás Reyes"]),
+    ):
+        found = office.site.client.get("/admin/api/technicians?q=" + quote(text) + when).get_json()
+        assert [one["name"] for one in found] == names, text
 
 
 @pytest.mark.row("P5")

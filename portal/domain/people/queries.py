@@ -10,7 +10,7 @@ from enum import StrEnum
 from functools import reduce
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, false, func, or_, select, true
+from sqlalchemy import ColumnElement, Select, SQLColumnExpression, and_, case, false, func, or_, select, true
 from sqlalchemy.orm import InstrumentedAttribute, Session, selectinload
 
 from portal.domain.errors import Refusal
@@ -104,8 +104,10 @@ def find_technicians(
 ) -> list[TechnicianChoice]:
     """Return the technicians set to Available whose name has every word of ``text``, by name (P5).
 
-    With ``start`` (an instant) and what is ``wanted`` then, each one says whether they are free.
+    Whose name has parts that begin so comes first: "to" means Tomás before Aalto. With ``start`` (an instant) and what
+    is ``wanted`` then, each one says whether they are free.
     """
+    begins = each_word(text, lambda word: (" " + Technician.name).icontains(" " + word, autoescape=True))
     query = (
         select(Technician)
         .where(
@@ -114,7 +116,7 @@ def find_technicians(
             Technician.status == TechnicianStatus.AVAILABLE,
             words_in(text, (Technician.name,)),
         )
-        .order_by(Technician.name, Technician.id)
+        .order_by(case((begins, 0), else_=1), Technician.name, Technician.id)
         .limit(limit)
     )
     found = list(session.scalars(query))
