@@ -62,6 +62,7 @@ def test_a_partner_starts_with_reasons_in_its_own_language_whoever_creates_it(pl
         robin.get(f"{PARTNERS}new/")
         own = {"name": f"Northwind {prefix}", "job_prefix": prefix, "admin_email": f"{prefix}@mail.example"}
         robin.submit(form | own | {"locale": locale}, button="Create partner")
+        platform.session.rollback()
         made = platform.session.scalars(select(Partner).where(Partner.name == own["name"])).one()
         assert made.locale == locale
         reasons[prefix] = [
