@@ -120,6 +120,12 @@ class JobOfferView(ScopedModelView):
             except Invalid as error:
                 form.refuse(error)
                 offer = queries.offer(db.session(), key)
+            except Refused:
+                offer = queries.offer(db.session(), key)
+                if offer.job is None or offer.answered_by_id != the_actor().id:
+                    raise
+                # The same button pressed twice: the first press did it.
+                return redirect(self.get_url(".offer_view", key=key), 303)
             else:
                 flash(gettext("The job is yours: %(number)s is drafted.", number=number), "ok")
                 return redirect(self.get_url(".offer_view", key=key), 303)

@@ -134,7 +134,7 @@ class PartnerForm(VersionedForm):
         default=ANY,
         choices=[
             SelectChoice(ANY, lazy_gettext("Choose")),
-            SelectChoice(partners.KEEP, lazy_gettext("Keep the instant, so that the clock time reads differently")),
+            SelectChoice(partners.KEEP, lazy_gettext("Keep the moment, so that the clock shows another time")),
             SelectChoice(partners.SHIFT, lazy_gettext("Shift to the same clock time in the new zone")),
         ],
     )

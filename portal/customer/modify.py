@@ -70,8 +70,8 @@ def check_move(visit_id: int) -> ResponseReturnValue:
         taken = gone.code in GONE
         return _times(item, _day_of(item, start), None, gone=_words(item, start, gone), taken=taken), 409
     day = _day_of(item, start)
-    keeps = slot.technician_id == item.visit.technician_id
-    return page_of_visit("customer/modify_check.html", item, start=start, day=day, keeps_technician=keeps)
+    keeps, after = slot.technician_id == item.visit.technician_id, customer_queries.after_move(item, start)
+    return page_of_visit("customer/modify_check.html", item, start=start, day=day, keeps_technician=keeps, after=after)
 
 
 def move(visit_id: int) -> ResponseReturnValue:

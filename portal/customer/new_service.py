@@ -16,6 +16,7 @@ from wtforms import BooleanField, FileField, HiddenField, RadioField, SelectFiel
 from portal.customer.blueprint import LONGEST_KEY, customer, go, session
 from portal.domain.errors import Conflict, Invalid, NotFound, Refused
 from portal.domain.jobs.happened import client_key
+from portal.domain.offers.queries import taken_on
 from portal.domain.people.services import AddressInput
 from portal.domain.photos.pictures import Drawn
 from portal.domain.photos.services import drawn_photo
@@ -193,6 +194,7 @@ def accept(request_id: int) -> ResponseReturnValue:
     """Accept the date that the office offered."""
     return _answer(
         request_id,
+        "accept_proposal",
         lambda writing: services.accept_proposal(writing, customer(), formats.now(), request_id, _proposal()),
         lambda wish: gettext(
             "Thank you. We come on %(when)s.",
@@ -205,6 +207,7 @@ def decline(request_id: int) -> ResponseReturnValue:
     """Decline it, so that the office looks for another."""
     return _answer(
         request_id,
+        "decline_proposal",
         lambda writing: services.decline_proposal(writing, customer(), formats.now(), request_id, _proposal()),
         lambda wish: gettext("We look for another date and write to you."),
     )
@@ -214,12 +217,15 @@ def cancel(request_id: int) -> ResponseReturnValue:
     """Take the request back."""
     return _answer(
         request_id,
+        "cancel",
         lambda writing: services.cancel_request(writing, customer(), formats.now(), request_id),
         lambda wish: gettext("Your request is cancelled."),
     )
 
 
-def _answer(request_id: int, act: Callable[[Session], Any], done: Callable[[Any], str]) -> ResponseReturnValue:
+def _answer(
+    request_id: int, name: str, act: Callable[[Session], Any], done: Callable[[Any], str]
+) -> ResponseReturnValue:
     # What is not theirs is not there, whatever the form says.
     queries.service_request(session(), request_id)
     try:
@@ -227,7 +233,9 @@ def _answer(request_id: int, act: Callable[[Session], Any], done: Callable[[Any]
             act(writing)
     except (Refused, Conflict) as refused:
         wish = queries.service_request(session(), request_id)
-        return _page(wish, translate(refused.refusal.sentence, wish.partner_id)), 409
+        # The same button pressed twice: the first press did it.
+        if not services.is_done(customer(), wish, name, None if name == "cancel" else _proposal()):
+            return _page(wish, translate(refused.refusal.sentence, wish.partner_id)), 409
     flash(done(queries.service_request(session(), request_id)), "ok")
     return go("my.service_request", request_id=request_id)
 
@@ -239,6 +247,7 @@ def _page(wish: ServiceRequest, stopped: str = "", photo_form: RequestPhotoForm 
         wish=wish,
         may=services.open_answers(customer(), wish),
         passed=passed,
+        elsewhere=taken_on(session(), wish.id) if wish.may_go_to_others else None,
         stopped=stopped,
         photo_form=photo_form or RequestPhotoForm(),
         may_add_photo=services.photo_refusal(customer(), wish) is None and len(wish.photos) < services.MOST_PHOTOS,

@@ -11,10 +11,10 @@ from flask_babel import gettext, lazy_gettext, lazy_pgettext
 
 from portal.domain.actor import Role
 from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
-from portal.domain.lifecycle import HasStatus
+from portal.domain.lifecycle import HasStatus, Status
 from portal.domain.messages.models import Channel, Fault, MessageKind, MessageStatus
 from portal.domain.offers.states import JOB_OFFER
-from portal.domain.requests.models import Wish
+from portal.domain.requests.models import ChangeRequest, Wish
 from portal.domain.requests.states import CHANGE_REQUEST, SERVICE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
@@ -135,6 +135,14 @@ FAULTS = {
 }
 # What a change request is for, as customer and office read it.
 WISHES = {Wish.MOVE: lazy_gettext("Another time"), Wish.CANCEL: lazy_gettext("Cancel the visit")}
+# Where a customer reads something else of what they asked for than the office does.
+ASKED = {
+    "PENDING": lazy_gettext("Waits for our answer"),
+    "APPLIED": lazy_gettext("Done"),
+    "LAPSED": lazy_gettext("No longer open"),
+    "NEW": lazy_gettext("Waits for our answer"),
+    "CONVERTED": lazy_gettext("Taken on"),
+}
 # What a rating of a survey means.
 RATING_WORDS = {
     1: lazy_gettext("Very dissatisfied"),
@@ -219,14 +227,22 @@ def visit_badge(visit: VisitLike) -> Badge:
     return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
 
 
-def request_badge(request: HasStatus) -> Badge:
-    """Return the badge of a change request."""
-    return Badge(CSS["change_request"][request.status], translate(CHANGE_REQUEST.status(request.status).label))
+def request_badge(request: ChangeRequest) -> Badge:
+    """Return the badge of a change request, in the customer's words for a customer."""
+    css, status = CSS["change_request"][request.status], CHANGE_REQUEST.status(request.status)
+    return Badge(css, gettext("Taken back") if request.is_withdrawn else _asked_label(status))
 
 
 def service_request_badge(request: HasStatus) -> Badge:
-    """Return the badge of a request for new service, for office and customer alike."""
-    return Badge(CSS["service_request"][request.status], translate(SERVICE_REQUEST.status(request.status).label))
+    """Return the badge of a request for new service, in the customer's words for a customer."""
+    return Badge(CSS["service_request"][request.status], _asked_label(SERVICE_REQUEST.status(request.status)))
+
+
+def _asked_label(status: Status) -> str:
+    actor = current_actor()
+    if actor is not None and actor.role is Role.CUSTOMER and status.name in ASKED:
+        return str(ASKED[status.name])
+    return translate(status.label)
 
 
 def offer_badge(offer: HasStatus, expired: bool = False) -> Badge:

@@ -187,7 +187,7 @@ def test_wishes_end_applied_declined_and_lapsed(office: Office, create_installat
     office.dana.goto(f"/admin/installations/{lapsed.id}")
     office.act("Reschedule", "Move the visit", date=workday(9).date().isoformat(), time="10:00")
     assert office.states(ChangeRequest) == ["APPLIED", "DECLINED", "LAPSED"]
-    for said in ("Applied", "Declined", "Lapsed"):
+    for said in ("Done", "Declined", "No longer open"):
         office.reads(office.priya, "/my/requests", said)
 
 

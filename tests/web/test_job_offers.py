@@ -96,6 +96,8 @@ def market(
 @pytest.mark.row("P18")
 def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so(
     market: Market,
+    app: Flask,
+    create_staff: Create,
     clock: Any,  # noqa: F811
 ) -> None:
     at_acme, at_globex = market.both()
@@ -132,7 +134,11 @@ def test_of_two_partners_the_first_to_accept_gets_the_job_and_the_other_reads_so
     assert dana.get(f"{at_acme}/decline").status_code == 409
     dana.get(at_acme)
     assert "Taken by another partner" in dana.text
-    assert gina.post(at_globex, {"service_type": str(job.service_type_id)}).status_code == 409
+    # Pressed twice it is hers already; a colleague reads why it is not to be had.
+    assert gina.post(at_globex, {"service_type": str(job.service_type_id)}).status_code == 303
+    colleague = Site(app.test_client())
+    colleague.sign_in(create_staff(market.globex))
+    assert colleague.post(at_globex, {"service_type": str(job.service_type_id)}).status_code == 409
     assert len(market.office.jobs()) == 1
     clock.shift(attention.FRESH)
     dana.get("/admin/")
@@ -309,6 +315,13 @@ def test_a_declined_request_goes_to_another_partner_where_the_customer_allows_it
     # One log-in shows both companies' (C8).
     my.get("/my/")
     assert my.get(f"/my/jobs/{job.id}").status_code == 200
+    my.get(f"/my/requests/{wish.id}")
+    assert "Globex has taken it on." in my.text
+    assert "other companies may be asked" not in my.text
+    my.get(str(my.page.find("a", string=f"The whole job: {job.title}")["href"]))  # type: ignore[index]
+    assert my.last.request.path == f"/my/jobs/{job.id}"
+    my.get(f"/my/requests/{kept.id}")
+    assert "has taken it on" not in my.text
     robin.get(f"{OPERATORS}requests")
     assert "No request waits for another partner." in robin.text
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Integer, Select, and_, bindparam, or_, select
@@ -34,7 +34,7 @@ from portal.domain.requests.models import PENDING, ChangeRequest, Wish
 from portal.domain.requests.services import wish_refusal
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import Board, Rules, rules_in, times_for_customer, with_rules
-from portal.domain.scheduling.rules import Controls, Decision
+from portal.domain.scheduling.rules import Action, Controls, Decision, under_rules
 from portal.domain.scheduling.slots import Limits, Slot, Wanted, free_times
 from portal.domain.scheduling.zones import day_span, local_day
 from portal.domain.tracking.models import Position
@@ -135,6 +135,23 @@ class Offer:
     earlier: date | None
     later: date | None
     next_free: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class AfterMove:
+    """Whether its customer can move a visit once more, or cancel it, after a move that they are about to make."""
+
+    move: Decision
+    cancel: Decision
+
+
+@dataclass(slots=True)
+class _Moved:
+    """A visit as it would be after a move by its customer."""
+
+    start_at: datetime
+    customer_moves: int
+    is_confirmed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,6 +285,13 @@ def slot_for_move(session: Session, item: CustomerVisit, start: datetime) -> Slo
     day = local_day(start, item.asked.zone)
     search = _Search(session, item, customer_limits(item.asked), day, day)
     return slot_at(start, search.slots(day, only=start))
+
+
+def after_move(item: CustomerVisit, start: datetime) -> AfterMove:
+    """Return what the rules of now let the customer still do once ``start`` (an instant) is taken."""
+    controls, now = item.controls, item.asked.now
+    moved = _Moved(start, item.visit.customer_moves + 1, controls.own_choice_confirms)
+    return AfterMove(*(under_rules(action, controls, moved, now) for action in get_args(Action)))
 
 
 def start_before_move(session: Session, visit: Appointment) -> datetime | None:

@@ -59,7 +59,7 @@ SENT_ANEW = Refusal("sent_anew", sentence("The invitation was sent anew."))
 NOT_COMPLETE = Refusal("not_complete", sentence("The visit is not completed."))
 NOT_THEIRS = Refusal("not_theirs", sentence("Somebody else does the visit now."))
 THEIRS_AGAIN = Refusal("theirs_again", sentence("The visit is theirs again."))
-REQUEST_ANSWERED = Refusal("request_answered", sentence("The request stands otherwise by now."))
+REQUEST_ANSWERED = Refusal("request_answered", sentence("The request has changed since."))
 CONTRACT_NOT_OPEN = Refusal("contract_not_open", sentence("The contract no longer waits for a signature."))
 
 # For how long it is of use to hear that a number opens nothing.

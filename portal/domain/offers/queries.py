@@ -9,6 +9,7 @@ from sqlalchemy import Select, exists, select
 from sqlalchemy.orm import Session, joinedload
 
 from portal.domain.errors import NotFound
+from portal.domain.jobs.models import Job
 from portal.domain.lookup import MAX_KEY
 from portal.domain.offers.models import JobOffer, OfferedJob
 from portal.domain.paging import PAGE_ROWS, Cursor, Order, Page, page_of
@@ -103,6 +104,13 @@ def request_for_others(session: Session, key: int) -> ServiceRequest:
     if found is None:
         raise NotFound
     return found
+
+
+def taken_on(session: Session, request_id: int) -> Job | None:
+    """Return the job that another partner made of a declined request, for the customer who asked; ``None`` so far."""
+    query = select(Job).join(JobOffer, JobOffer.job_id == Job.id)
+    query = query.join(OfferedJob, OfferedJob.id == JobOffer.offered_job_id).where(OfferedJob.request_id == request_id)
+    return session.scalars(query).one_or_none()
 
 
 def _for_others() -> Select[ServiceRequest]:

@@ -273,7 +273,7 @@ def edit_partner(session: Session, actor: Actor, now: datetime, partner_id: int,
         raise Warned(
             {
                 "timezone": sentence(
-                    "Visits planned: %(count)s. Choose below whether they keep their instant or their clock time.",
+                    "Visits planned: %(count)s. Choose below whether they keep their moment or their clock time.",
                     count=ahead,
                 )
             }

@@ -34,6 +34,7 @@ from portal.domain.photos.pictures import Drawn
 from portal.domain.requests.dates import PreferredDate, date_errors, kept_dates
 from portal.domain.requests.models import RequestPhoto, ServiceRequest
 from portal.domain.requests.queries import address_in_use
+from portal.domain.requests.services import no_longer_waits
 from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import controls_for, wanted_for, zone_of
@@ -231,7 +232,7 @@ def accept_proposal(session: Session, actor: Actor, now: datetime, request_id: i
     ``Conflict`` where it was taken meanwhile; the offer then stands as before, to be declined.
     """
     request = _lock(session, request_id)
-    demand(answer_refusal(actor, request, "accept_proposal"))
+    demand(_in_plain_words(answer_refusal(actor, request, "accept_proposal"), _withdrawn_offer()))
     _demand_same(request, proposal)
     demand(proposal_refusal(request, now))
     kind = find(session, ServiceType, request.service_type_id)
@@ -260,7 +261,7 @@ def accept_proposal(session: Session, actor: Actor, now: datetime, request_id: i
 def decline_proposal(session: Session, actor: Actor, now: datetime, request_id: int, proposal: int) -> ServiceRequest:
     """Decline the date that the office offered: the request waits for another answer. ``proposal`` as above."""
     request = _lock(session, request_id)
-    demand(answer_refusal(actor, request, "decline_proposal"))
+    demand(_in_plain_words(answer_refusal(actor, request, "decline_proposal"), _withdrawn_offer()))
     _demand_same(request, proposal)
     _move(request, actor, now, "decline_proposal")
     session.flush()
@@ -270,9 +271,16 @@ def decline_proposal(session: Session, actor: Actor, now: datetime, request_id: 
 def cancel_request(session: Session, actor: Actor, now: datetime, request_id: int) -> ServiceRequest:
     """Take a request back, for the customer, until it is handled."""
     request = _lock(session, request_id)
+    demand(_in_plain_words(answer_refusal(actor, request, "cancel"), no_longer_waits()))
     _move(request, actor, now, "cancel")
     session.flush()
     return request
+
+
+def is_done(actor: Actor, request: ServiceRequest, name: str, proposal: int | None = None) -> bool:
+    """Whether ``name`` is what ``actor`` did last with the request, about the offer ``proposal`` if there is one."""
+    (target,) = SERVICE_REQUEST.transition(name).targets
+    return request.status == target and request.answered_by_id == actor.id and proposal in (None, request.proposals)
 
 
 def answer_refusal(actor: Actor, request: ServiceRequest, name: str) -> Refusal | None:
@@ -328,6 +336,15 @@ def _address_errors(session: Session, customer: Customer, wish: ServiceWish) -> 
     if address.active:
         return {}
     return {"address": sentence("%(address)s is not used for new visits any more.", address=address.one_line)}
+
+
+def _in_plain_words(refusal: Refusal | None, ended: Refusal) -> Refusal | None:
+    """Return ``ended`` in place of a refusal that speaks of statuses, which are the office's words."""
+    return ended if refusal is not None and refusal.code == "wrong_status" else refusal
+
+
+def _withdrawn_offer() -> Refusal:
+    return Refusal("answered", sentence("This date is no longer offered."))
 
 
 def _demand_same(request: ServiceRequest, proposal: int) -> None:
