@@ -20,7 +20,8 @@ from portal.domain.base import Base, CustomerOwned, PartnerScoped
 from portal.domain.errors import Refused, suspended
 
 SCOPE = "scope"
-# The partners whose rows a unit of work refuses to write, because they are suspended.
+# The partners whose rows a unit of work refuses to write, because they are suspended; until one is about to be written,
+# how to find out.
 SUSPENDED = "suspended"
 EXCEPTIONS = ("login", "token", "system", "operator")
 # For hand-written SQL that filters by partner in its own text; each such statement has a cross-tenant test.
@@ -171,7 +172,7 @@ def _scope_statement(state: ORMExecuteState) -> None:
             raise ScopeError("bulk UPDATE by key passes by the scope: change objects of the session")
         if "partner_id" in _updated(statement, state.parameters):
             raise ScopeError("a row never changes its partner")
-    if isinstance(statement, Update | Delete) and state.session.info.get(SUSPENDED):
+    if isinstance(statement, Update | Delete) and _suspended_in(state.session):
         # Which rows it would reach is not known before, so it is refused as a whole.
         raise Refused(suspended())
     if isinstance(statement, Update | Delete) or state.is_select:
@@ -222,6 +223,14 @@ def _check_flush(session: Session, flush_context: Any, instances: Any) -> None:
             check_write(session, row)
 
 
+def _suspended_in(session: Session) -> frozenset[int]:
+    found = session.info.get(SUSPENDED, frozenset())
+    if callable(found):
+        found = session.info[SUSPENDED] = found()
+    known: frozenset[int] = found
+    return known
+
+
 def check_write(session: Session, row: PartnerScoped) -> None:
     """Raise ``ScopeError`` for a row that is not the session's to write, ``Refused`` for a suspended partner's (P20).
 
@@ -232,7 +241,7 @@ def check_write(session: Session, row: PartnerScoped) -> None:
         return
     if row.partner_id not in scope.partner_ids:
         raise ScopeError(f"{type(row).__name__} of another partner in this session")
-    if row.partner_id in session.info.get(SUSPENDED, ()):
+    if row.partner_id in _suspended_in(session):
         raise Refused(suspended())
     if not isinstance(row, CustomerOwned) or scope.customer_ids is None:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from sqlalchemy import Select, select
 from sqlalchemy.orm import Session
@@ -34,7 +35,7 @@ def unit_of_work(session: Session) -> Iterator[Session]:
     session.info[_ACTIVE] = True
     try:
         session.connection(execution_options=WRITES)
-        session.info[SUSPENDED] = _suspended(session)
+        session.info[SUSPENDED] = partial(_suspended, session)
         yield session
         session.commit()
     except BaseException:

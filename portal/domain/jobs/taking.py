@@ -25,7 +25,7 @@ from portal.domain.requests.models import PENDING, ChangeRequest
 from portal.domain.scheduling.models import ControlOverride, FeatureControls
 from portal.domain.scheduling.queries import OVERRIDING, Rules, is_over_job
 from portal.domain.scheduling.rules import Owner
-from portal.domain.tenancy import ScopeError, check_write, scope_of
+from portal.domain.tenancy import SUSPENDED, ScopeError, check_write, scope_of
 from portal.domain.unit_of_work import require_unit_of_work
 
 _JOBS, _VISITS, _ENTRIES = Copies(Job), Copies(Appointment), Copies(HistoryEntry)
@@ -74,7 +74,10 @@ def hold(session: Session, visit_id: int) -> Held:
     # What the lock waited for is seen by a statement that begins after it.
     found = _READ.rows(session.connection(), {"job_id": job_id, "partner_id": partner_id})
     rows = [_parts_of(row) for row in found]
-    job, _, controls, _, (zone, has_wishes) = rows[0]
+    job, _, controls, _, (zone, is_suspended, has_wishes) = rows[0]
+    if scope_of(session).partner_ids == {partner_id}:
+        # So that it need not be asked when something is written.
+        session.info[SUSPENDED] = frozenset({partner_id} if is_suspended else ())
     overrides: dict[Owner, ControlOverride | None] = dict.fromkeys(OVERRIDING)
     # Of a visit there is a row for each override.
     visits = {}
@@ -115,7 +118,8 @@ def _reading(dialect: str) -> Select[*tuple[Any, ...]]:
         ChangeRequest.partner_id == partner_id, ChangeRequest.job_id == Job.id, ChangeRequest.status == PENDING
     )
     query = (
-        select(*(column for part in _PARTS for column in part.columns), Partner.timezone, pending.exists())
+        select(*(column for part in _PARTS for column in part.columns))
+        .add_columns(Partner.timezone, Partner.suspended_at.is_not(None), pending.exists())
         .select_from(Job)
         .join(Appointment, Appointment.job_id == Job.id)
         .join(Partner, Partner.id == Job.partner_id)

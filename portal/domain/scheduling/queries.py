@@ -20,6 +20,7 @@ from sqlalchemy import (
     bindparam,
     case,
     cast,
+    func,
     literal_column,
     null,
     or_,
@@ -279,15 +280,14 @@ def lock_takers(session: Session, partner_id: int, service_type_id: int, technic
 
 
 def _takers_query(dialect: str) -> Select[int, str]:
-    own, person = bindparam("own", type_=Key), Technician.__table__.c
-    keeps = select(person.id).where(person.id == own, _is_fit(person, bindparam("kind", type_=Key))).correlate(None)
-    return (
-        select(Technician.id, Technician.name)
-        .where(Technician.partner_id == bindparam("partner", type_=Key), *_is_available(Technician))
-        .where(or_(Technician.id == own, ~keeps.exists()))
-        .order_by(Technician.id)
-        .with_for_update(of=Technician, key_share=True)
-    )
+    partner_id, person = bindparam("partner", type_=Key), Technician.__table__.c
+    own = select(person.id).where(person.partner_id == partner_id, person.id == bindparam("own", type_=Key))
+    own_key = own.where(_is_fit(person, bindparam("kind", type_=Key))).correlate(None).scalar_subquery()
+    # From the one key to itself, or from the first to the last: for both there is an index.
+    theirs = Technician.id.between(func.coalesce(own_key, 0), func.coalesce(own_key, MAX_KEY))
+    query = select(Technician.id, Technician.name).where(Technician.partner_id == partner_id, theirs)
+    query = query.where(*_is_available(Technician)).order_by(Technician.id)
+    return query.with_for_update(of=Technician, key_share=True)
 
 
 _TAKERS = Prepared(_takers_query)
