@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from psycopg import RawCursor
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
@@ -39,7 +40,7 @@ class Prepared:
     def __init__(self, build: Callable[[str], Executable]) -> None:
         self._build = build
         self._statements: dict[str, Any] = {}
-        self._texts: dict[str, _Text] = {}
+        self._text: _Text | None = None
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows that it finds; raises what SQLAlchemy would."""
@@ -59,45 +60,51 @@ class Prepared:
 
     def _run(self, connection: Connection, values: Mapping[str, Any]) -> Any:
         dialect = connection.dialect
-        statement = self._statements.get(dialect.name)
-        if statement is None:
-            statement = self._statements[dialect.name] = self._build(dialect.name)
         if dialect.name != POSTGRESQL:
-            return connection.execute(statement, values)
-        text = self._texts.get(dialect.name)
-        if text is None:
-            text = self._texts[dialect.name] = _Text(statement, dialect)
-        given = text.given(values)
-        cursor = connection.connection.cursor()
+            return connection.execute(self._statement(dialect.name), values)
+        if self._text is None:
+            self._text = _Text(self._statement(dialect.name), dialect)
+        given = self._text.given(values)
+        driver: Any = connection.connection.driver_connection
+        cursor = RawCursor(driver)
         try:
-            cursor.execute(text.sql, given)
+            cursor.execute(self._text.sql, given)
         except dialect.loaded_dbapi.Error as error:
-            raise _told(connection, text.sql, given, error, cursor) from error
+            raise _told(connection, self._text.sql, given, error) from error
         return cursor
+
+    def _statement(self, dialect: str) -> Any:
+        found = self._statements.get(dialect)
+        if found is None:
+            found = self._statements[dialect] = self._build(dialect)
+        return found
 
 
 class _Text:
     """A statement as the driver gets it, and what becomes of its values before."""
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
-        compiled = statement.compile(dialect=dialect)
+        # As PostgreSQL numbers its parameters, so that the driver need not read the statement to find them.
+        numbered: Any = type(dialect)
+        compiled = statement.compile(dialect=numbered(paramstyle="numeric_dollar"))
         self.sql = str(compiled)
+        self._names: Sequence[str] = compiled.positiontup
         self._fixed = {name: value for name, value in compiled.params.items() if value is not None}
         found = {name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in compiled.binds.items()}
         self._processors = [(name, process) for name, process in found.items() if process is not None]
 
-    def given(self, values: Mapping[str, Any]) -> dict[str, Any]:
+    def given(self, values: Mapping[str, Any]) -> list[Any]:
         """Return all values of the statement as the driver takes them."""
         given = {**self._fixed, **values}
         for name, process in self._processors:
             given[name] = process(given[name])
-        return given
+        return [given[name] for name in self._names]
 
 
-def _told(connection: Connection, sql: str, given: Any, error: Exception, cursor: Any) -> BaseException:
+def _told(connection: Connection, sql: str, given: Any, error: Exception) -> BaseException:
     """Return an error of the driver as SQLAlchemy tells it; a connection that was lost is given up."""
     dialect = connection.dialect
-    is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, cursor)  # type: ignore[arg-type]
+    is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if is_lost:
         connection.invalidate(error)
     return DBAPIError.instance(
@@ -120,7 +127,7 @@ class Copies(Generic[M]):
     def __init__(self, model: type[M]) -> None:
         self._model = model
         attributes = [one for one in inspect(model).column_attrs if not one.deferred]
-        self._names = [one.key for one in attributes]
+        self.names = tuple(one.key for one in attributes)
         self.columns = tuple(one.class_attribute for one in attributes)
         self._updates: dict[tuple[str, ...], Prepared] = {}
         self._inserts: dict[tuple[str, ...], Prepared] = {}
@@ -128,27 +135,31 @@ class Copies(Generic[M]):
     def of(self, values: Sequence[Any]) -> M:
         """Return the copy of a row, of which ``values`` are those of ``columns``."""
         copy: M = manager_of_class(self._model).new_instance()
-        copy.__dict__.update(zip(self._names, values, strict=True))
+        copy.__dict__.update(zip(self.names, values, strict=True))
         return copy
+
+    def values(self, row: Sequence[Any]) -> dict[str, Any]:
+        """Return what a row says, by the names of its columns."""
+        return dict(zip(self.names, row, strict=True))
 
     def changes(self, copy: M, values: Sequence[Any]) -> dict[str, Any]:
         """Return what is no longer as in ``values``, of which ``copy`` was made: by name, as it is now."""
         now = copy.__dict__
-        return {name: now[name] for name, before in zip(self._names, values, strict=True) if now[name] != before}
+        return {name: now[name] for name, before in zip(self.names, values, strict=True) if now[name] != before}
 
     def update(self, connection: Connection, copy: Any, changes: Mapping[str, Any]) -> None:
         """Write ``changes`` of a ``Versioned`` row, of which ``copy`` was made; ``StaleDataError`` if it is another."""
         statement = self._updates.get(tuple(changes))
         if statement is None:
             statement = self._updates[tuple(changes)] = Prepared(_update_of(self._model.__table__, tuple(changes)))
-        given = {"held_id": copy.id, "held_partner": copy.partner_id, "held_version": copy.version, **changes}
-        if statement.write(connection, given) != 1:
+        held = {"held_id": copy.id, "held_partner": copy.partner_id, "held_version": copy.version}
+        if statement.write(connection, {**held, **changes}) != 1:
             raise StaleDataError(f"{self._model.__name__} {copy.id} was changed meanwhile")
 
     def insert(self, connection: Connection, row: M) -> None:
         """Write a new row, which no session knows either; what its model gives by default is given by hand."""
         values = row.__dict__
-        names = tuple(name for name in self._names if name in values)
+        names = tuple(name for name in self.names if name in values)
         statement = self._inserts.get(names)
         if statement is None:
             statement = self._inserts[names] = Prepared(_insert_of(self._model.__table__, names))

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from sqlalchemy import Select, select
+from sqlalchemy import Connection, Select, select
 from sqlalchemy.orm import Session
 
 from portal.domain.people.models import Partner
@@ -15,6 +15,7 @@ from portal.domain.tenancy import SCOPE, SUSPENDED, Scope
 
 WRITES = {"writes": True}
 _ACTIVE = "unit_of_work"
+_CONNECTION = "unit_of_work_connection"
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def unit_of_work(session: Session) -> Iterator[Session]:
     session.rollback()
     session.info[_ACTIVE] = True
     try:
-        session.connection(execution_options=WRITES)
+        session.info[_CONNECTION] = session.connection(execution_options=WRITES)
         session.info[SUSPENDED] = partial(_suspended, session)
         yield session
         session.commit()
@@ -43,6 +44,7 @@ def unit_of_work(session: Session) -> Iterator[Session]:
         raise
     finally:
         session.info[_ACTIVE] = False
+        session.info[_CONNECTION] = None
         session.info[SUSPENDED] = frozenset()
 
 
@@ -57,11 +59,18 @@ def require_unit_of_work(session: Session) -> None:
         raise RuntimeError("a use case runs within unit_of_work()")
 
 
+def connection_in(session: Session) -> Connection:
+    """Return the connection of the unit of work that ``session`` is in; raises ``RuntimeError`` outside of one."""
+    require_unit_of_work(session)
+    connection: Connection = session.info[_CONNECTION]
+    return connection
+
+
 def _suspended(session: Session) -> frozenset[int]:
     scope = session.info.get(SCOPE)
     if not isinstance(scope, Scope) or scope.exception or scope.past_suspension or not scope.partner_ids:
         return frozenset()
-    found = _SUSPENDED.rows(session.connection(), {"partners": list(scope.partner_ids)})
+    found = _SUSPENDED.rows(connection_in(session), {"partners": list(scope.partner_ids)})
     return frozenset(partner_id for (partner_id,) in found)
 
 

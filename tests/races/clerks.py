@@ -19,9 +19,10 @@ from portal.domain.jobs import mechanics, services, taking
 from portal.domain.jobs.mechanics import lock_job_of
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
-from portal.domain.jobs.taking import lock_job
+from portal.domain.jobs.taking import LOCKING, job_of
 from portal.domain.lookup import lock_technicians
 from portal.domain.people.models import Technician
+from portal.domain.prepared import Prepared
 from portal.domain.scheduling.queries import lock_takers
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
@@ -82,6 +83,10 @@ class Turn:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
+# Finds what ``LOCKING`` locks.
+_LOOKING = Prepared(job_of)
+
+
 class Clerk:
     """Calls use cases over a connection of its own. Without ``locks``, as if nobody had thought of any."""
 
@@ -94,7 +99,7 @@ class Clerk:
         self.people = people
         self.outcome = Outcome(Counter(), [])
         mechanics.lock_job_of = lock_job_of if locks else _look_at_job_of
-        taking.lock_job = lock_job if locks else look_at_job
+        taking.LOCKING = LOCKING if locks else _LOOKING
         services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
         services.lock_takers = lock_takers if locks else look_at_takers  # type: ignore[attr-defined]
 
@@ -230,12 +235,6 @@ def _let_others_come(session: Session, others: Any) -> None:
 def _look_at_job_of(session: Session, visit_id: int) -> Job:
     query = select(Job).join(Appointment, Appointment.job_id == Job.id).where(Appointment.id == visit_id)
     return session.scalars(query, execution_options={"populate_existing": True}).one()
-
-
-def look_at_job(session: Session, visit_id: int) -> tuple[int, int]:
-    """Do what ``taking.lock_job`` does without the lock."""
-    job = _look_at_job_of(session, visit_id)
-    return job.id, job.partner_id
 
 
 def look_without_locking(session: Any, keys: Any) -> list[Technician]:

@@ -11,10 +11,9 @@ from itertools import accumulate
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, and_, bindparam, select
 from sqlalchemy.orm import Session
 
-from portal.domain.base import Key
 from portal.domain.errors import NotFound
 from portal.domain.jobs.mechanics import telling_if_booked
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job, count_change
@@ -26,7 +25,7 @@ from portal.domain.scheduling.models import ControlOverride, FeatureControls
 from portal.domain.scheduling.queries import OVERRIDING, Rules, is_over_job
 from portal.domain.scheduling.rules import Owner
 from portal.domain.tenancy import SUSPENDED, ScopeError, check_write, scope_of
-from portal.domain.unit_of_work import require_unit_of_work
+from portal.domain.unit_of_work import connection_in
 
 _JOBS, _VISITS, _ENTRIES = Copies(Job), Copies(Appointment), Copies(HistoryEntry)
 _CONTROLS, _OVERRIDES = Copies(FeatureControls), Copies(ControlOverride)
@@ -55,29 +54,32 @@ class Held:
         """
         for row in (self.visit, self.job, entry):
             check_write(session, row)
-        connection = session.connection()
+        connection = connection_in(session)
         with telling_if_booked(technician):
             _VISITS.update(connection, self.visit, _VISITS.changes(self.visit, self._visit_was))
-        changes = _JOBS.changes(self.job, self._job_was)
-        _JOBS.update(connection, self.job, changes)
+        _JOBS.update(connection, self.job, _JOBS.changes(self.job, self._job_was))
         _ENTRIES.insert(connection, entry)
-        was = _JOBS.of(self._job_was)
-        count_change(session, self.job, was.status, was.technician_id)
+        was = _JOBS.values(self._job_was)
+        count_change(session, self.job, was["status"], was["technician_id"])
 
 
 def hold(session: Session, visit_id: int) -> Held:
     """Lock the job of a visit of the session's customer and return both as they are now; raises ``NotFound``."""
-    require_unit_of_work(session)
     if not 0 < visit_id <= MAX_KEY:
         raise NotFound
-    job_id, partner_id = lock_job(session, visit_id)
+    scope = scope_of(session)
+    if scope.customer_ids is None:
+        raise ScopeError("only a customer's session can tell whose visit it is")
+    given = {"visit_id": visit_id, "partners": list(scope.partner_ids), "customers": list(scope.customer_ids)}
+    connection = connection_in(session)
+    if not LOCKING.rows(connection, given):
+        raise NotFound
     # What the lock waited for is seen by a statement that begins after it.
-    found = _READ.rows(session.connection(), {"job_id": job_id, "partner_id": partner_id})
-    rows = [_parts_of(row) for row in found]
+    rows = [_parts_of(row) for row in _READING.rows(connection, given)]
     job, _, controls, _, (zone, is_suspended, has_wishes) = rows[0]
-    if scope_of(session).partner_ids == {partner_id}:
+    if len(scope.partner_ids) == 1:
         # So that it need not be asked when something is written.
-        session.info[SUSPENDED] = frozenset({partner_id} if is_suspended else ())
+        session.info[SUSPENDED] = scope.partner_ids if is_suspended else frozenset()
     overrides: dict[Owner, ControlOverride | None] = dict.fromkeys(OVERRIDING)
     # Of a visit there is a row for each override.
     visits = {}
@@ -91,47 +93,36 @@ def hold(session: Session, visit_id: int) -> Held:
     return Held(wanted, _JOBS.of(job), list(visits.values()), rules, has_wishes, was, job)
 
 
-def lock_job(session: Session, visit_id: int) -> tuple[int, int]:
-    """Lock the job of a visit of the session's customer until the unit of work ends; raises ``NotFound``.
-
-    Returns its key and its partner's.
-    """
-    scope = scope_of(session)
-    if scope.customer_ids is None:
-        raise ScopeError("only a customer's session can tell whose visit it is")
-    theirs = {"partners": list(scope.partner_ids), "customers": list(scope.customer_ids)}
-    for job_id, partner_id in _LOCK.rows(session.connection(), {"visit_id": visit_id, **theirs}):
-        return job_id, partner_id
-    raise NotFound
-
-
-def _locking(dialect: str) -> Select[int, int]:
-    theirs = among(Job.partner_id, "partners", dialect), among(Job.customer_id, "customers", dialect)
-    # A visit never changes its job, so that it can be looked up in the statement that locks.
-    job_id = select(Appointment.job_id).where(Appointment.id == bindparam("visit_id")).scalar_subquery()
-    return select(Job.id, Job.partner_id).where(Job.id == job_id, *theirs).with_for_update(of=Job)
+def job_of(dialect: str) -> Select[int]:
+    """Return the query for the key of the job of a visit of some customers of some partners."""
+    its = Job.id == select(Appointment.job_id).where(Appointment.id == bindparam("visit_id")).scalar_subquery()
+    return select(Job.id).where(
+        its, among(Job.partner_id, "partners", dialect), among(Job.customer_id, "customers", dialect)
+    )
 
 
 def _reading(dialect: str) -> Select[*tuple[Any, ...]]:
-    partner_id = bindparam("partner_id", type_=Key)
-    pending = select(ChangeRequest.id).where(
-        ChangeRequest.partner_id == partner_id, ChangeRequest.job_id == Job.id, ChangeRequest.status == PENDING
-    )
+    # By the partner as well wherever there is an index for that.
+    own = Appointment.__table__.alias()
+    is_own = (own.c.id == bindparam("visit_id"), among(own.c.customer_id, "customers", dialect))
+    pending = select(ChangeRequest.id).where(ChangeRequest.partner_id == own.c.partner_id)
+    pending = pending.where(ChangeRequest.job_id == own.c.job_id, ChangeRequest.status == PENDING)
     query = (
         select(*(column for part in _PARTS for column in part.columns))
         .add_columns(Partner.timezone, Partner.suspended_at.is_not(None), pending.exists())
-        .select_from(Job)
-        .join(Appointment, Appointment.job_id == Job.id)
-        .join(Partner, Partner.id == Job.partner_id)
-        .join(FeatureControls, FeatureControls.partner_id == Job.partner_id)
+        .select_from(own)
+        .join(Job, and_(Job.partner_id == own.c.partner_id, Job.id == own.c.job_id))
+        .join(Appointment, and_(Appointment.partner_id == own.c.partner_id, Appointment.job_id == own.c.job_id))
+        .join(Partner, Partner.id == own.c.partner_id)
+        .join(FeatureControls, FeatureControls.partner_id == own.c.partner_id)
         .outerjoin(ControlOverride, is_over_job())
+        .where(*is_own, among(own.c.partner_id, "partners", dialect))
     )
-    its_partners = [model.partner_id == partner_id for model in (Job, Appointment, FeatureControls)]
-    query = query.where(Job.id == bindparam("job_id"), *its_partners)
     return query.order_by(Appointment.start_at, Appointment.id)
 
 
-_LOCK, _READ = Prepared(_locking), Prepared(_reading)
+LOCKING = Prepared(lambda dialect: job_of(dialect).with_for_update(of=Job))
+_READING = Prepared(_reading)
 _PARTS = (_JOBS, _VISITS, _CONTROLS, _OVERRIDES)
 _ENDS = list(accumulate(len(part.columns) for part in _PARTS))
 

@@ -243,10 +243,10 @@ def message_for(
 
 
 def _rules_of(session: Session, kind: MessageKind, partner_id: int) -> Sequence[MessageRule]:
-    return [rule for rule in _enabled_rules(session, partner_id) if rule.kind == kind]
+    return [_RULES_READ.of(row) for row in _enabled_rules(session, partner_id) if row[_KIND_AT] == kind]
 
 
-def _enabled_rules(session: Session, partner_id: int) -> Sequence[MessageRule]:
+def _enabled_rules(session: Session, partner_id: int) -> Sequence[Sequence[Any]]:
     """Return the partner's rules that are on, read once a transaction: most changes make messages of several kinds."""
     inside = session.get_transaction()
     known, by_partner = session.info.get(_RULES, (None, {}))
@@ -254,18 +254,18 @@ def _enabled_rules(session: Session, partner_id: int) -> Sequence[MessageRule]:
         by_partner = {}
         session.info[_RULES] = (inside, by_partner)
     if partner_id not in by_partner:
-        rows = _ENABLED.rows(session.connection(), {"partner": partner_id})
-        by_partner[partner_id] = [_RULE_ROWS.of(row) for row in rows]
-    found: Sequence[MessageRule] = by_partner[partner_id]
+        by_partner[partner_id] = _ENABLED.rows(session.connection(), {"partner": partner_id})
+    found: Sequence[Sequence[Any]] = by_partner[partner_id]
     return found
 
 
-_RULE_ROWS = Copies(MessageRule)
+_RULES_READ = Copies(MessageRule)
+_KIND_AT = _RULES_READ.names.index("kind")
 
 
 def _rules_query(dialect: str) -> Select[*tuple[Any, ...]]:
     its = MessageRule.partner_id == bindparam("partner")
-    return select(*_RULE_ROWS.columns).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
+    return select(*_RULES_READ.columns).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
 
 
 # Every change of a visit asks which messages it makes.

@@ -54,7 +54,7 @@ from portal.domain.scheduling.models import (
 )
 from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
-from portal.domain.unit_of_work import require_unit_of_work
+from portal.domain.unit_of_work import connection_in
 
 REACH = timedelta(days=2)
 # No visit is longer, so one that started before this is over.
@@ -274,9 +274,8 @@ def _is_fit(technician: Any, kind_id: Any) -> ColumnElement[bool]:
 
 def lock_takers(session: Session, partner_id: int, service_type_id: int, technician_id: int | None) -> dict[int, str]:
     """Lock whose times ``times_for_customer`` offers, and return their names by keys, in that order; one statement."""
-    require_unit_of_work(session)
     given = {"partner": partner_id, "kind": service_type_id, "own": technician_id}
-    return dict(_TAKERS.rows(session.connection(), given))
+    return dict(_TAKERS.rows(connection_in(session), given))
 
 
 def _takers_query(dialect: str) -> Select[int, str]:
@@ -432,7 +431,6 @@ def _gather(
     start, end = start - REACH, end + REACH
     given = {"partner": partner_id, "since": start, "until": end, "moved": without_visit, "kind": service_type_id}
     given |= {"begun": start - LONGEST_VISIT, "first_day": start.date(), "last_day": end.date()}
-    given["active"] = sorted(ACTIVE)
     which = _ANYBODY if people is None else _SOME
     if people is not None:
         given["people"] = list(people)
@@ -514,7 +512,7 @@ def _board_query(people: str, dialect: str) -> CompoundSelect[*tuple[Any, ...]]:
             visit.partner_id == partner_id,
             theirs(visit.technician_id),
             visit.technician_id.is_not(None),
-            among(visit.status, "active", dialect),
+            visit.status.in_(_ACTIVE),
             visit.end_at > start,
             # Says nothing more, but where in the index to begin.
             visit.start_at > bindparam("begun", type_=UtcDateTime()),
@@ -553,6 +551,8 @@ def _board_query(people: str, dialect: str) -> CompoundSelect[*tuple[Any, ...]]:
     return union_all(*parts)
 
 
+# Spelled out, since PostgreSQL otherwise does not know how few these are.
+_ACTIVE: list[ColumnElement[str]] = [literal_column(f"'{name}'") for name in sorted(ACTIVE)]
 _ANYBODY, _ONE, _SOME = "anybody", "one", "some"
 _BOARDS = {people: Prepared(partial(_board_query, people)) for people in (_ANYBODY, _ONE, _SOME)}
 
