@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import NullPool
 
+from portal.domain.actor import SYSTEM
 from portal.domain.database import POSTGRESQL
 from portal.domain.errors import Conflict, NotFound, Refused
 from portal.domain.jobs import counts, services, taking
@@ -64,7 +65,7 @@ def test_what_is_held_is_what_a_session_reads(office: Office) -> None:
     visit_id = office.visit(job_id).id
 
     def compare(session: Session) -> None:
-        held = taking.hold(session, visit_id)
+        held = taking.hold(session, office.people.customers[0], visit_id)
         assert columns_of(held.job) == columns_of(session.get_one(Job, job_id))
         query = select(Appointment).where(Appointment.job_id == job_id).order_by(Appointment.start_at)
         assert [columns_of(one) for one in held.visits] == [columns_of(one) for one in session.scalars(query)]
@@ -127,11 +128,11 @@ def test_a_wish_lapses_with_it(office: Office) -> None:
     office.controls(self_service=False)
     in_turn(office, customer, lambda session: request_change(session, customer, NOW, visit_id, Wish.MOVE, "Later"))
     office.controls(self_service=True)
-    assert in_turn(office, customer, lambda session: taking.hold(session, visit_id).has_wishes)
+    assert in_turn(office, customer, lambda session: taking.hold(session, customer, visit_id).has_wishes)
     office.do(customer, services.move_by_customer, visit_id, START + HOUR)
     (wish,) = office.looking.scalars(select(ChangeRequest).where(ChangeRequest.job_id == job_id))
     assert wish.status == "LAPSED"
-    assert not in_turn(office, customer, lambda session: taking.hold(session, visit_id).has_wishes)
+    assert not in_turn(office, customer, lambda session: taking.hold(session, customer, visit_id).has_wishes)
 
 
 @pytest.mark.row("C7")
@@ -142,25 +143,32 @@ def test_nobody_holds_what_is_not_theirs(office: Office, neighbour: Office) -> N
     for stranger in strangers:
         with pytest.raises(NotFound):
             office.do(stranger, services.move_by_customer, visit_id, START + HOUR)
-        with pytest.raises(NotFound):
-            in_turn(office, stranger, lambda session: taking.hold(session, visit_id))
     for number in (0, -1, 2**63, 2**80):
         with pytest.raises(NotFound):
             office.do(office.people.customers[0], services.move_by_customer, number, START + HOUR)
     with pytest.raises(Refused, match="not yours"):
         office.do(office.people.dispatcher, services.move_by_customer, visit_id, START + HOUR)
+    dispatcher = office.people.dispatcher
     with pytest.raises(ScopeError):
-        in_turn(office, office.people.dispatcher, lambda session: taking.hold(session, visit_id))
+        in_turn(office, dispatcher, lambda session: taking.hold(session, dispatcher, visit_id))
     assert office.snapshot() == before
+    # A session across partners is held to whoever acts in it.
+    with office.sessions() as session:
+        set_scope(session, SYSTEM.scope)
+        for stranger in strangers:
+            with pytest.raises(NotFound), unit_of_work(session):
+                services.move_by_customer(session, stranger, NOW, visit_id, START + HOUR)
+        with unit_of_work(session):
+            moved = services.move_by_customer(session, office.people.customers[0], NOW, visit_id, START + HOUR)
+        assert moved.id == visit_id
 
 
 @pytest.mark.row("C7", "P20")
 def test_what_is_held_is_written_within_the_sessions_bounds(office: Office, neighbour: Office) -> None:
     job_id = office.schedule(0, START)
     visit_id = office.visit(job_id).id
-    before = office.snapshot()
-
-    held = in_turn(office, office.people.customers[0], lambda session: taking.hold(session, visit_id))
+    before, customer = office.snapshot(), office.people.customers[0]
+    held = in_turn(office, customer, lambda session: taking.hold(session, customer, visit_id))
     held.visit.start_at += HOUR
     for other in (neighbour.people.customers[0], office.people.customers[1]):
         with pytest.raises(ScopeError):

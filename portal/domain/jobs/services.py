@@ -284,7 +284,7 @@ def move_by_customer(
     customer saw; a page from before another move is refused, and so is a second press of the same button.
     """
     demand_role(actor.role is Role.CUSTOMER)
-    held = taking.hold(session, visit_id)
+    held = taking.hold(session, actor, visit_id)
     visit, job, visits = held.visit, held.job, held.visits
     asked = situation(session, actor, now, job, visit, visits, rules=held.rules)
     demand(decide("reschedule", asked).refusal)

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Select, and_, bindparam, select
 from sqlalchemy.orm import Session
 
+from portal.domain.actor import Actor
 from portal.domain.errors import NotFound
 from portal.domain.jobs.mechanics import telling_if_booked
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job, count_change
@@ -63,13 +64,16 @@ class Held:
         count_change(session, self.job, was["status"], was["technician_id"])
 
 
-def hold(session: Session, visit_id: int) -> Held:
-    """Lock the job of a visit of the session's customer and return both as they are now; raises ``NotFound``."""
+def hold(session: Session, actor: Actor, visit_id: int) -> Held:
+    """Lock the job of a visit of the customer ``actor`` and return both as they are now; raises ``NotFound``."""
     if not 0 < visit_id <= MAX_KEY:
         raise NotFound
     scope = scope_of(session)
+    if scope.exception is not None:
+        # A session across partners does not tell whose visits these may be.
+        scope = actor.scope
     if scope.customer_ids is None:
-        raise ScopeError("only a customer's session can tell whose visit it is")
+        raise ScopeError("only a customer's scope tells whose visit it is")
     given = {"visit_id": visit_id, "partners": list(scope.partner_ids), "customers": list(scope.customer_ids)}
     connection = connection_in(session)
     if not LOCKING.rows(connection, given):
@@ -77,7 +81,7 @@ def hold(session: Session, visit_id: int) -> Held:
     # What the lock waited for is seen by a statement that begins after it.
     rows = [_parts_of(row) for row in _READING.rows(connection, given)]
     job, _, controls, _, (zone, is_suspended, has_wishes) = rows[0]
-    if len(scope.partner_ids) == 1:
+    if len(scope.partner_ids) == 1 and scope is scope_of(session):
         # So that it need not be asked when something is written.
         session.info[SUSPENDED] = scope.partner_ids if is_suspended else frozenset()
     overrides: dict[Owner, ControlOverride | None] = dict.fromkeys(OVERRIDING)
