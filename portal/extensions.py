@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import current_app
+from flask import current_app, g, request
 from flask_babel import Babel
 from flask_limiter import Limiter
 from flask_limiter.util import get_remote_address
+from flask_login import current_user
 from flask_migrate import Migrate
 from flask_security import Security
 from flask_sqlalchemy import SQLAlchemy
 from flask_sqlalchemy.session import Session
 from flask_wtf import CSRFProtect
+from flask_wtf.csrf import CSRFError
 from sqlalchemy import Engine, event
 from sqlalchemy.orm import ORMExecuteState
 
@@ -52,8 +54,30 @@ def _write_within(state: ORMExecuteState) -> None:
         require_unit_of_work(state.session)
 
 
+# The mark of a view that shows again what is sent with the token of an older sign-in, see ``errors.shows_again``.
+SHOWS_AGAIN = "shows_again"
+# How Flask-WTF says that a token is one of ours, but not of this session.
+OF_ANOTHER_SESSION = "The CSRF tokens do not match."
+
+
+class Tokens(CSRFProtect):
+    """Demands a token of the session with everything sent, but lets those views pass that only show it again."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Raise ``CSRFError``, or note in ``g.outdated_form`` that nothing may be done."""
+        try:
+            super().protect(apply_exemptions)
+        except CSRFError as error:
+            view = current_app.view_functions.get(request.endpoint or "")
+            may_show = error.description == OF_ANOTHER_SESSION and getattr(view, SHOWS_AGAIN, False)
+            if not (may_show and current_user.is_authenticated):
+                raise
+            # Forms that look at the token themselves have nothing to add.
+            g.outdated_form = g.csrf_valid = True
+
+
 migrate = Migrate()
-csrf = CSRFProtect()
+csrf = Tokens()
 security = Security()
 babel = Babel()
 limiter = Limiter(key_func=get_remote_address)

@@ -27,6 +27,7 @@ from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import check, current_actor
 from portal.web.cursors import cursor_args, cursor_from
+from portal.web.errors import shows_again
 from portal.web.forms import Form, add_errors
 from portal.web.kept import kept
 from portal.web.partners import current_partner
@@ -291,6 +292,7 @@ class ScopedModelView(Guarded, ModelView):
     # Writing
 
     @expose("/new/", methods=("GET", "POST"))
+    @shows_again
     def create_view(self) -> ResponseReturnValue:
         if not self.can_create:
             raise NotFound
@@ -304,6 +306,7 @@ class ScopedModelView(Guarded, ModelView):
         return self.form_page(self.create_template, form)
 
     @expose("/edit/", methods=("GET", "POST"))
+    @shows_again
     def edit_view(self) -> ResponseReturnValue:
         if not self.can_edit:
             raise NotFound
@@ -483,6 +486,7 @@ class SettingsPage(AdminPage):
         raise NotImplementedError
 
     @expose("/", methods=("GET", "POST"))
+    @shows_again
     def index(self) -> ResponseReturnValue:
         partner_id = the_partner_id(the_actor())
         form: Any = self.form(request.form) if request.method == "POST" else None

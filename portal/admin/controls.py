@@ -35,6 +35,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
+from portal.web.errors import shows_again
 from portal.web.forms import add_errors
 from portal.web.job_pages import job_url
 
@@ -199,6 +200,7 @@ class FeatureControlsView(AdminPage):
     permission = Permission.MANAGE_SETTINGS
 
     @expose("/", methods=("GET", "POST"))
+    @shows_again
     def index(self) -> ResponseReturnValue:
         """Show the partner's own rules with all that differs from them, and change them."""
         partner_id, session = the_partner_id(the_actor()), db.session()
@@ -241,16 +243,19 @@ class FeatureControlsView(AdminPage):
         return redirect(self.edit_url(Owner.SERVICE_TYPE, key_from(request.args.get("id"))))
 
     @expose("/service-type/<int:service_type_id>/", methods=("GET", "POST"))
+    @shows_again
     def service_type_view(self, service_type_id: int) -> ResponseReturnValue:
         """Change what differs for one service type."""
         return self._override(Owner.SERVICE_TYPE, service_type_id)
 
     @expose("/customer/<int:customer_id>/", methods=("GET", "POST"))
+    @shows_again
     def customer_view(self, customer_id: int) -> ResponseReturnValue:
         """Change what differs for one customer."""
         return self._override(Owner.CUSTOMER, customer_id)
 
     @expose("/job/<int:job_id>/", methods=("GET", "POST"))
+    @shows_again
     def job_view(self, job_id: int) -> ResponseReturnValue:
         """Change what differs for one job."""
         return self._override(Owner.JOB, job_id)

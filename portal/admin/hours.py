@@ -60,6 +60,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
+from portal.web.errors import shows_again
 from portal.web.forms import Form, Lines, add_errors
 
 # So many coming ones on the first page; the others are behind "Show all".
@@ -291,12 +292,14 @@ class HoursView(AdminPage):
     # Weeks
 
     @expose("/week", methods=("GET", "POST"))
+    @shows_again
     def week_view(self) -> ResponseReturnValue:
         """Change the company's week."""
         _demand_settings()
         return self._week(WeekForm, None, gettext("Working week"), self.get_url(".index"))
 
     @expose("/technicians/<int:technician_id>", methods=("GET", "POST"))
+    @shows_again
     def technician_view(self, technician_id: int) -> ResponseReturnValue:
         """Change a technician's own week."""
         technician = find(db.session(), Technician, technician_id)
@@ -363,6 +366,7 @@ class HoursView(AdminPage):
         return self._list("admin/hours/time_off.html", ".time_off_list", page, past)
 
     @expose("/time-off/new", methods=("GET", "POST"))
+    @shows_again
     def new_time_off(self) -> ResponseReturnValue:
         """Give somebody time off."""
         form = TimeOffForm(request.form if request.method == "POST" else None)
@@ -371,6 +375,7 @@ class HoursView(AdminPage):
         return self._time_off(form, None)
 
     @expose("/time-off/<int:time_off_id>", methods=("GET", "POST"))
+    @shows_again
     def edit_time_off(self, time_off_id: int) -> ResponseReturnValue:
         """Change somebody's time off."""
         absence = find(db.session(), TimeOff, time_off_id)
@@ -436,12 +441,14 @@ class HoursView(AdminPage):
         return self._list("admin/hours/holidays.html", ".holiday_list", page, past)
 
     @expose("/holidays/new", methods=("GET", "POST"))
+    @shows_again
     def new_holiday(self) -> ResponseReturnValue:
         """Add a holiday of the partner's own."""
         _demand_settings()
         return self._holiday(HolidayForm(request.form if request.method == "POST" else None), None)
 
     @expose("/holidays/<int:holiday_id>", methods=("GET", "POST"))
+    @shows_again
     def edit_holiday(self, holiday_id: int) -> ResponseReturnValue:
         """Change a holiday."""
         _demand_settings()

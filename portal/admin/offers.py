@@ -34,6 +34,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.auth import session_beyond
+from portal.web.errors import shows_again
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 from portal.web.statuses import offer_badge
@@ -110,6 +111,7 @@ class JobOfferView(ScopedModelView):
         return {**super().list_context(asked, page), "is_expired": is_expired}
 
     @expose("/<int:key>", methods=("GET", "POST"))
+    @shows_again
     def offer_view(self, key: int) -> ResponseReturnValue:
         """Show one offer with all its facts, and accept it."""
         offer = queries.offer(db.session(), key)
@@ -146,6 +148,7 @@ class JobOfferView(ScopedModelView):
         return page, 422 if form.has_errors else 200
 
     @expose("/<int:key>/decline", methods=("GET", "POST"))
+    @shows_again
     def decline_view(self, key: int) -> ResponseReturnValue:
         """Decline an offer with a reason that the operator reads."""
         offer = queries.offer(db.session(), key)

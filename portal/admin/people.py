@@ -63,6 +63,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
 from portal.web.cursors import cursor_args, cursor_from
+from portal.web.errors import shows_again
 from portal.web.forms import Form, Lines, add_errors
 
 # Of each list on a customer's page.
@@ -321,6 +322,7 @@ class CustomerView(PeopleView):
         return form.url(customer=row.id) if form is not None else super().created_url(row)
 
     @expose("/edit/", methods=("GET", "POST"))
+    @shows_again
     def edit_view(self) -> ResponseReturnValue:
         key = key_from(request.args.get("id"))
         if request.method != "POST" and self.get_one(key).merged_into_id is not None:

@@ -25,6 +25,7 @@ from portal.domain.requests.states import CHANGE_REQUEST
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.i18n import translate
 from portal.web.statuses import WISHES, request_badge
 
@@ -101,6 +102,7 @@ class ChangeRequestView(ScopedModelView):
         return {**super().list_context(asked, page), "wishes": WISHES, "pending": PENDING, "acts": WISHED}
 
     @expose("/<int:key>/decline", methods=("GET", "POST"))
+    @shows_again
     def decline_view(self, key: int) -> ResponseReturnValue:
         """Decline a request with a reason that the customer reads."""
         wish = queries.change_request(db.session(), key)

@@ -27,6 +27,7 @@ from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.i18n import translate
 from portal.web.photos import serve
 from portal.web.statuses import service_request_badge
@@ -130,6 +131,7 @@ class ServiceRequestView(ScopedModelView):
         return redirect(self.get_url(".request_view", key=key), 303)
 
     @expose("/<int:key>/propose", methods=("GET", "POST"))
+    @shows_again
     def propose_view(self, key: int) -> ResponseReturnValue:
         """Offer the customer another date."""
         wish = self._open(key, "counter_propose")
@@ -151,6 +153,7 @@ class ServiceRequestView(ScopedModelView):
         return self._form("admin/service_requests/propose.html", form, wish)
 
     @expose("/<int:key>/decline", methods=("GET", "POST"))
+    @shows_again
     def decline_view(self, key: int) -> ResponseReturnValue:
         """Decline a request with a reason that the customer reads."""
         wish = self._open(key, "decline")

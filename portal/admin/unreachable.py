@@ -20,6 +20,7 @@ from portal.domain.paging import PAGE_ROWS, Page
 from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.forms import Form, add_errors
 from portal.web.statuses import DONE, MESSAGE_KINDS, NEEDS, Badge, fault_text
 
@@ -99,6 +100,7 @@ class UnreachableView(ScopedModelView):
         return {**super().list_context(asked, page), "visits": visits, "task_badge": _badge_of}
 
     @expose("/<int:key>/done", methods=("GET", "POST"))
+    @shows_again
     def done_view(self, key: int) -> ResponseReturnValue:
         """Settle a task with a note."""
         task = queries.unreachable_task(db.session(), key)

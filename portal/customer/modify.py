@@ -19,6 +19,7 @@ from portal.domain.jobs.customer_queries import CustomerVisit
 from portal.domain.jobs.mechanics import MAX_AHEAD
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 from portal.web.kept import kept
@@ -112,6 +113,7 @@ def reason(visit_id: int) -> ResponseReturnValue:
     return page_of_visit("customer/cancel_reason.html", item, form=ReasonForm())
 
 
+@shows_again
 def check_cancel(visit_id: int) -> ResponseReturnValue:
     """Show what is about to be cancelled, and the reason, before anything is changed."""
     item = visit_of(visit_id)
@@ -126,6 +128,7 @@ def check_cancel(visit_id: int) -> ResponseReturnValue:
     return page_of_visit("customer/cancel_check.html", item, reason=text)
 
 
+@shows_again
 def cancel(visit_id: int) -> ResponseReturnValue:
     """Cancel the visit, to take effect after the partner's undo time."""
     form, number = ReasonForm(), move_number()

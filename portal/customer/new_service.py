@@ -27,6 +27,7 @@ from portal.domain.requests.new_service import ServiceWish
 from portal.domain.requests.queries import Place
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.forms import Form, add_errors
 from portal.web.i18n import translate
 from portal.web.partners import partner_info
@@ -107,6 +108,7 @@ def ask() -> ResponseReturnValue:
     return _form_page(form, place)
 
 
+@shows_again
 def send() -> ResponseReturnValue:
     """Put the wish into the dispatcher's queue."""
     places = _places()

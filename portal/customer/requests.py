@@ -15,6 +15,7 @@ from portal.domain.requests import queries, services
 from portal.domain.requests.models import ChangeRequest, Wish
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
+from portal.web.errors import shows_again
 from portal.web.forms import add_errors
 from portal.web.i18n import translate
 from portal.web.statuses import WISHES
@@ -44,6 +45,7 @@ def ask(visit_id: int) -> ResponseReturnValue:
     return page_of_visit("customer/ask.html", item, form=ask_form(item))
 
 
+@shows_again
 def send(visit_id: int) -> ResponseReturnValue:
     """Put the wish into the dispatcher's queue."""
     number, item = move_number(), visit_of(visit_id)

@@ -99,7 +99,7 @@ def _send_again(token: str) -> ResponseReturnValue:
         survey = survey_of(session, holder.actor, formats.now(), visit_id, _asked())
         form = form_of(survey.questions) if survey.is_open else None
         if form is not None:
-            form.form_errors = [str(SEND_AGAIN)]
+            form.form_errors = [translate(SEND_AGAIN)]
         page = make_response(_page(survey, _partner(holder), url_for(".send", token=token), form))
     if form is not None:
         page.status_code = 400

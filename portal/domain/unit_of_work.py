@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 
 from sqlalchemy import Connection, Select, select
 from sqlalchemy.orm import Session
 
+from portal.domain.errors import Invalid, Sentence
 from portal.domain.people.models import Partner
 from portal.domain.prepared import Prepared, among
 from portal.domain.tenancy import SCOPE, SUSPENDED, Scope
@@ -16,6 +18,20 @@ from portal.domain.tenancy import SCOPE, SUSPENDED, Scope
 WRITES = {"writes": True}
 _ACTIVE = "unit_of_work"
 _CONNECTION = "unit_of_work_connection"
+_refused_with: ContextVar[Sentence | None] = ContextVar("refused_with", default=None)
+
+
+@contextmanager
+def refusing(why: Sentence) -> Iterator[None]:
+    """Let every unit of work that a block would begin, on whatever session, be refused as ``Invalid`` at no field.
+
+    For showing again what was sent, by the very code that would have taken it.
+    """
+    before = _refused_with.set(why)
+    try:
+        yield
+    finally:
+        _refused_with.reset(before)
 
 
 @contextmanager
@@ -28,6 +44,9 @@ def unit_of_work(session: Session) -> Iterator[Session]:
     Rows of a partner that is suspended by then are refused as they are written (P20): whatever the use case and whoever
     calls it, so that none has to ask.
     """
+    why = _refused_with.get()
+    if why is not None:
+        raise Invalid({"": why})
     if session.info.get(_ACTIVE):
         raise RuntimeError("units of work do not nest")
     if session.new or session.dirty or session.deleted:

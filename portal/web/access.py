@@ -29,6 +29,7 @@ from portal.web import formats
 from portal.web.auth import hash_password, landing, load_login, session_beyond
 from portal.web.errors import SEND_AGAIN, shown_again
 from portal.web.forms import add_errors
+from portal.web.i18n import translate
 from portal.web.links import ACCESS
 from portal.web.signin import LONGEST_PASSWORD, SHORTEST_PASSWORD
 from portal.web.throttles import guessing, trying
@@ -128,7 +129,7 @@ def ask_password() -> ResponseReturnValue:
 @shown_again(pages, "ask_link", "ask_password")
 def _ask_again() -> ResponseReturnValue:
     form = AskForm()
-    form.form_errors = [str(SEND_AGAIN)]
+    form.form_errors = [translate(SEND_AGAIN)]
     kind = AccessKind.SIGN_IN if request.endpoint == f"{pages.name}.ask_link" else AccessKind.PASSWORD
     return _ask_page(kind, form), 400
 

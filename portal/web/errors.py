@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import structlog
@@ -16,8 +17,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from portal.domain.errors import Conflict, Invalid, NotFound, Refused
-from portal.extensions import db
+from portal.domain.errors import Conflict, Invalid, NotFound, Refused, sentence
+from portal.domain.unit_of_work import refusing
+from portal.extensions import SHOWS_AGAIN, db
 from portal.web.i18n import translate
 
 log = structlog.get_logger("portal.errors")
@@ -66,11 +68,15 @@ WORDS: dict[int, tuple[Any, Any]] = {
         lazy_gettext("Nothing was changed by your last step. Try again in a moment."),
     ),
 }
-EXPIRED_FORM = lazy_gettext("The page was open too long or you signed in anew since. Load it again, then send it.")
+EXPIRED = lazy_gettext("The page was out of date")
+EXPIRED_FORM = lazy_gettext(
+    "You signed in or out since it was opened, so nothing was done. Go back, load the page again, then send it."
+)
 FORMS_AGAIN = "forms_again"
-SEND_AGAIN = lazy_gettext(
+SEND_AGAIN = sentence(
     "The page was out of date, so nothing was sent. What you entered is still here: send it once more."
 )
+V = TypeVar("V", bound=Callable[..., ResponseReturnValue])
 # These pages must stand when the database does not.
 STANDALONE = {500, 503}
 
@@ -87,6 +93,30 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(OperationalError, _database_away)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(500, lambda error: answer(503 if "session_store_error" in g else 500))
+
+
+def shows_again(view: V) -> V:
+    """Mark what shows its own form again where ``unit_of_work`` raises ``Invalid``, and does nothing outside of one.
+
+    A form of an older sign-in, sent by somebody who is signed in, is then shown as filled in, with a fresh token.
+    """
+
+    @wraps(view)
+    def shown(*args: Any, **kwargs: Any) -> ResponseReturnValue:
+        if "outdated_form" not in g:
+            return view(*args, **kwargs)
+        try:
+            with refusing(SEND_AGAIN):
+                return view(*args, **kwargs)
+        except Invalid:
+            return _out_of_date()
+
+    setattr(shown, SHOWS_AGAIN, True)
+    return cast(V, shown)
+
+
+def _out_of_date() -> ResponseReturnValue:
+    return answer(400, EXPIRED_FORM, EXPIRED)
 
 
 def shown_again(blueprint: Blueprint, *views: str) -> Callable[[Draw], Draw]:
@@ -110,7 +140,7 @@ def shown_again(blueprint: Blueprint, *views: str) -> Callable[[Draw], Draw]:
 def _expired(error: CSRFError) -> ResponseReturnValue:
     draw = current_app.extensions.get(FORMS_AGAIN, {}).get(request.endpoint)
     if draw is None or wants_json():
-        return answer(400, EXPIRED_FORM)
+        return _out_of_date()
     again: ResponseReturnValue = draw(**(request.view_args or {}))
     return again
 

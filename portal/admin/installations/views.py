@@ -81,6 +81,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.extensions import db
 from portal.web import formats, papers
 from portal.web.cursors import cursor_from
+from portal.web.errors import shows_again
 from portal.web.i18n import TypedText
 from portal.web.kept import kept, not_kept
 from portal.web.statuses import GROUP_CSS, MESSAGE_CHANNELS, MESSAGE_KINDS, badge, message_badge
@@ -303,6 +304,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
         return page
 
     @expose("/<int:job_id>/<act>", methods=("GET", "POST"))
+    @shows_again
     def act_view(self, job_id: int, act: str) -> ResponseReturnValue:
         """Show the form of an act, or do it."""
         if act not in self.acts:
@@ -394,6 +396,7 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
     # New service job
 
     @expose("/draft", methods=("GET", "POST"))
+    @shows_again
     def draft_view(self) -> ResponseReturnValue:
         """Draft a job that is approved before it is scheduled (J2)."""
         self._begins_with("draft")
@@ -439,12 +442,14 @@ class JobView(BulkActions, PhotoActions, ScopedModelView):
     # Schedule Installation
 
     @expose("/schedule", methods=("GET", "POST"))
+    @shows_again
     def schedule_view(self) -> ResponseReturnValue:
         """Schedule an installation (P1-P6)."""
         self._begins_with("schedule")
         return self._schedule(None)
 
     @expose("/<int:job_id>/replacement", methods=("GET", "POST"))
+    @shows_again
     def replacement_view(self, job_id: int) -> ResponseReturnValue:
         """Schedule another installation in place of one that was rejected or cancelled (P10)."""
         self._begins_with("schedule")
