@@ -7,6 +7,7 @@ these: each names the partner itself and has a cross-tenant test.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Generic, TypeVar
 
 from psycopg import RawCursor
@@ -26,12 +27,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm.attributes import manager_of_class
-from sqlalchemy.orm.exc import StaleDataError
 
 from portal.domain.base import Base
 from portal.domain.database import POSTGRESQL
 
 M = TypeVar("M", bound=Base)
+# A statement with its values.
+Given = tuple["Prepared", Mapping[str, Any]]
 
 
 class Prepared:
@@ -40,47 +42,63 @@ class Prepared:
     def __init__(self, build: Callable[[str], Executable]) -> None:
         self._build = build
         self._statements: dict[str, Any] = {}
-        self._text: _Text | None = None
+        self._text: Text | None = None
 
     def rows(self, connection: Connection, values: Mapping[str, Any]) -> Sequence[Any]:
         """Return the rows that it finds; raises what SQLAlchemy would."""
-        rows: Sequence[Any] = self._run(connection, values).fetchall()
+        (rows,) = read(connection, values, self)
         return rows
 
     def parts(self, connection: Connection, values: Mapping[str, Any], size: int) -> Iterator[Any]:
         """Return the rows that it finds, of which no more than ``size`` are put together at once."""
-        found = self._run(connection, values)
+        (found,) = _run(connection, [(self, values)])
         while rows := found.fetchmany(size):
             yield from rows
 
-    def write(self, connection: Connection, values: Mapping[str, Any]) -> int:
-        """Write, and return how many rows that were; raises what SQLAlchemy would."""
-        number: int = self._run(connection, values).rowcount
-        return number
-
-    def _run(self, connection: Connection, values: Mapping[str, Any]) -> Any:
-        dialect = connection.dialect
-        if dialect.name != POSTGRESQL:
-            return connection.execute(self._statement(dialect.name), values)
+    def text(self, dialect: Dialect) -> Text:
+        """Return what the driver of PostgreSQL is told."""
         if self._text is None:
-            self._text = _Text(self._statement(dialect.name), dialect)
-        given = self._text.given(values)
-        driver: Any = connection.connection.driver_connection
-        cursor = RawCursor(driver)
-        try:
-            cursor.execute(self._text.sql, given)
-        except dialect.loaded_dbapi.Error as error:
-            raise _told(connection, self._text.sql, given, error) from error
-        return cursor
+            self._text = Text(self.statement(dialect), dialect)
+        return self._text
 
-    def _statement(self, dialect: str) -> Any:
-        found = self._statements.get(dialect)
+    def statement(self, dialect: Dialect) -> Any:
+        """Return the statement itself, as SQLAlchemy runs it."""
+        found = self._statements.get(dialect.name)
         if found is None:
-            found = self._statements[dialect] = self._build(dialect)
+            found = self._statements[dialect.name] = self._build(dialect.name)
         return found
 
 
-class _Text:
+def read(connection: Connection, values: Mapping[str, Any], *statements: Prepared) -> list[Sequence[Any]]:
+    """Return the rows that each of some statements finds with the same values; otherwise as ``write``."""
+    return [found.fetchall() for found in _run(connection, [(statement, values) for statement in statements])]
+
+
+def write(connection: Connection, *rows: Given) -> list[int]:
+    """Run statements with their values, and return how many rows each wrote; raises what SQLAlchemy would.
+
+    They run one after the other, but are sent together, so that PostgreSQL is waited for once.
+    """
+    return [found.rowcount for found in _run(connection, rows)]
+
+
+def _run(connection: Connection, statements: Sequence[Given]) -> list[Any]:
+    dialect = connection.dialect
+    if dialect.name != POSTGRESQL:
+        return [connection.execute(one.statement(dialect), values) for one, values in statements]
+    driver: Any = connection.connection.driver_connection
+    texts = [(one.text(dialect), values) for one, values in statements]
+    cursors = [RawCursor(driver) for _ in texts]
+    try:
+        with driver.pipeline() if len(texts) > 1 else nullcontext():
+            for cursor, (text, values) in zip(cursors, texts, strict=True):
+                cursor.execute(text.sql, text.given(values))
+    except dialect.loaded_dbapi.Error as error:
+        raise _told(connection, "; ".join(text.sql for text, _ in texts), error) from error
+    return cursors
+
+
+class Text:
     """A statement as the driver gets it, and what becomes of its values before."""
 
     def __init__(self, statement: Any, dialect: Dialect) -> None:
@@ -101,14 +119,14 @@ class _Text:
         return [given[name] for name in self._names]
 
 
-def _told(connection: Connection, sql: str, given: Any, error: Exception) -> BaseException:
+def _told(connection: Connection, sql: str, error: Exception) -> BaseException:
     """Return an error of the driver as SQLAlchemy tells it; a connection that was lost is given up."""
     dialect = connection.dialect
     is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
     if is_lost:
         connection.invalidate(error)
     return DBAPIError.instance(
-        sql, given, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
+        sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
     )
 
 
@@ -147,23 +165,23 @@ class Copies(Generic[M]):
         now = copy.__dict__
         return {name: now[name] for name, before in zip(self.names, values, strict=True) if now[name] != before}
 
-    def update(self, connection: Connection, copy: Any, changes: Mapping[str, Any]) -> None:
-        """Write ``changes`` of a ``Versioned`` row, of which ``copy`` was made; ``StaleDataError`` if it is another."""
-        statement = self._updates.get(tuple(changes))
+    def update(self, copy: Any, changes: Mapping[str, Any]) -> Given:
+        """Return what writes ``changes`` of a ``Versioned`` row, of which ``copy`` was made, unless it is another."""
+        names = tuple(changes)
+        statement = self._updates.get(names)
         if statement is None:
-            statement = self._updates[tuple(changes)] = Prepared(_update_of(self._model.__table__, tuple(changes)))
+            statement = self._updates[names] = Prepared(_update_of(self._model.__table__, names))
         held = {"held_id": copy.id, "held_partner": copy.partner_id, "held_version": copy.version}
-        if statement.write(connection, {**held, **changes}) != 1:
-            raise StaleDataError(f"{self._model.__name__} {copy.id} was changed meanwhile")
+        return statement, {**held, **changes}
 
-    def insert(self, connection: Connection, row: M) -> None:
-        """Write a new row, which no session knows either; what its model gives by default is given by hand."""
-        values = row.__dict__
-        names = tuple(name for name in self.names if name in values)
+    def insert(self, row: M) -> Given:
+        """Return what writes a new row, which no session knows either; what its model gives by default is not given."""
+        values = {name: row.__dict__[name] for name in self.names if name in row.__dict__}
+        names = tuple(values)
         statement = self._inserts.get(names)
         if statement is None:
             statement = self._inserts[names] = Prepared(_insert_of(self._model.__table__, names))
-        statement.write(connection, {name: values[name] for name in names})
+        return statement, values
 
 
 def _update_of(table: Any, names: Sequence[str]) -> Callable[[str], Update]:

@@ -15,7 +15,7 @@ from portal.domain.jobs.customer_queries import Offer
 from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.people.models import Technician, TechnicianStatus
 from portal.domain.scheduling.models import ServiceTypeSkill, Skill, TechnicianSkill
-from portal.domain.scheduling.queries import lock_takers, times_for_customer
+from portal.domain.scheduling.queries import takers, times_for_customer
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import DAY, HOUR, NOW, Office
@@ -164,12 +164,15 @@ def test_whoever_is_offered_is_who_is_locked_and_nobody_of_another_partner(
             _, times = times_for_customer(
                 session, people.partner_id, people.service_type_id, own, START, START + DAY, HOUR, 0
             )
-            locked = lock_takers(session, people.partner_id, people.service_type_id, own)
-            theirs = lock_takers(session, people.partner_id, people.service_type_id, neighbour.people.technician_id(0))
-    assert list(locked) == sorted(calendar.technician_id for calendar in times.calendars)
+            locked, theirs = (
+                session.connection().execute(takers(people.partner_id, people.service_type_id, key)).all()
+                for key in (own, neighbour.people.technician_id(0))
+            )
+    locked = [key for key, _ in locked]
+    assert locked == sorted(calendar.technician_id for calendar in times.calendars)
     expected = {"fit": (0,), "nobody yet": (0, 1, 2), "without the skill": (0, 1, 2)}.get(why, (1, 2))
-    assert list(locked) == [people.technician_id(index) for index in expected]
-    assert not theirs.keys() & {tech.technician_id for tech in neighbour.people.technicians}
+    assert locked == [people.technician_id(index) for index in expected]
+    assert not {key for key, _ in theirs} & {tech.technician_id for tech in neighbour.people.technicians}
 
 
 @pytest.mark.row("M5")

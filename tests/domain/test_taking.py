@@ -16,10 +16,11 @@ from portal.domain.actor import SYSTEM
 from portal.domain.database import POSTGRESQL
 from portal.domain.errors import Conflict, NotFound, Refused
 from portal.domain.jobs import counts, services, taking
+from portal.domain.jobs.history import entry_of
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.jobs.states import INSTALLATION
 from portal.domain.people.models import Partner
-from portal.domain.prepared import Copies, Prepared
+from portal.domain.prepared import Copies, Prepared, read, write
 from portal.domain.requests.models import ChangeRequest, Wish
 from portal.domain.requests.services import request_change
 from portal.domain.scheduling.models import ControlOverride
@@ -193,27 +194,23 @@ def test_the_databases_own_guard_is_told_in_words(office: Office, monkeypatch: p
 
 
 def _as_if_free(look: Callable[..., Any]) -> Callable[..., Any]:
-    def free(session: Session, job: Job, visit: Appointment, asked: Any, start: Any) -> Any:
-        return look(session, job, visit, asked, start + 4 * HOUR)
+    def free(*args: Any) -> Any:
+        return look(*args[:-1], args[-1] + 4 * HOUR)
 
     return free
 
 
-def test_a_row_that_somebody_changed_meanwhile_is_not_written(office: Office) -> None:
+def test_what_is_not_as_it_was_under_the_lock_is_not_written(office: Office) -> None:
     job_id = office.schedule(0, START)
-    jobs = Copies(Job)
-
-    def write_twice(session: Session) -> None:
-        row = session.execute(select(*jobs.columns).where(Job.id == job_id)).one()
-        copy = jobs.of(row)
-        copy.notes = "New"
-        assert jobs.changes(copy, row) == {"notes": "New"}
-        jobs.update(session.connection(), copy, {"notes": "New"})
-        jobs.update(session.connection(), copy, {"notes": "Newer"})
-
+    visit_id, customer = office.visit(job_id).id, office.people.customers[0]
+    held = in_turn(office, customer, lambda session: taking.hold(session, customer, visit_id))
+    office.do(customer, services.move_by_customer, visit_id, START + HOUR)
+    before = office.snapshot()
+    held.visit.start_at = START + 2 * HOUR
+    entry = entry_of(customer, NOW, "reschedule", held.job, held.visit)
     with pytest.raises(StaleDataError):
-        in_turn(office, office.people.dispatcher, write_twice)
-    assert office.job(job_id).notes == ""
+        in_turn(office, customer, lambda session: held.write(session, entry, ""))
+    assert office.snapshot() == before
 
 
 def test_errors_are_sqlalchemys_and_a_lost_connection_is_given_up(office: Office) -> None:
@@ -223,7 +220,11 @@ def test_errors_are_sqlalchemys_and_a_lost_connection_is_given_up(office: Office
     row = columns_of(entry)
     with pytest.raises(IntegrityError):
         in_turn(
-            office, office.people.dispatcher, lambda session: again.insert(session.connection(), HistoryEntry(**row))
+            office,
+            office.people.dispatcher,
+            lambda session: write(
+                session.connection(), again.insert(HistoryEntry(**row)), again.insert(HistoryEntry(**row))
+            ),
         )
     if office.engine.dialect.name != POSTGRESQL:
         return
@@ -234,7 +235,7 @@ def test_errors_are_sqlalchemys_and_a_lost_connection_is_given_up(office: Office
             pid = session.connection().exec_driver_sql("SELECT pg_backend_pid()").scalar_one()
             with other.connect() as connection:
                 connection.exec_driver_sql(f"SELECT pg_terminate_backend({pid}, 60000)")
-            known.rows(session.connection(), {})
+            read(session.connection(), {}, known, known)
 
     with office.sessions() as session:
         set_scope(session, office.people.dispatcher.scope)

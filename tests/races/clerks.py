@@ -19,11 +19,10 @@ from portal.domain.jobs import mechanics, services, taking
 from portal.domain.jobs.mechanics import lock_job_of
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.services import Booking, ItemInput
-from portal.domain.jobs.taking import LOCKING, job_of
+from portal.domain.jobs.taking import LOCKING_JOB, LOCKING_TAKERS, job_of, takers_of
 from portal.domain.lookup import lock_technicians
 from portal.domain.people.models import Technician
 from portal.domain.prepared import Prepared
-from portal.domain.scheduling.queries import lock_takers
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import NOW, People, sessions_of
@@ -83,8 +82,8 @@ class Turn:
     kwargs: Mapping[str, Any] = field(default_factory=dict)
 
 
-# Finds what ``LOCKING`` locks.
-_LOOKING = Prepared(job_of)
+# These find what the others lock.
+_LOOKING_AT_JOB, LOOKING_AT_TAKERS = Prepared(job_of), Prepared(takers_of)
 
 
 class Clerk:
@@ -99,9 +98,9 @@ class Clerk:
         self.people = people
         self.outcome = Outcome(Counter(), [])
         mechanics.lock_job_of = lock_job_of if locks else _look_at_job_of
-        taking.LOCKING = LOCKING if locks else _LOOKING
+        taking.LOCKING_JOB = LOCKING_JOB if locks else _LOOKING_AT_JOB
+        taking.LOCKING_TAKERS = LOCKING_TAKERS if locks else LOOKING_AT_TAKERS
         services.lock_technicians = lock_technicians if locks else look_without_locking  # type: ignore[attr-defined]
-        services.lock_takers = lock_takers if locks else look_at_takers  # type: ignore[attr-defined]
 
     def call(self, actor: Actor, use_case: Callable[..., Any], *args: Any, **kwargs: Any) -> str:
         """Call a use case; being told no, with a sentence, is an end like any other. Anything else is an error."""
@@ -241,10 +240,3 @@ def look_without_locking(session: Any, keys: Any) -> list[Technician]:
     """Return technicians as the real lock does, without one."""
     query = select(Technician).where(Technician.id.in_(sorted(set(keys)))).order_by(Technician.id)
     return list(session.scalars(query))
-
-
-def look_at_takers(session: Session, partner_id: int, service_type_id: int, technician_id: int | None) -> Any:
-    """Do what ``lock_takers`` does without the lock; in these races whoever has a visit can come."""
-    anybody = select(Technician.id)
-    people = anybody if technician_id is None else anybody.where(Technician.id == technician_id)
-    return {technician.id: technician.name for technician in look_without_locking(session, session.scalars(people))}

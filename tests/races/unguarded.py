@@ -10,8 +10,8 @@ import multiprocessing
 from typing import Any
 
 from portal.domain import database
-from portal.domain.jobs import services
-from tests.races.clerks import look_at_takers, look_without_locking
+from portal.domain.jobs import services, taking
+from tests.races.clerks import LOOKING_AT_TAKERS, look_without_locking
 
 SECONDS = 30
 # Of all requests the first two, whichever process has them: each goes on only when the other has looked as well, so
@@ -31,5 +31,5 @@ def look_together(*args: Any, **kwargs: Any) -> Any:
 # As if nobody had thought of any: the driver's own transactions, and a look where the lock would be.
 database.prepare_engine = lambda engine: engine
 services.lock_technicians = look_without_locking  # type: ignore[attr-defined]
-services.lock_takers = look_at_takers  # type: ignore[attr-defined]
+taking.LOCKING_TAKERS = LOOKING_AT_TAKERS
 services.board_for = look_together  # type: ignore[attr-defined]

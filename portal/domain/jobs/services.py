@@ -65,7 +65,7 @@ from portal.domain.people.models import Address, Customer, Partner, Technician
 from portal.domain.policy import decide
 from portal.domain.requests.lapsing import lapse_outdated
 from portal.domain.scheduling.models import RejectReason, ServiceType
-from portal.domain.scheduling.queries import board, board_for, lock_takers, wanted_for, zone_of
+from portal.domain.scheduling.queries import board, board_for, wanted_for, zone_of
 from portal.domain.scheduling.rules import Controls
 from portal.domain.scheduling.slots import (
     Limits,
@@ -292,11 +292,11 @@ def move_by_customer(
     no_choice = choice_refusal(visit, start, now)
     if no_choice is not None:
         raise Conflict(no_choice)
-    wanted, technician_id, name = _take_free_time(session, job, visit, asked, start)
+    wanted, technician_id = _take_free_time(session, job, visit, held.takers, asked, start)
     confirmed = (now, actor.role.value) if customers_controls(asked).own_choice_confirms else (None, "")
     previous, before = visit.technician_id, job.status
     entry = _move_visit(actor, now, job, visit, visits, asked, start, wanted, technician_id, confirmed)
-    held.write(session, entry, name)
+    held.write(session, entry, held.takers[technician_id])
     if held.has_wishes:
         lapse_outdated(session, now, job, visits)
     if technician_id != previous:
@@ -628,13 +628,12 @@ def _finish_cancel(
 
 
 def _take_free_time(
-    session: Session, job: Job, visit: Appointment, asked: Situation, start: datetime
-) -> tuple[Wanted, int, str]:
-    """Return what the visit needs, and key and name of who takes it at ``start``, locked with all who might have."""
-    locked = lock_takers(session, job.partner_id, job.service_type_id, visit.technician_id)
+    session: Session, job: Job, visit: Appointment, takers: Iterable[int], asked: Situation, start: datetime
+) -> tuple[Wanted, int]:
+    """Return what the visit needs, and the key of who takes it at ``start``: one of ``takers``, who are locked."""
     length = visit.end_at - visit.start_at
     wanted, times = board_for(
-        session, job.partner_id, job.service_type_id, list(locked), start, start + length, length, visit.id
+        session, job.partner_id, job.service_type_id, list(takers), start, start + length, length, visit.id
     )
     limits = customer_limits(asked)
     day = local_day(start, times.zone)
@@ -642,7 +641,7 @@ def _take_free_time(
     slot = slot_at(start, slots)
     if slot.technician_id is None:
         raise Conflict(slot.refusal or not_offered())
-    return wanted, slot.technician_id, locked[slot.technician_id]
+    return wanted, slot.technician_id
 
 
 def chosen_visit(visits: Sequence[Appointment], visit_id: int | None) -> Appointment | None:

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from portal.domain.access.models import AccessLink
 from portal.domain.actor import Actor
+from portal.domain.base import Key
 from portal.domain.errors import Refusal, sentence
 from portal.domain.jobs.models import Appointment, Job
 from portal.domain.jobs.states import MOVABLE, OPEN, TRACKED
@@ -259,17 +260,23 @@ def _enabled_rules(session: Session, partner_id: int) -> Sequence[Sequence[Any]]
     return found
 
 
+def know_rules(session: Session, partner_id: int, rows: Sequence[Any]) -> None:
+    """Take over the rows of ``enabled_rules`` for this transaction, from who has read them along with other things."""
+    session.info[_RULES] = (session.get_transaction(), {partner_id: rows})
+
+
 _RULES_READ = Copies(MessageRule)
 _KIND_AT = _RULES_READ.names.index("kind")
 
 
-def _rules_query(dialect: str) -> Select[*tuple[Any, ...]]:
-    its = MessageRule.partner_id == bindparam("partner")
+def enabled_rules(partner_id: Any) -> Select[*tuple[Any, ...]]:
+    """Return the query for the rules of a partner (SQL's expression for its key) that are on."""
+    its = MessageRule.partner_id == partner_id
     return select(*_RULES_READ.columns).where(its, MessageRule.enabled.is_(True)).order_by(MessageRule.id)
 
 
 # Every change of a visit asks which messages it makes.
-_ENABLED = Prepared(_rules_query)
+_ENABLED = Prepared(lambda dialect: enabled_rules(bindparam("partner", type_=Key)))
 
 
 def moment_of(rule: MessageRule) -> Moment:

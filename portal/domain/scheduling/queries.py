@@ -54,7 +54,6 @@ from portal.domain.scheduling.models import (
 )
 from portal.domain.scheduling.rules import Controls, Owner, in_force
 from portal.domain.scheduling.slots import NOTHING, Ability, Agenda, Calendar, Span, Wanted
-from portal.domain.unit_of_work import connection_in
 
 REACH = timedelta(days=2)
 # No visit is longer, so one that started before this is over.
@@ -272,24 +271,18 @@ def _is_fit(technician: Any, kind_id: Any) -> ColumnElement[bool]:
     return and_(*_is_available(technician), ~lacks.correlate(Technician.__table__).exists())
 
 
-def lock_takers(session: Session, partner_id: int, service_type_id: int, technician_id: int | None) -> dict[int, str]:
-    """Lock whose times ``times_for_customer`` offers, and return their names by keys, in that order; one statement."""
-    given = {"partner": partner_id, "kind": service_type_id, "own": technician_id}
-    return dict(_TAKERS.rows(connection_in(session), given))
+def takers(partner_id: Any, service_type_id: Any, technician_id: Any) -> Select[int, str]:
+    """Return the query for keys and names of whose times ``times_for_customer`` offers, in the order of their keys.
 
-
-def _takers_query(dialect: str) -> Select[int, str]:
-    partner_id, person = bindparam("partner", type_=Key), Technician.__table__.c
-    own = select(person.id).where(person.partner_id == partner_id, person.id == bindparam("own", type_=Key))
-    own_key = own.where(_is_fit(person, bindparam("kind", type_=Key))).correlate(None).scalar_subquery()
+    What it is asked about are SQL's expressions.
+    """
+    person = Technician.__table__.c
+    own = select(person.id).where(person.partner_id == partner_id, person.id == technician_id)
+    own_key = own.where(_is_fit(person, service_type_id)).correlate(None).scalar_subquery()
     # From the one key to itself, or from the first to the last: for both there is an index.
     theirs = Technician.id.between(func.coalesce(own_key, 0), func.coalesce(own_key, MAX_KEY))
     query = select(Technician.id, Technician.name).where(Technician.partner_id == partner_id, theirs)
-    query = query.where(*_is_available(Technician)).order_by(Technician.id)
-    return query.with_for_update(of=Technician, key_share=True)
-
-
-_TAKERS = Prepared(_takers_query)
+    return query.where(*_is_available(Technician)).order_by(Technician.id)
 
 
 def times_for_customer(
@@ -305,7 +298,7 @@ def times_for_customer(
     """Return what ``board_for`` does, of whose times a customer may choose from when moving a visit (M4).
 
     That is its technician, with the key ``technician_id``, as long as a time may be given to them; else everybody whom
-    a time may be given to. ``lock_takers`` locks the same ones. One statement, two where somebody else is to come.
+    a time may be given to. ``takers`` finds the same ones. One statement, two where somebody else is to come.
     """
     if technician_id is not None:
         wanted, times = board_for(session, partner_id, service_type_id, [technician_id], start, end, duration, visit_id)
