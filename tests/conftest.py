@@ -69,7 +69,6 @@ def pytest_collection_finish() -> None:
     """Keep the collector of garbage from looking through all modules again and again."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
 
 
 def _is_second_run(item: pytest.Item) -> bool:
