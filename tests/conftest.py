@@ -16,6 +16,7 @@ import flask_migrate
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from jinja2 import FileSystemBytecodeCache
 from sqlalchemy import Engine, text
 from sqlalchemy.orm import Session, sessionmaker
 from werkzeug.serving import make_server
@@ -92,6 +93,7 @@ def _database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
         name = f"doorstep_test_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{os.getpid()}"
         url = databases.create_database(name)
     app = create_app(make_settings(folder, database_url=url))
+    compile_templates_once(app, tmp_path_factory)
     with app.app_context():
         flask_migrate.upgrade()
         engine = db.engine
@@ -100,6 +102,14 @@ def _database(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     engine.dispose()
     if name is not None:
         databases.drop_database(name)
+
+
+def compile_templates_once(app: Flask, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Let ``app`` share compiled templates with all applications of this run, in whichever process they are."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "templates"
+    folder.mkdir(exist_ok=True)
+    app.jinja_env.bytecode_cache = FileSystemBytecodeCache(str(folder))
 
 
 def make_settings(folder: Path, **given: Any) -> Settings:
@@ -177,13 +187,16 @@ def app(database: Database) -> Flask:
 
 
 @pytest.fixture
-def make_app(database: Database, tmp_path: Path) -> Iterator[Callable[..., Flask]]:
+def make_app(
+    database: Database, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Flask]]:
     """Make further applications over the same database, with other settings: ``make_app(throttle=True)``."""
     made: list[Flask] = []
 
     def make(**given: Any) -> Flask:
         url = database.app.config["SETTINGS"].database_url
         made.append(create_app(make_settings(tmp_path, **({"database_url": url} | given))))
+        compile_templates_once(made[-1], tmp_path_factory)
         return made[-1]
 
     yield make
