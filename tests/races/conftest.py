@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any
@@ -13,14 +12,13 @@ from sqlalchemy import Engine
 from tests.domain.office import Office
 from tests.races import clerks
 from tests.races.racing import PROCESSES
+from tests.splitting import splitting
 
 
 @pytest.fixture(scope="session")
 def processes() -> Iterator[ProcessPoolExecutor]:
     """Fresh processes that wait for one another at a gate: tasks that are handed out together run at once."""
-    # Split off one that has imported what they do and nothing else, instead of importing it in each.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.races.clerks", "tests.races.presses", "tests.races.takers"])
+    context = splitting()
     gates = {count: context.Barrier(count, timeout=60) for count in (2, PROCESSES)}
     with ProcessPoolExecutor(PROCESSES, context, clerks.wait_at, (gates,)) as pool:
         yield pool

@@ -39,6 +39,7 @@ from portal.domain.unit_of_work import unit_of_work
 from portal.settings import Settings
 from portal.worker.schedule import Work
 from tests.factories import Create
+from tests.splitting import Command
 
 # A Tuesday in winter time: London's clocks show UTC.
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -47,6 +48,9 @@ SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 PATIENCE = int(os.environ.get("PATIENCE", 120))
+Worker = Command | subprocess.Popen[bytes]
+# Takes whether to start it as somebody types it, which imports everything anew.
+Start = Callable[..., Worker]
 
 
 class Clock:
@@ -304,7 +308,7 @@ def shop(
 
 
 @pytest.fixture
-def start_process(settings: Settings, sink: Sink) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+def start_process(settings: Settings, sink: Sink) -> Iterator[Start]:
     """Start workers as processes of their own, as ``portal worker`` does, sending to the sink."""
     environment = os.environ | {
         "DOORSTEP_ENV": "test",
@@ -313,10 +317,11 @@ def start_process(settings: Settings, sink: Sink) -> Iterator[Callable[[], subpr
         "SMTP_URL": sink.url,
         "LOG_LEVEL": "WARNING",
     }
-    started: list[subprocess.Popen[bytes]] = []
+    started: list[Worker] = []
 
-    def start() -> subprocess.Popen[bytes]:
-        process = subprocess.Popen([sys.executable, "-m", "portal.cli", "worker"], env=environment)
+    def start(typed: bool = False) -> Worker:
+        command = [sys.executable, "-m", "portal.cli", "worker"]
+        process = subprocess.Popen(command, env=environment) if typed else Command(["worker"], environment)
         started.append(process)
         return process
 

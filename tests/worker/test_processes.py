@@ -6,9 +6,7 @@ import json
 import os
 import random
 import signal
-import subprocess
 import threading
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from pathlib import Path
@@ -23,9 +21,8 @@ from portal.domain.messages.reminders import decide_reminders
 from portal.domain.unit_of_work import unit_of_work
 from portal.worker.relay import BATCH
 from portal.worker.schedule import Work
-from tests.worker.conftest import MINUTE, PATIENCE, Shop, Sink
+from tests.worker.conftest import MINUTE, PATIENCE, Shop, Sink, Start, Worker
 
-Start = Callable[[], "subprocess.Popen[bytes]"]
 MESSAGES = 30
 # The bench asks for more of both, and for a report. Each kill holds up what its worker had claimed, so that there are
 # enough messages where half of them are more than all the claims.
@@ -44,7 +41,7 @@ def fill(shop: Shop, count: int) -> None:
         shop.schedule(start + number * MINUTE)
 
 
-def end(process: subprocess.Popen[bytes]) -> int:
+def end(process: Worker) -> int:
     process.send_signal(signal.SIGTERM)
     return process.wait(PATIENCE)
 
@@ -94,7 +91,7 @@ def test_a_worker_killed_between_sending_and_recording_loses_nothing(
 def test_a_worker_told_to_end_records_what_it_has_in_hand(shop: Shop, sink: Sink, start_process: Start) -> None:
     fill(shop, 3)
     sink.may_answer.clear()
-    worker = start_process()
+    worker = start_process(typed=True)
     sink.wait_for(1)
     worker.send_signal(signal.SIGTERM)
     sink.may_answer.set()
@@ -127,7 +124,7 @@ def test_workers_killed_at_random_lose_nothing(
     fill_fast(shop, session, KILLED_MESSAGES)
     chance = random.Random(KILLS)
     strikes = set(chance.sample(range(1, KILLED_MESSAGES // 2), KILLS))
-    workers: list[subprocess.Popen[bytes]] = []
+    workers: list[Worker] = []
     lock = threading.Lock()
     taken: list[str] = []
     killed = 0
