@@ -26,6 +26,7 @@ from portal.domain import tenancy
 from portal.domain.tenancy import set_scope, system_scope
 from portal.extensions import db, limiter
 from portal.settings import Settings
+from portal.web import logs
 from tests import databases
 from tests.helpers import Site
 from tests.sharing import is_others
@@ -200,6 +201,9 @@ def make_app(
         return made[-1]
 
     yield make
+    # Outside of tests a logger keeps for good how it was set up when first used.
+    logs.configure(database.app.config["SETTINGS"])
+    vars(logs.log).pop("bind", None)
     # One limiter serves all applications of a process, switched as the last one was made.
     limiter.enabled = database.app.config["RATELIMIT_ENABLED"]
     for each in made:

@@ -296,10 +296,9 @@ def _moved(home: Home, session: Session, create_technician: Create, create_insta
         frozenset({home.partner.id}),
         customer_ids=frozenset({home.customer.id}),
     )
+    (visit,) = job.appointments
     with unit_of_work(session):
-        visit = services.move_by_customer(
-            session, actor, datetime.now(UTC), job.appointments[0].id, home.next_day + timedelta(hours=1)
-        )
+        services.move_by_customer(session, actor, datetime.now(UTC), visit.id, home.next_day + timedelta(hours=1))
     session.refresh(visit)
     session.expunge(visit)
     return visit

@@ -394,7 +394,7 @@ def test_garbage_in_every_form_is_refused_whole_and_no_page_lets_a_script_out(wo
     assert escaped > 100
     assert len(abused) > 50
     # Without which the refusals would prove little.
-    assert sum(person.accepted for person in world.people.values()) > 50
+    assert sum(person.accepted for person in world.people.values()) > 40
 
 
 def assert_guarded(answer: TestResponse) -> None:
