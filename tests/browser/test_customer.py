@@ -296,10 +296,10 @@ def _moved(home: Home, session: Session, create_technician: Create, create_insta
         frozenset({home.partner.id}),
         customer_ids=frozenset({home.customer.id}),
     )
-    (visit,) = job.appointments
+    visit_id, start = job.appointments[0].id, home.next_day + timedelta(hours=1)
     with unit_of_work(session):
-        services.move_by_customer(session, actor, datetime.now(UTC), visit.id, home.next_day + timedelta(hours=1))
-    session.refresh(visit)
+        services.move_by_customer(session, actor, datetime.now(UTC), visit_id, start)
+    visit = session.get_one(Appointment, visit_id)
     session.expunge(visit)
     return visit
 
