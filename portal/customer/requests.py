@@ -12,7 +12,7 @@ from portal.customer.blueprint import customer, go, move_number, page_of_visit, 
 from portal.domain.errors import Conflict, Invalid, Refused
 from portal.domain.jobs.customer_queries import CustomerVisit
 from portal.domain.requests import queries, services
-from portal.domain.requests.models import ChangeRequest, Wish
+from portal.domain.requests.models import Wish
 from portal.domain.unit_of_work import unit_of_work
 from portal.web import formats
 from portal.web.errors import shows_again
@@ -74,24 +74,6 @@ def send(visit_id: int) -> ResponseReturnValue:
     return go("my.visit", visit_id=visit_id)
 
 
-def withdraw(change_request_id: int) -> ResponseReturnValue:
-    """Take a change request back; pressed twice it counts once."""
-    try:
-        with unit_of_work(session()) as writing:
-            services.withdraw(writing, customer(), formats.now(), change_request_id)
-    except Refused:
-        if not queries.change_request(session(), change_request_id).is_withdrawn:
-            raise
-    visit_id = queries.change_request(session(), change_request_id).appointment_id
-    flash(gettext("Your request is taken back. Your visit stays as planned."), "ok")
-    return go("my.visit", visit_id=visit_id)
-
-
-def may_withdraw(request: ChangeRequest) -> bool:
-    """Whether the customer may take this request back now."""
-    return services.answer_refusal(customer(), request, "withdraw") is None
-
-
 def requests() -> str:
     """Show the customer's requests and what became of them, newest first."""
     return render_template(
@@ -104,8 +86,6 @@ def requests() -> str:
 
 def add_to(pages: Blueprint) -> None:
     """Put these pages into the customer's blueprint."""
-    pages.context_processor(lambda: {"may_withdraw": may_withdraw})
     pages.add_url_rule("/requests", view_func=requests)
     pages.add_url_rule("/visits/<int:visit_id>/request", view_func=ask)
     pages.add_url_rule("/visits/<int:visit_id>/request", view_func=send, methods=["POST"])
-    pages.add_url_rule("/requests/changes/<int:change_request_id>/withdraw", view_func=withdraw, methods=["POST"])

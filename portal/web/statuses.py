@@ -14,7 +14,7 @@ from portal.domain.jobs.states import APPOINTMENT, INSTALLATION, SERVICE
 from portal.domain.lifecycle import HasStatus, Status
 from portal.domain.messages.models import Channel, Fault, MessageKind, MessageStatus
 from portal.domain.offers.states import JOB_OFFER
-from portal.domain.requests.models import ChangeRequest, Wish
+from portal.domain.requests.models import Wish
 from portal.domain.requests.states import CHANGE_REQUEST, SERVICE_REQUEST
 from portal.web.auth import current_actor
 from portal.web.i18n import translate
@@ -227,10 +227,9 @@ def visit_badge(visit: VisitLike) -> Badge:
     return Badge(NEEDS if needs else CSS["appointment"][visit.status], translate(status.office))
 
 
-def request_badge(request: ChangeRequest) -> Badge:
+def request_badge(request: HasStatus) -> Badge:
     """Return the badge of a change request, in the customer's words for a customer."""
-    css, status = CSS["change_request"][request.status], CHANGE_REQUEST.status(request.status)
-    return Badge(css, gettext("Taken back") if request.is_withdrawn else _asked_label(status))
+    return Badge(CSS["change_request"][request.status], _asked_label(CHANGE_REQUEST.status(request.status)))
 
 
 def service_request_badge(request: HasStatus) -> Badge:

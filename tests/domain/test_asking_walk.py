@@ -347,8 +347,7 @@ class WishWalk(RuleBasedStateMachine):
             if not any(one.is_open and self.office.now < one.start for one in self.planned):
                 self.planned.append(self.plan())
             one = data.draw(st.sampled_from([*[known for known in self.planned if known.is_open] * 4, *self.planned]))
-            acts = ["ask", "ask", "withdraw", "move", "cancel", "apply_move", "apply_cancel", "decline"]
-            act = data.draw(st.sampled_from(acts))
+            act = data.draw(st.sampled_from(["ask", "ask", "move", "cancel", "apply_move", "apply_cancel", "decline"]))
             self.act(data, act, one)
 
     def act(self, data: Any, act: str, one: Planned) -> None:
@@ -356,7 +355,7 @@ class WishWalk(RuleBasedStateMachine):
         start = now.replace(minute=0, second=0) + data.draw(st.integers(2, 60)) * HOUR
         pending = one.pending()
         asked = pending or data.draw(st.sampled_from([*one.wishes, 10**9]))
-        owner = people.customers[0] if act in ("ask", "withdraw") else people.dispatcher
+        owner = people.customers[0] if act == "ask" else people.dispatcher
         actor = data.draw(st.sampled_from([owner] * 12 + [people.customers[1], people.technicians[0]]))
         words = data.draw(st.sampled_from(["We are away", "We are away", "We are away", " "]))
         possible = actor is owner and one.is_open
@@ -385,9 +384,6 @@ class WishWalk(RuleBasedStateMachine):
             if done is not None:
                 self.answered(one, act, pending, moved=True)
                 one.is_open = False
-        elif act == "withdraw":
-            if self.tried(possible and pending is not None, actor, changes.withdraw, asked):
-                one.wishes[asked] = "LAPSED"
         elif self.tried(possible and pending is not None and words != " ", actor, changes.decline, asked, words):
             one.wishes[asked] = "DECLINED"
 

@@ -166,8 +166,10 @@ def world(
             technician.id,
             kinds[partner.id].id,
             session.scalars(select(Message.id).where(Message.partner_id == partner.id)).first() or 0,
-            session.scalars(select(ChangeRequest.id).where(ChangeRequest.customer_id == customer.id)).first() or 0,
-            session.scalars(select(Unreachable.id).where(Unreachable.partner_id == partner.id)).first() or 0,
+            *(
+                session.scalars(select(model.id).where(model.partner_id == partner.id)).first() or 0
+                for model in (ChangeRequest, Unreachable)
+            ),
             *(
                 session.scalars(select(model.id).where(model.customer_id == customer.id)).first() or 0
                 for model in (ServiceRequest, RequestPhoto)
@@ -426,7 +428,7 @@ def row_of(rule: Rule, name: str) -> str:
     kinds = {"job_id": "job", "visit_id": "visit", "contract_id": "contract", "technician_id": "technician"}
     kinds |= {"request_id": "service_request", "request_photo_id": "request_photo"}
     kinds |= {"time_off_id": "time_off", "holiday_id": "holiday", "service_type_id": "kind", "customer_id": "customer"}
-    kinds |= {"photo_id": "photo", "change_request_id": "change_request"}
+    kinds |= {"photo_id": "photo"}
     if rule.endpoint.startswith("service_jobs.") and name == "job_id":
         return "service_job"
     views = {

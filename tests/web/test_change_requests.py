@@ -12,18 +12,16 @@ from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from portal.domain.actor import Actor, Role
 from portal.domain.jobs import fieldwork, services
 from portal.domain.jobs.models import Appointment, HistoryEntry, Job
 from portal.domain.messages.models import Message
 from portal.domain.people.models import User
-from portal.domain.people.partners import suspend_partner
 from portal.domain.requests.models import ChangeRequest
-from portal.domain.requests.services import decline, due_to_lapse, lapse_started
+from portal.domain.requests.services import due_to_lapse, lapse_started
 from portal.domain.unit_of_work import unit_of_work
 from tests.factories import Create
 from tests.helpers import Site
-from tests.web.office import NOW, TUESDAY, Office, clock, office  # noqa: F401
+from tests.web.office import TUESDAY, Office, clock, office  # noqa: F401
 
 pytestmark = pytest.mark.row("C6")
 QUEUE = "/admin/change-requests/"
@@ -89,6 +87,8 @@ def test_where_modify_is_off_the_customer_asks_and_the_dispatcher_moves(both: Bo
     assert (
         "You asked us for another time. It stays as it is until we answer. “Any morning from Monday on”" in both.my.text
     )
+    both.my.get("/my/requests")
+    assert badge(both) == "Waits for our answer"
 
     desk = both.office.site
     desk.get(QUEUE)
@@ -221,68 +221,6 @@ def test_a_wish_lapses_by_itself(both: Both, clock: Any, end: str) -> None:  # n
     assert actions.count("request_change") == actions.count("lapse_change_request") == 1
     both.my.get("/my/requests")
     assert badge(both) == "No longer open"
-
-
-@pytest.mark.row("P18")
-def test_a_customer_takes_a_request_back_and_may_ask_anew(both: Both) -> None:
-    both.ask("cancel", "We are moving away")
-    (wish,) = both.requests()
-    both.my.get("/my/requests")
-    assert badge(both) == "Waits for our answer"
-    taken_back = f"/my/requests/changes/{wish.id}/withdraw"
-    assert both.office.site.post(taken_back).status_code == 403
-    both.my.get(both.at)
-    both.my.submit(button="Take the request back")
-    assert "Your request is taken back. Your visit stays as planned." in both.my.text
-    assert "You asked us" not in both.my.text
-    assert (both.states(), both.visit.status, both.visit.start_at) == (["LAPSED"], "SCHEDULED", TUESDAY)
-    both.my.get("/my/requests")
-    assert badge(both) == "Taken back"
-    desk = both.office.site
-    desk.get(QUEUE)
-    assert "No change request waits for an answer." in desk.text
-    desk.get(f"{QUEUE}?status=LAPSED")
-    assert "Taken back" in desk.text
-    desk.get(both.office.at(both.job))
-    assert "Change request taken back" in desk.text
-    # Twice is once, and an old tab of the office answers nothing any more.
-    assert both.my.post(taken_back).status_code == 303
-    assert [entry.action for entry in both.office.history(both.job)].count("withdraw_change_request") == 1
-    assert desk.post(f"{QUEUE}{wish.id}/decline", {"reason": "Late"}).status_code == 409
-    both.ask(words="Rather another time")
-    assert both.states() == ["LAPSED", "PENDING"]
-
-
-@pytest.mark.row("C7")
-def test_what_is_answered_or_anothers_is_not_taken_back(
-    both: Both, app: Flask, create_user: Create, create_customer: Create
-) -> None:
-    both.ask()
-    (wish,) = both.requests()
-    neighbour = create_user()
-    create_customer(both.office.partner, neighbour)
-    other = Site(app.test_client())
-    other.sign_in(neighbour)
-    for key in (wish.id, 0, 2**63 - 1):
-        assert other.post(f"/my/requests/changes/{key}/withdraw").status_code == 404
-    assert both.states() == ["PENDING"]
-    both.office.do(decline, wish.id, "Not this week")
-    assert both.my.post(f"/my/requests/changes/{wish.id}/withdraw").status_code == 409
-    assert "This request no longer waits for an answer." in both.my.text
-    assert both.states() == ["DECLINED"]
-
-
-@pytest.mark.row("P20")
-def test_customers_of_a_suspended_partner_are_offered_nothing_to_take_back(both: Both) -> None:
-    both.ask()
-    (wish,) = both.requests()
-    with unit_of_work(both.session):
-        suspend_partner(both.session, Actor(None, Role.OPERATOR, "Robin Vale"), NOW, both.office.partner.id, "Unpaid")
-    both.my.get(both.at)
-    assert "You asked us for another time." in both.my.text
-    assert "Take the request back" not in both.my.text
-    assert both.my.post(f"/my/requests/changes/{wish.id}/withdraw").status_code == 409
-    assert both.states() == ["PENDING"]
 
 
 def test_a_change_of_technician_leaves_the_wish_waiting(both: Both) -> None:

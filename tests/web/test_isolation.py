@@ -111,7 +111,6 @@ BY_ARGUMENT = {
     "photo_id": "photo",
     "visit_id": "signed",
     "request_photo_id": "request_photo",
-    "change_request_id": "wish",
 }
 # The operator's alone: what is refused to a partner's staff as a whole tells nothing of a key.
 OPERATORS = {"partners", "offered_jobs"}

@@ -37,7 +37,6 @@ WORDS = {
     "accept_offer": lazy_gettext("Job offer accepted"),
     "decline_change_request": lazy_gettext("Change request declined"),
     "lapse_change_request": lazy_gettext("Change request lapsed"),
-    "withdraw_change_request": lazy_gettext("Change request taken back"),
     "edit": lazy_gettext("Edited"),
     "confirm": lazy_gettext("Confirmed"),
     "prepare": lazy_gettext("Preparing"),

@@ -28,7 +28,6 @@ from portal.domain.requests.states import CHANGE_REQUEST, SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 
 PENDING = CHANGE_REQUEST.first("request")
-(LAPSED,) = CHANGE_REQUEST.transition("lapse").targets
 NEW = SERVICE_REQUEST.first("request")
 (PROPOSED,) = SERVICE_REQUEST.transition("counter_propose").targets
 # What somebody waits for: the office, or the customer.
@@ -94,11 +93,6 @@ class ChangeRequest(Tenant, CustomerOwned, Base):
     visit: Mapped[Appointment] = relationship(
         primaryjoin=lambda: foreign(ChangeRequest.appointment_id) == Appointment.id, lazy="raise", viewonly=True
     )
-
-    @property
-    def is_withdrawn(self) -> bool:
-        """Whether its customer took it back; what lapses by itself is answered by nobody."""
-        return self.status == LAPSED and self.answered_by_id is not None
 
 
 class ServiceRequest(Tenant, CustomerOwned, Base):

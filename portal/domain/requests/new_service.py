@@ -34,7 +34,6 @@ from portal.domain.photos.pictures import Drawn
 from portal.domain.requests.dates import PreferredDate, date_errors, kept_dates
 from portal.domain.requests.models import RequestPhoto, ServiceRequest
 from portal.domain.requests.queries import address_in_use
-from portal.domain.requests.services import no_longer_waits
 from portal.domain.requests.states import SERVICE_REQUEST
 from portal.domain.scheduling.models import ServiceType
 from portal.domain.scheduling.queries import controls_for, wanted_for, zone_of
@@ -271,7 +270,7 @@ def decline_proposal(session: Session, actor: Actor, now: datetime, request_id: 
 def cancel_request(session: Session, actor: Actor, now: datetime, request_id: int) -> ServiceRequest:
     """Take a request back, for the customer, until it is handled."""
     request = _lock(session, request_id)
-    demand(_in_plain_words(answer_refusal(actor, request, "cancel"), no_longer_waits()))
+    demand(_in_plain_words(answer_refusal(actor, request, "cancel"), _answered()))
     _move(request, actor, now, "cancel")
     session.flush()
     return request
@@ -341,6 +340,10 @@ def _address_errors(session: Session, customer: Customer, wish: ServiceWish) -> 
 def _in_plain_words(refusal: Refusal | None, ended: Refusal) -> Refusal | None:
     """Return ``ended`` in place of a refusal that speaks of statuses, which are the office's words."""
     return ended if refusal is not None and refusal.code == "wrong_status" else refusal
+
+
+def _answered() -> Refusal:
+    return Refusal("answered", sentence("This request no longer waits for an answer."))
 
 
 def _withdrawn_offer() -> Refusal:

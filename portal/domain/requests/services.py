@@ -1,4 +1,4 @@
-"""The use cases of change requests: ask, take back, apply by moving or cancelling, decline, lapse (C6, P18).
+"""The use cases of change requests: ask, apply by moving or cancelling, decline, lapse (C6, P18).
 
 Each runs within one ``unit_of_work``; ``now`` is an instant, ``actor`` who asks. They raise ``NotFound`` for what is
 out of the actor's scope, ``Refused`` where the table or a rule says no, and ``Invalid`` for input.
@@ -132,20 +132,6 @@ def decline(session: Session, actor: Actor, now: datetime, request_id: int, reas
     return request
 
 
-def withdraw(session: Session, actor: Actor, now: datetime, request_id: int) -> ChangeRequest:
-    """Take a request back that nobody has answered yet, for its customer; the visit stays as it is (C6)."""
-    found = find(session, ChangeRequest, request_id)
-    visit, job, _ = lock_visit(session, found.appointment_id)
-    request = lock(session, ChangeRequest, request_id)
-    if request.status != PENDING:
-        raise Refused(no_longer_waits())
-    CHANGE_REQUEST.move(request, "withdraw", _Asking(actor, request.partner_id))
-    request.answered_at, request.answered_by_id = now, actor.id
-    record(session, actor, now, "withdraw_change_request", job, visit)
-    session.flush()
-    return request
-
-
 def lapse_started(session: Session, now: datetime, request_id: int) -> bool:
     """Let a pending request lapse for the worker once its visit's time has come; whether there was anything to do."""
     request = find(session, ChangeRequest, request_id)
@@ -169,13 +155,8 @@ def due_to_lapse(session: Session, now: datetime) -> list[int]:
 
 
 def answer_refusal(actor: Actor, request: ChangeRequest, name: str) -> Refusal | None:
-    """Say why ``actor`` may not ``apply``, ``decline`` or ``withdraw`` it, in the table's own words, or ``None``."""
+    """Say why ``actor`` may not ``apply`` or ``decline`` the request, in the table's own words, or ``None``."""
     return CHANGE_REQUEST.refusal(name, request.status, _Asking(actor, request.partner_id))
-
-
-def no_longer_waits() -> Refusal:
-    """Say to a customer that what they asked for has been answered, or has ended otherwise."""
-    return Refusal("answered", sentence("This request no longer waits for an answer."))
 
 
 @dataclass(frozen=True, slots=True)

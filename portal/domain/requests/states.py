@@ -47,6 +47,5 @@ CHANGE_REQUEST: Workflow[Asked] = Workflow(
         Transition("apply", sentence("Apply"), ("PENDING",), ("APPLIED",), STAFF),
         Transition("decline", sentence("Decline"), ("PENDING",), ("DECLINED",), STAFF, ("reason",)),
         Transition("lapse", None, ("PENDING",), ("LAPSED",), (Role.SYSTEM,)),
-        Transition("withdraw", sentence("Take back"), ("PENDING",), ("LAPSED",), (Role.CUSTOMER,)),
     ],
 )
