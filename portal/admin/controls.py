@@ -309,7 +309,10 @@ class FeatureControlsView(AdminPage):
         """Show the form, look ahead at what it would do, or save it."""
         form = edited.form(request.form) if request.method == "POST" else None
         differences = preview = None
-        if form is not None and form.validate():
+        if form is not None and not form.validate():
+            # Whatever else is wrong, so that nobody sends the form once for each.
+            add_errors(form, services.controls_errors(form.data))
+        elif form is not None:
             try:
                 if "preview" in request.form:
                     preview = edited.preview(form)

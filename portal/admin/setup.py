@@ -41,6 +41,9 @@ class WholeNumber(IntegerField):
     Without a ``default`` it may be left out.
     """
 
+    # Its messages say nothing of what the number is for.
+    label_in_summary = True
+
     def __init__(self, label: Any, limits: tuple[int, int], default: int | None = None, **kwargs: Any) -> None:
         low, high = limits
         check = Optional() if default is None else InputRequired(MISSING)

@@ -54,9 +54,12 @@ class RequestForm(DatesMixin, Form):
     others_may = BooleanField(lazy_gettext("If you cannot do it, other companies may be asked"))
 
     def offer(self, place: Place) -> None:
-        """Offer what can be chosen at ``place``; the first of each is chosen."""
+        """Offer what can be chosen at ``place``; of the addresses the first is chosen, of the kinds of work none."""
         self.customer.data = str(place.customer.id)
-        self.service_type.choices = [(str(kind.id), kind.name) for kind in place.service_types]
+        self.service_type.choices = [
+            ("", gettext("Choose…")),
+            *((str(kind.id), kind.name) for kind in place.service_types),
+        ]
         self.address.choices = [
             *((str(address.id), address.one_line) for address in place.addresses),
             (ELSEWHERE, gettext("Another address")),
@@ -65,22 +68,19 @@ class RequestForm(DatesMixin, Form):
             self.address.data = self.address.choices[0][0]
 
     def wish(self, place: Place) -> ServiceWish | None:
-        """Return what is asked for; ``None`` where not even the kind or the place can be read.
+        """Return what is asked for; ``None`` where not even the place can be read.
 
         What cannot be read is an error at its field.
         """
         elsewhere = self.address.data in {"", None, ELSEWHERE}
-        kind, address = _key(self.service_type.data), None if elsewhere else _key(self.address.data)
+        address = None if elsewhere else _key(self.address.data)
         dates, key = self.read_dates(), self.form_key.data or ""
-        if kind is None:
-            self.service_type.errors = [gettext("Choose what you would like done")]
         if not elsewhere and address is None:
             self.address.errors = [gettext("Choose one of the addresses")]
-        if kind is None or self.address.errors:
             return None
         return ServiceWish(
             customer_id=place.customer.id,
-            service_type_id=kind,
+            service_type_id=_key(self.service_type.data),
             address_id=address,
             place=AddressInput(None, self.line.data or "", self.city.data or "", self.postcode.data or ""),
             dates=dates,

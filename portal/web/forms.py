@@ -88,15 +88,19 @@ class Lines(FieldList):
 
 
 def flat_errors(field: Field) -> Iterator[FieldError]:
-    """Yield the errors of ``field`` and of the fields inside it, each with the id that a link can lead to."""
+    """Yield the errors of ``field`` and of the fields inside it, each with the id that a link can lead to.
+
+    Those of a field with ``label_in_summary`` begin with its label, as many such messages read alike.
+    """
     found = False
     for child in _inside(field):
         for error in flat_errors(child):
             found = True
             yield error
     if not found:
+        label = f"{field.label.text}: " if getattr(field, "label_in_summary", False) else ""
         for text in field.errors:
-            yield FieldError(field.id, str(text))
+            yield FieldError(field.id, f"{label}{text}")
 
 
 def _inside(field: Field) -> Iterable[Field]:

@@ -47,6 +47,7 @@ def test_a_request_is_made_on_a_phone_answered_with_another_date_and_accepted(
     sign_in(page, user)
     page.get_by_role("link", name="Request new service").click()
     expect(page.get_by_label("Street and number")).to_be_hidden()
+    page.get_by_label("What would you like done?").select_option(index=1)
     page.get_by_label("Another address").check()
     page.get_by_label("Street and number").fill("9 Quay Street")
     page.get_by_label("Tell us more").fill("No hot water since Monday, and the boiler hums at night.")

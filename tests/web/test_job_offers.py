@@ -267,7 +267,8 @@ def asked(market: Market, app: Flask, create_user: Create, create_customer: Crea
 
     def declined(**values: Any) -> ServiceRequest:
         my.get("/my/requests/new")
-        my.submit({"notes": "Hums at night", "dates-0-day": "2026-11-24", **values}, button="Send request")
+        wanted = {"service_type": str(market.office.kind.id), "notes": "Hums at night", "dates-0-day": "2026-11-24"}
+        my.submit(wanted | values, button="Send request")
         assert my.status == 200, my.text
         market.session.rollback()
         wish = market.session.scalars(select(ServiceRequest).order_by(ServiceRequest.id.desc()).limit(1)).one()
@@ -331,7 +332,8 @@ def test_only_what_the_customer_allows_is_offered_and_once(market: Market, asked
     my, declined = asked
     kept, wish = declined(), declined(others_may="y")
     my.get("/my/requests/new")
-    my.submit({"notes": "Still waits", "others_may": "y"}, button="Send request")
+    wanted = {"service_type": str(market.office.kind.id), "notes": "Still waits", "others_may": "y"}
+    my.submit(wanted, button="Send request")
     market.session.rollback()
     waiting = max(market.session.scalars(select(ServiceRequest.id)))
     robin = market.robin

@@ -47,7 +47,10 @@ class Both:
         """Ask for a heat pump at home on Tuesday morning, by the form."""
         self.my.get(NEW)
         dates = {"dates-0-day": "2026-11-24", "dates-0-part": "morning"}
-        answer = self.my.submit({"notes": "Hums at night", **dates, **values}, button="Send request")
+        heat_pump = str(self.office.kind.id)
+        answer = self.my.submit(
+            {"service_type": heat_pump, "notes": "Hums at night", **dates, **values}, button="Send request"
+        )
         assert answer.status_code == 200, self.my.text
         return self.requests()[-1]
 
@@ -92,7 +95,8 @@ def test_a_request_lands_in_the_queue_and_becomes_an_installation(both: Both) ->
         "dates-2-day": "2026-11-24",
         "dates-2-part": "afternoon",
     }
-    both.my.submit({"notes": "Hums at night 😀", **dates}, button="Send request")
+    heat_pump = str(both.office.kind.id)
+    both.my.submit({"service_type": heat_pump, "notes": "Hums at night 😀", **dates}, button="Send request")
     assert "We have your request and will write to you." in both.my.text
     (wish,) = both.requests()
     # The same choice twice is one.
@@ -263,7 +267,7 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
         ({"notes": "x" * 2001}, 422, "Use 2000 characters or fewer."),
         ({"address": "new", "line": " "}, 422, "Enter street and number"),
         ({"address": "nowhere"}, 422, "Choose one of the addresses"),
-        ({"service_type": ""}, 422, "Choose what you would like done"),
+        ({"service_type": "x"}, 422, "Choose what you would like done"),
         ({"service_type": str(retired.id)}, 422, "is no longer offered"),
         ({"service_type": str(theirs.id)}, 404, ""),
         ({"address": str(neighbour.addresses[0].id)}, 404, ""),
@@ -271,7 +275,8 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
         ({"customer": "0"}, 404, ""),
     ):
         both.my.get(NEW)
-        answer = both.my.submit({"notes": "Hums at night", **change}, button="Send request")
+        heat_pump = str(both.office.kind.id)
+        answer = both.my.submit({"service_type": heat_pump, "notes": "Hums at night", **change}, button="Send request")
         assert answer.status_code == status, change
         if status == 422:
             assert said in both.my.text, change
@@ -297,9 +302,27 @@ def test_bad_input_asks_for_nothing_and_keeps_what_was_typed(
 
 @pytest.mark.once
 @pytest.mark.row("C5")
+def test_an_empty_form_asks_for_nothing(both: Both) -> None:
+    both.my.get(NEW)
+    options = both.my.page.select("select[name=service_type] option")
+    assert [(one["value"], one.text, one.has_attr("selected")) for one in options] == [
+        ("", "Choose…", False),
+        (str(both.office.kind.id), "Heat pump", False),
+    ]
+    assert both.my.submit(button="Send request").status_code == 422
+    assert both.my.page.select_one("#service_type-error").text == "Choose what you would like done"  # type: ignore[union-attr]
+    assert [str(link["href"]) for link in both.my.page.select(".error-summary a")] == ["#service_type"]
+    assert both.requests() == []
+    both.my.submit({"service_type": str(both.office.kind.id)}, button="Send request")
+    assert both.states() == ["NEW"]
+
+
+@pytest.mark.once
+@pytest.mark.row("C5")
 def test_everything_that_is_wrong_with_a_form_shows_at_once(both: Both) -> None:
     bad = {"dates-0-day": "2026-11-19", "dates-1-day": "2027-06-31", "notes": "x" * 2001, "address": "new", "line": ""}
     said = {"Choose a date that is not in the past", "Use 2000 characters or fewer.", "Enter street and number"}
+    said.add("Choose what you would like done")
 
     def send(content: bytes) -> tuple[set[str], str]:
         both.my.get(NEW)
@@ -380,11 +403,11 @@ def test_a_customer_of_two_partners_says_whom_and_a_suspended_one_takes_nothing(
 ) -> None:
     globex = create_partner(name="Globex")
     there = create_customer(globex, both.priya, address="2 Far Road")
-    create_service_type(globex, name="Gutters")
+    gutters = create_service_type(globex, name="Gutters")
     both.my.get(NEW)
     assert [link.text for link in both.my.page.select("a.row-link")] == ["Acme", "Globex"]
     both.my.get(both.my.page.find("a", string="Globex")["href"])  # type: ignore[index]
-    both.my.submit(button="Send request")
+    both.my.submit({"service_type": str(gutters.id)}, button="Send request")
     (wish,) = both.requests()
     assert (wish.partner_id, wish.customer_id) == (globex.id, there.id)
     both.office.site.get(f"{QUEUE}?status=all")

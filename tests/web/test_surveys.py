@@ -93,14 +93,19 @@ def linked(clock: Any, platform: Platform, create_installation_in: Create, creat
 
 
 def errors(site: Site) -> list[str]:
-    """Return where the links of the summary lead; each leads somewhere, and the field says the same."""
+    """Return where the links of the summary lead; each leads somewhere, and the field says the same.
+
+    Of a number the summary says its label first.
+    """
     found = []
     for one in site.page.select(".error-summary a"):
         target = str(one["href"]).removeprefix("#")
         assert site.page.select_one(f"[id='{target}']") is not None
         field = site.page.select_one(f"[id='{target}-error']")
         assert field is not None
-        assert field.get_text().strip() == one.get_text().strip()
+        label, said = site.page.select_one(f"label[for='{target}']"), field.get_text().strip()
+        named = f"{label.get_text().strip()}: {said}" if label is not None else said
+        assert one.get_text().strip() in (said, named)
         found.append(target)
     return found
 

@@ -51,7 +51,7 @@ class ServiceWish:
     """
 
     customer_id: int
-    service_type_id: int
+    service_type_id: int | None
     address_id: int | None
     place: AddressInput
     dates: Sequence[PreferredDate | None]
@@ -103,12 +103,15 @@ def wish_errors(session: Session, now: datetime, customer: Customer, wish: Servi
 
     Raises ``NotFound`` for a service type or an address that is none of theirs; ``now`` is an instant.
     """
-    kind = find(session, ServiceType, wish.service_type_id)
-    if kind.partner_id != customer.partner_id:
-        raise NotFound
     errors: dict[str, Sentence] = {}
-    if not kind.active:
-        errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
+    if wish.service_type_id is None:
+        errors["service_type"] = sentence("Choose what you would like done")
+    else:
+        kind = find(session, ServiceType, wish.service_type_id)
+        if kind.partner_id != customer.partner_id:
+            raise NotFound
+        if not kind.active:
+            errors["service_type"] = sentence("%(name)s is no longer offered.", name=kind.name)
     errors |= _address_errors(session, customer, wish)
     errors |= date_errors(wish.dates, now, zone_of(session, customer.partner_id))
     if len(wish.notes) > MAX_TEXT:

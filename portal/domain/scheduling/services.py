@@ -135,10 +135,15 @@ def edit_controls(
     return controls
 
 
+def controls_errors(values: Mapping[str, Any]) -> dict[str, Sentence]:
+    """Return what is wrong with controls out of ``CONTROLS_LIMITS``, by field; ``None`` is one that is not set."""
+    given = {name: value for name, value in values.items() if value is not None}
+    return limit_errors(given, {name: limits for name, limits in CONTROLS_LIMITS.items() if name in given})
+
+
 def demand_limits(values: Mapping[str, Any]) -> None:
     """Raise ``Invalid`` for controls out of ``CONTROLS_LIMITS``; ``None`` is an override's that is not set."""
-    given = {name: value for name, value in values.items() if value is not None}
-    errors = limit_errors(given, {name: limits for name, limits in CONTROLS_LIMITS.items() if name in given})
+    errors = controls_errors(values)
     if errors:
         raise Invalid(errors)
 
