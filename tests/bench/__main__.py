@@ -138,10 +138,12 @@ def _django_works(url: str, today: date) -> dict[str, Work]:
         Work(
             "free times, one technician, one day",
             {peer: ("django", peers.slots(day, theirs.technician_id))},
-            [
-                Goal(f"faster than {peer}", peer, "ours", least=10),
-                Goal(f"worked out each time, faster than {peer}", peer, WORKED_OUT, least=10),
-            ],
+            [Goal(f"faster than {peer}", peer, "ours", least=10)],
+        ),
+        Work(
+            "free times, one technician, worked out each time",
+            {peer: ("django", peers.slots(day, theirs.technician_id))},
+            [Goal(f"faster than {peer}", peer, WORKED_OUT, least=10)],
         ),
         Work(
             "free times, any of many over 60 days",
@@ -281,20 +283,19 @@ def _customers_works(url: str, today: date) -> list[Work]:
     return [
         Work(
             "free times, one technician, one day",
+            {"ours": ("customer", week), "floor": ("floor", theirs.bare_free(day, day))},
+            [Goal("against the floor", "ours", "floor", most=2)],
+            note="`ours` is the customer's page with the week around the day; the floor answers JSON.",
+        ),
+        Work(
+            "free times, one technician, worked out each time",
             {
-                "ours": ("customer", week),
                 DRAWN: ("customer, drawn", week),
                 WORKED_OUT: ("customer, drawn", theirs.free(day, 1)),
                 "floor": ("floor", theirs.bare_free(day, day)),
             },
-            [
-                Goal("against the floor", "ours", "floor", most=2),
-                Goal("worked out each time, against the floor", WORKED_OUT, "floor", most=2),
-            ],
-            note=(
-                "`ours` is the customer's page with the week around the day. The call alone is the domain's in a route"
-                " of the bench, signed in; it and the floor answer JSON."
-            ),
+            [Goal("against the floor", WORKED_OUT, "floor", most=2)],
+            note="The call alone is the domain's in a route of the bench, signed in; it and the floor answer JSON.",
         ),
         Work(
             "free times, any of many over 60 days",
