@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.pool import NullPool
 
-from portal.domain.actor import SYSTEM
+from portal.domain.actor import SYSTEM, Actor
 from portal.domain.database import POSTGRESQL
 from portal.domain.errors import Conflict, NotFound, Refused
 from portal.domain.jobs import counts, services, taking
@@ -162,6 +162,22 @@ def test_nobody_holds_what_is_not_theirs(office: Office, neighbour: Office) -> N
         with unit_of_work(session):
             moved = services.move_by_customer(session, office.people.customers[0], NOW, visit_id, START + HOUR)
         assert moved.id == visit_id
+
+
+@pytest.mark.row("C7")
+def test_nothing_is_locked_for_a_stranger(office: Office, neighbour: Office) -> None:
+    visit_id, owner = office.visit(office.schedule(0, START)).id, office.people.customers[0]
+
+    def found(actor: Actor, partners: Iterable[int]) -> list[int]:
+        given = {"visit_id": visit_id, "partners": list(partners), "customers": list(actor.customer_ids or ())}
+        with office.engine.connect() as connection:
+            queries = (taking.job_of, taking.takers_of)
+            return [len(Prepared(query).rows(connection, given)) for query in queries]
+
+    assert found(owner, owner.partner_ids) == [1, 1]
+    assert found(owner, neighbour.people.customers[0].partner_ids) == [0, 0]
+    for stranger in (neighbour.people.customers[0], office.people.customers[1]):
+        assert found(stranger, owner.partner_ids | stranger.partner_ids) == [0, 0]
 
 
 @pytest.mark.row("C7", "P20")
