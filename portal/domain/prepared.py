@@ -120,11 +120,9 @@ class Text:
 
 
 def _told(connection: Connection, sql: str, error: Exception) -> BaseException:
-    """Return an error of the driver as SQLAlchemy tells it; a connection that was lost is given up."""
+    """Return an error of the driver as SQLAlchemy tells it; a lost connection is given up at the rollback."""
     dialect = connection.dialect
     is_lost = dialect.is_disconnect(error, connection.connection.dbapi_connection, None)  # type: ignore[arg-type]
-    if is_lost:
-        connection.invalidate(error)
     return DBAPIError.instance(
         sql, None, error, dialect.loaded_dbapi.Error, connection_invalidated=is_lost, dialect=dialect
     )
