@@ -265,6 +265,8 @@ def does_a_visit(tomas: Person) -> str:
     tomas.press("Start work")
     tomas.page.get_by_label("Service notes").fill("All done, tested together with the customer")
     tomas.press("Complete")
+    # Else what the button leads to might come after the page that is asked for next, and in its place.
+    tomas.sees("Ended")
     tomas.page.goto("/field/")
     done = tomas.page.get_by_role("listitem").filter(has_text=customer).filter(has_text="Complete")
     expect(done.first).to_be_visible()
