@@ -6,8 +6,11 @@ from datetime import datetime
 from typing import get_args
 
 from portal.domain.actor import Role
-from portal.domain.jobs.states import APPOINTMENT, Situation, job_refusal, takes_job_along
+from portal.domain.errors import Refusal, sentence
+from portal.domain.jobs.states import APPOINTMENT, OPEN, Situation, job_refusal, takes_job_along
 from portal.domain.scheduling.rules import Action, Decision, under_rules
+
+(CANCELLED,) = APPOINTMENT.transition("cancel").targets
 
 
 def decide(action: Action, asked: Situation) -> Decision:
@@ -29,7 +32,17 @@ def decide(action: Action, asked: Situation) -> Decision:
         return rules
     if rules.refusal is not None and refusal.code == rules.refusal.code:
         return rules
-    return Decision(refusal, "status")
+    return Decision(_in_plain_words(refusal, asked.visit.status), "status")
+
+
+def _in_plain_words(refusal: Refusal, status: str) -> Refusal:
+    """Return a refusal that speaks of statuses, which are the office's words, as a customer reads it."""
+    if refusal.code != "wrong_status":
+        return refusal
+    if status == CANCELLED:
+        return Refusal(refusal.code, sentence("This visit is cancelled."))
+    under_way = sentence("This visit is already under way.")
+    return Refusal(refusal.code, under_way if status in OPEN else sentence("This visit is over."))
 
 
 def modify_until(asked: Situation) -> datetime | None:

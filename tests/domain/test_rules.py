@@ -248,6 +248,15 @@ def test_the_tables_come_before_the_rules(action: Any, job: Job, visit: Visit, c
     decision = decide(action, Asking(CUSTOMER, job=job, visit=visit).situation())
     assert decision.refusal is not None
     assert (decision.refusal.code, decision.rule, decision.until) == (code, "status", None)
+    # Statuses are the office's words.
+    words = {
+        "ON_THE_WAY": "This visit is already under way.",
+        "ARRIVED": "This visit is already under way.",
+        "COMPLETE": "This visit is over.",
+        "CANCELLED": "This visit is cancelled.",
+    }
+    assert str(decision.refusal.sentence) == words.get(visit.status, str(decision.refusal.sentence))
+    assert "status" not in str(decision.refusal.sentence)
 
 
 @pytest.mark.row("M7")

@@ -14,8 +14,8 @@ from portal.domain.jobs import customer_queries, services
 from portal.domain.jobs.customer_queries import Offer
 from portal.domain.messages.models import Message, MessageKind, MessageRule
 from portal.domain.people.models import Technician, TechnicianStatus
-from portal.domain.scheduling.models import ServiceTypeSkill, Skill, TechnicianSkill
-from portal.domain.scheduling.queries import takers, times_for_customer
+from portal.domain.scheduling.models import ServiceTypeSkill, Skill, TechnicianSkill, TimeOff
+from portal.domain.scheduling.queries import board_for, takers, times_for_customer
 from portal.domain.tenancy import set_scope
 from portal.domain.unit_of_work import unit_of_work
 from tests.domain.office import DAY, HOUR, NOW, Office
@@ -199,3 +199,15 @@ def test_staff_still_move_a_visit_with_whoever_has_it(office: Office) -> None:
     change(office, 0, status=TechnicianStatus.UNAVAILABLE)
     office.do(office.people.dispatcher, services.reschedule, job_id, START + DAY)
     assert office.visit(job_id).technician_id == office.people.technician_id(0)
+
+
+@pytest.mark.row("M4")
+def test_a_board_shows_what_was_only_just_written(office: Office) -> None:
+    people = office.people
+    own = people.technician_id(0)
+    with office.sessions() as session:
+        set_scope(session, people.dispatcher.scope)
+        with unit_of_work(session):
+            session.add(TimeOff(partner_id=people.partner_id, technician_id=own, start_at=START, end_at=START + HOUR))
+            _, times = board_for(session, people.partner_id, people.service_type_id, [own], START, START + DAY)
+    assert [absence.start for absence in times.calendars[0].time_off] == [START]

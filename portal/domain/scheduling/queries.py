@@ -430,6 +430,8 @@ def _gather(
         if len(people) == 1:
             which, given["person"] = _ONE, people[0]
     found = _Gathered()
+    # Nobody else does it for a statement that is run past the session.
+    session.flush()
     # By parts, since tens of thousands of rows at once would keep the garbage collector busy.
     rows = _BOARDS[which].parts(session.connection(), given, ROWS_AT_ONCE)
     for part, owner, since, until, first, second, third, fourth, day, name in rows:
